@@ -1,0 +1,261 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "lomo/backend/ledger.h"
+#include "lomo/backend/ops.h"
+#include "lomo/backend/slab.h"
+#include "lomo/core/tensor.h"
+
+namespace lomo {
+
+/// An engine: memory and the closed set of operations a LLaMA training step needs.
+///
+/// Every public operation checks shapes, dtypes and devices once, throws Error naming the op and
+/// both shapes when they do not match, records its cost on the ledger, and calls the engine's do_
+/// method, which trusts its arguments. Zero rows are legal everywhere.
+///
+/// `T` below is the storage type of a run: f32 or bf16 (f16 where the engine says so). All
+/// arithmetic is f32 or better whatever T is; results are rounded to T once, nearest. Outputs are
+/// wholly overwritten unless the comment says "adds". Inputs and outputs do not overlap unless the
+/// comment allows it. Operations are asynchronous on the engine's compute queue; those that block
+/// say so. Letters: docs/NOTATION.md.
+class Backend {
+ public:
+  explicit Backend(Device device) : device_(device) {}
+  virtual ~Backend() = default;
+  Backend(Backend const&) = delete;  // engines own threads, queues and the slab
+  Backend& operator=(Backend const&) = delete;
+
+  Device device() const { return device_; }
+  /// For banners: "CPU, 2 threads, oneDNN 2.6.3 (avx512_core_bf16)".
+  virtual std::string describe() const = 0;
+  Ledger& ledger() { return ledger_; }
+  Ledger const& ledger() const { return ledger_; }
+
+  // ---- memory -----------------------------------------------------------------------------------
+
+  /// A block of the slab with undefined contents; see Slab::allocate.
+  Buffer allocate(Shape shape, DType dtype, Category category, std::string_view what);
+  /// dst = src from host memory; sizes must agree. Blocks until `src` may be reused.
+  void upload(Tensor dst, std::span<std::byte const> src);
+  /// dst = src to host memory. Blocks until all work that writes `src` is done.
+  void download(std::span<std::byte> dst, Tensor src);
+  /// dst = src, same shape; converts between f32, bf16, f16 and f64 (nearest).
+  void copy(Tensor dst, Tensor src);
+  /// x = 0.
+  void zero(Tensor x);
+  /// Blocks until all work issued so far is done.
+  virtual void synchronize() = 0;
+
+  // ---- linear layers ----------------------------------------------------------------------------
+
+  /// y (N,O) = x (N,I) w^T [+ residual (N,O)].   w (O,I).  y is T or f32, the rest T.
+  /// `residual` may be y itself. Row n of y depends on row n of x alone.
+  void linear(Tensor y, Tensor x, Tensor w, Tensor residual = {});
+  /// dx (N,I) = dy (N,O) w (O,I), or adds to dx when `accumulate`.  dx is T or f32.
+  void linear_backward_input(Tensor dx, Tensor dy, Tensor w, bool accumulate = false);
+  /// g (O,I) f32 = dy^T x, or adds to g when `accumulate`.  dy (N,O), x (N,I) T; dy may be a column
+  /// block of a wider matrix. An element's bits do not depend on which other rows are in the tile.
+  void linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool accumulate = false);
+
+  // ---- rows -------------------------------------------------------------------------------------
+
+  /// y (M,C) = rows index[i] of x (K,C).   index (M) i32, each in [0, K).
+  void gather_rows(Tensor y, Tensor x, Tensor index);
+  /// y (K,C): row index[i] = x (M,C) row i; other rows are left alone. Indices are distinct.
+  void scatter_rows(Tensor y, Tensor x, Tensor index);
+  /// out (U,C) f32: out[u] = sum of rows order[segments[u] .. segments[u+1]) of dy (N,C) T, added
+  /// in that order.   order (N) i32, segments (U+1) i32.
+  void sum_rows(Tensor out, Tensor dy, Tensor order, Tensor segments);
+  /// g (t,C) f32 adds u (U,C) f32: g[index[i] - first] += u[i] for those i with
+  /// first <= index[i] < first + t.   index (U) i32, distinct.
+  void add_rows(Tensor g, Tensor u, Tensor index, std::int64_t first);
+
+  // ---- block ------------------------------------------------------------------------------------
+
+  /// y (N,C) = x * rstd * w,  rstd (N) f32 = 1 / sqrt(mean(x^2) + eps).   x, y (N,C), w (C): T.
+  void rmsnorm(Tensor y, Tensor rstd, Tensor x, Tensor w, float eps);
+  /// dx (N,C) T = [residual (N,C) T] + d/dx;  dw (C) f32 = sum over rows in a fixed order.
+  /// dy, x (N,C) T; w (C) T; rstd (N) f32 from the forward. dx may be dy or residual.
+  /// `dw` may be none when the weight is frozen.
+  void rmsnorm_backward(Tensor dx, Tensor dw, Tensor dy, Tensor x, Tensor w, Tensor rstd,
+                        Tensor residual = {});
+  /// Rotary embedding in place (Su et al. 2021, arXiv 2104.09864; Hugging Face's half layout):
+  /// each head's pair (x[i], x[i + D/2]) turns by angle positions[n] * inv_freq[i].
+  /// x (N, heads * D) T, may be a column block;  positions (N) i32;  inv_freq (D/2) f32.
+  /// Rotation::inverse is the transpose, which is the backward.
+  void rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation);
+  /// Causal softmax attention within sequences. Query row i sees the key rows of its sequence
+  /// whose position is not above its own; a query that sees none gives 0 and lse = -inf.
+  /// out, q (Nq, H*D);  k, v (Nk, G*D): T, may be column blocks;  lse (Nq, H) f32, natural log of
+  /// the sum of exponentials of the scaled scores, for the backward.
+  void attention(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Sequences const& q_rows,
+                 Sequences const& k_rows, Heads const& heads);
+  /// dq (Nq, H*D), dk, dv (Nk, G*D): T, may be column blocks of one matrix. Recomputes the scores
+  /// from lse; sums in a fixed order.
+  void attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out, Tensor lse,
+                          Tensor q, Tensor k, Tensor v, Sequences const& q_rows,
+                          Sequences const& k_rows, Heads const& heads);
+  /// act (N,F) = silu(gate) * up.   gate_up (N,2F): gate in the left half, up in the right.
+  void swiglu(Tensor act, Tensor gate_up);
+  /// d_gate_up (N,2F) from d_act (N,F).  d_gate_up may be gate_up itself.
+  void swiglu_backward(Tensor d_gate_up, Tensor d_act, Tensor gate_up);
+
+  // ---- head: cross-entropy over blocks of the vocabulary ----------------------------------------
+
+  /// Starts the online log-sum-exp: running (N',3) f32, columns max = -inf, sum = 0, target = 0.
+  void cross_entropy_begin(Tensor running);
+  /// Takes logits z (N',B) f32 of vocabulary rows [first, first + B) into `running`; the column
+  /// `target` receives the logit of targets[i] when it lies in the block.   targets (N') i32.
+  void cross_entropy_block(Tensor running, Tensor z, Tensor targets, std::int64_t first);
+  /// lse (N') = max + log(sum);  loss (N') = lse - target logit, in nats.   f32.
+  void cross_entropy_end(Tensor loss, Tensor lse, Tensor running);
+  /// dz (N',B) T or f32 = scale * (exp(z - lse) - [first + j == targets[i]]).   z (N',B) f32.
+  /// dz may be z when it is f32.
+  void cross_entropy_backward(Tensor dz, Tensor z, Tensor lse, Tensor targets, std::int64_t first,
+                              float scale);
+
+  // ---- gradients and updates --------------------------------------------------------------------
+
+  /// stats (2) f64: adds sum of (scale * g)^2 over finite elements to stats[0] and the number of
+  /// non-finite elements to stats[1], in a fixed order.   g f32.
+  void measure(Tensor stats, Tensor g, float scale);
+
+  // The updates below leave everything as it was when guard (2) f64 is given and guard[1] != 0:
+  // pass the stats of `measure` to keep a non-finite gradient away from the weights.
+  // `rows` (t) i32 names the row of w for each row of g (distinct); none means w and g correspond
+  // row by row. Weights are rounded to their storage type as `plan` says.
+
+  /// SGD / LOMO (arXiv 2306.09782, Alg. 1): w = round(w (1 - lr decay) - lr g').
+  /// w (t,I) or (K,I) with rows, T;  g (t,I) f32;  g' as in GradientScaling.
+  struct SgdStep {
+    float lr = 0;
+    float weight_decay = 0;
+    GradientScaling gradient;
+  };
+  void sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
+                  Tensor guard = {}, Tensor rows = {});
+  /// m = momentum m + g' (f32, shape of g); then g = m, ready for sgd_update with a neutral
+  /// GradientScaling.
+  void momentum_update(Tensor m, Tensor g, float momentum, GradientScaling const& gradient,
+                       Tensor guard = {});
+  /// AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101, Alg. 2): m, v f32 like g;
+  /// m = b1 m + (1-b1) g', v = b2 v + (1-b2) g'^2,
+  /// w = round(w (1 - lr decay) - lr (m / c1) / (sqrt(v / c2) + eps)), ci = 1 - bi^t.
+  struct AdamStep {
+    float lr = 0, beta1 = 0.9f, beta2 = 0.999f, eps = 1e-8f, weight_decay = 0;
+    std::int64_t t = 1;  // 1 on the first update
+    GradientScaling gradient;
+  };
+  void adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,
+                    RoundingPlan const& plan, Tensor guard = {});
+
+  // AdaLomo (Lv et al. 2023, arXiv 2310.10195; the released code's square-root form). A vector
+  // parameter is a matrix of one row: then the factored second moment is the plain one.
+
+  /// row (O) f32 = sum over columns, col (I) f32 = sum over rows of g'^2.   g (O,I) f32.
+  void square_sums(Tensor row, Tensor col, Tensor g, GradientScaling const& gradient);
+  /// state (n) f32 = beta state + (1 - beta) (scale sums + eps).
+  void decay_average(Tensor state, Tensor sums, float beta, float scale, float eps,
+                     Tensor guard = {});
+  /// total (1) f64: adds the sum of x (n) f32.
+  void sum(Tensor total, Tensor x);
+  /// The whole tensor an AdaLomo op works on a part of (rows owned by one rank).
+  struct AdaLomoTensor {
+    Tensor row_total;       // (1) f64, sum of `row` over the whole tensor
+    std::int64_t rows = 0;  // of the whole tensor
+    std::int64_t numel = 0;
+  };
+  /// sums (2) f64: adds sum of U^2 and sum of w^2, where U_ij = g'_ij r_i c_j,
+  /// r = rsqrt(row / mean(row)), c = rsqrt(col); the product row x col is never formed, since it
+  /// underflows for embedding rows that never occurred.
+  void adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
+                       AdaLomoTensor const& whole, GradientScaling const& gradient);
+  /// eta = lr max(eps2, sqrt(sums[1] / numel)); u = U / max(1, sqrt(sums[0] / numel) / d);
+  /// w = round(w (1 - eta decay) - eta u).   w (O,I) T;  d = clip_threshold.
+  struct AdaLomoStep {
+    float lr = 0, weight_decay = 0, clip_threshold = 1, eps2 = 1e-3f;
+    GradientScaling gradient;
+  };
+  void adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, Tensor sums,
+                      AdaLomoTensor const& whole, AdaLomoStep const& step, RoundingPlan const& plan,
+                      Tensor guard = {});
+
+ protected:
+  /// The engine's slab; set once by the engine's constructor.
+  void adopt_slab(std::unique_ptr<Slab> slab) { slab_ = std::move(slab); }
+  Slab& slab() { return *slab_; }
+
+ private:
+  virtual void do_upload(Tensor dst, std::span<std::byte const> src) = 0;
+  virtual void do_download(std::span<std::byte> dst, Tensor src) = 0;
+  virtual void do_copy(Tensor dst, Tensor src) = 0;
+  virtual void do_zero(Tensor x) = 0;
+  virtual void do_linear(Tensor y, Tensor x, Tensor w, Tensor residual) = 0;
+  virtual void do_linear_backward_input(Tensor dx, Tensor dy, Tensor w, bool accumulate) = 0;
+  virtual void do_linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool accumulate) = 0;
+  virtual void do_gather_rows(Tensor y, Tensor x, Tensor index) = 0;
+  virtual void do_scatter_rows(Tensor y, Tensor x, Tensor index) = 0;
+  virtual void do_sum_rows(Tensor out, Tensor dy, Tensor order, Tensor segments) = 0;
+  virtual void do_add_rows(Tensor g, Tensor u, Tensor index, std::int64_t first) = 0;
+  virtual void do_rmsnorm(Tensor y, Tensor rstd, Tensor x, Tensor w, float eps) = 0;
+  virtual void do_rmsnorm_backward(Tensor dx, Tensor dw, Tensor dy, Tensor x, Tensor w, Tensor rstd,
+                                   Tensor residual) = 0;
+  virtual void do_rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation) = 0;
+  virtual void do_attention(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,
+                            Sequences const& q_rows, Sequences const& k_rows,
+                            Heads const& heads) = 0;
+  virtual void do_attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out,
+                                     Tensor lse, Tensor q, Tensor k, Tensor v,
+                                     Sequences const& q_rows, Sequences const& k_rows,
+                                     Heads const& heads) = 0;
+  virtual void do_swiglu(Tensor act, Tensor gate_up) = 0;
+  virtual void do_swiglu_backward(Tensor d_gate_up, Tensor d_act, Tensor gate_up) = 0;
+  virtual void do_cross_entropy_begin(Tensor running) = 0;
+  virtual void do_cross_entropy_block(Tensor running, Tensor z, Tensor targets,
+                                      std::int64_t first) = 0;
+  virtual void do_cross_entropy_end(Tensor loss, Tensor lse, Tensor running) = 0;
+  virtual void do_cross_entropy_backward(Tensor dz, Tensor z, Tensor lse, Tensor targets,
+                                         std::int64_t first, float scale) = 0;
+  virtual void do_measure(Tensor stats, Tensor g, float scale) = 0;
+  virtual void do_sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
+                             Tensor guard, Tensor rows) = 0;
+  virtual void do_momentum_update(Tensor m, Tensor g, float momentum,
+                                  GradientScaling const& gradient, Tensor guard) = 0;
+  virtual void do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,
+                               RoundingPlan const& plan, Tensor guard) = 0;
+  virtual void do_square_sums(Tensor row, Tensor col, Tensor g,
+                              GradientScaling const& gradient) = 0;
+  virtual void do_decay_average(Tensor state, Tensor sums, float beta, float scale, float eps,
+                                Tensor guard) = 0;
+  virtual void do_sum(Tensor total, Tensor x) = 0;
+  virtual void do_adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
+                                  AdaLomoTensor const& whole, GradientScaling const& gradient) = 0;
+  virtual void do_adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, Tensor sums,
+                                 AdaLomoTensor const& whole, AdaLomoStep const& step,
+                                 RoundingPlan const& plan, Tensor guard) = 0;
+
+  Device device_;
+  Ledger ledger_;
+  std::unique_ptr<Slab> slab_;
+};
+
+/// What an engine is made with.
+struct EngineOptions {
+  /// Worker threads of the CPU engine; 0: as many as the affinity mask allows.
+  int threads = 0;
+  /// Most bytes the slab may hold; 0: what the machine has free now.
+  std::size_t memory = 0;
+};
+
+/// The CPU engine (src/cpu). Its slab is address space reserved once and touched page by page as it
+/// is used. Storage types f32 and bf16.
+std::unique_ptr<Backend> make_cpu_backend(EngineOptions const& options);
+
+}  // namespace lomo

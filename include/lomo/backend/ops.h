@@ -1,0 +1,49 @@
+#pragma once
+#include <cstdint>
+
+#include "lomo/core/random.h"
+#include "lomo/core/tensor.h"
+
+/// Argument structs of the operations in backend.h.
+namespace lomo {
+
+/// Sequences laid end to end in the rows of a matrix. Sequence s owns rows
+/// [starts[s], starts[s + 1]); row r stands at position positions[r] of its sequence.
+/// Attention pairs sequence s of the query rows with sequence s of the key rows.
+struct Sequences {
+  Tensor starts;             // (S + 1) i32
+  Tensor positions;          // (rows) i32
+  std::int64_t longest = 0;  // rows of the longest sequence, known on the host
+  std::int64_t count() const { return starts.rows() - 1; }
+};
+
+/// Heads of an attention: query head h reads key/value head h / (query / key_value).
+struct Heads {
+  std::int64_t query = 0;      // H
+  std::int64_t key_value = 0;  // G, divides H
+  std::int64_t width = 0;      // D, even
+  float scale = 0;             // of the scores, usually 1 / sqrt(D)
+};
+
+enum class Rotation : std::uint8_t { forward, inverse };
+
+enum class Rounding : std::uint8_t { nearest, stochastic };
+
+/// How a raw gradient becomes the one that is applied, elementwise and in this order (as the
+/// published LOMO does): g' = coefficient * clamp(scale * g, -clip_value, +clip_value).
+struct GradientScaling {
+  float scale = 1;        // 1 / loss scale
+  float clip_value = 0;   // 0: no value clipping
+  float coefficient = 1;  // of the global-norm clipping
+};
+
+/// Where the elements of an update stand in their Hugging Face tensor, for stochastic rounding.
+/// Element (i, j) of the tensor passed has index first + row * cols + j, where row is i, or
+/// rows[i] when the op has a row list.
+struct RoundingPlan {
+  Rounding mode = Rounding::nearest;
+  RandomKey key;
+  std::int64_t first = 0;
+};
+
+}  // namespace lomo

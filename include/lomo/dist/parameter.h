@@ -1,0 +1,45 @@
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lomo/backend/backend.h"
+
+namespace lomo {
+
+/// One Hugging Face tensor: the unit of ownership, random numbers, optimizer statistics and saving.
+struct Parameter {
+  std::string name;  // as in the checkpoint, "model.layers.0.self_attn.q_proj.weight"
+  Tensor value;      // (O,I) or (C), a row block of its group's memory
+  /// Gradients offered for it in one backward pass: 2 for an embedding tied to the head, else 1.
+  int uses = 1;
+};
+
+/// Parameters that lie side by side in memory because one GEMM serves them: q/k/v and gate/up read
+/// the same input. Everything else is a group of one. Owns the memory.
+class ParameterGroup {
+ public:
+  struct Spec {
+    std::string name;
+    std::int64_t rows = 0;  // O
+  };
+  /// Matrices (rows, inputs) stacked by rows.
+  ParameterGroup(Backend& backend, DType dtype, std::vector<Spec> const& members,
+                 std::int64_t inputs);
+  /// A vector (n): the weight of a norm.
+  ParameterGroup(Backend& backend, DType dtype, std::string name, std::int64_t n);
+
+  /// (sum of O, I), or (C).
+  Tensor stacked() const { return memory_.tensor(); }
+  std::vector<Parameter>& members() { return members_; }
+  std::vector<Parameter> const& members() const { return members_; }
+  /// The only member of a group of one.
+  Parameter& single() { return members_.front(); }
+  Parameter const& single() const { return members_.front(); }
+
+ private:
+  Buffer memory_;
+  std::vector<Parameter> members_;
+};
+
+}  // namespace lomo

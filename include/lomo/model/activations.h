@@ -1,0 +1,59 @@
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "lomo/backend/backend.h"
+
+namespace lomo {
+
+/// A batch in engine memory. Lists as in data/batch.h.
+struct DeviceBatch {
+  Buffer tokens, positions, starts;          // (N), (N), (S+1) i32
+  Buffer loss_rows, targets;                 // (N'), (N') i32
+  Buffer unique_ids, id_order, id_segments;  // (U), (N), (U+1) i32
+  std::int64_t longest = 0;
+  Sequences sequences() const { return {starts, positions, longest}; }
+};
+
+/// What backward reads of one block. Between forward and backward, with recomputation, only `x`.
+struct BlockActivations {
+  Buffer x;         // (N,C)   block input
+  Buffer normed1;   // (N,C)   norm1(x)
+  Buffer rstd1;     // (N) f32
+  Buffer qkv;       // (N,(H+2G)D) q and k after rope
+  Buffer attended;  // (N,HD)
+  Buffer lse;       // (N,H) f32
+  Buffer mid;       // (N,C)   x + attention
+  Buffer normed2;   // (N,C)   norm2(mid)
+  Buffer rstd2;     // (N) f32
+  Buffer gate_up;   // (N,2F)
+  Buffer act;       // (N,F)   silu(gate) * up
+};
+
+/// What backward reads of the head. Only rows that carry loss enter it.
+struct HeadActivations {
+  Buffer x;       // (N',C)  rows of the last block's output
+  Buffer normed;  // (N',C)  final norm
+  Buffer rstd;    // (N') f32
+  Buffer lse;     // (N') f32
+  Buffer loss;    // (N') f32, nats
+  Buffer logits;  // (N',V) f32, only when they fit HeadOptions::keep_logits_bytes
+};
+
+/// One forward pass and what it left for backward.
+struct Pass {
+  DeviceBatch batch;
+  std::vector<BlockActivations> blocks;
+  HeadActivations head;
+  std::int64_t rows = 0;       // N
+  std::int64_t loss_rows = 0;  // N'
+};
+
+/// Keys (after rope) and values of the tokens so far, for generation. One sequence.
+struct KeyValueCache {
+  std::vector<Buffer> keys;    // L of (capacity, GD)
+  std::vector<Buffer> values;  // L of (capacity, GD)
+  std::int64_t used = 0;
+};
+
+}  // namespace lomo

@@ -1,0 +1,21 @@
+#pragma once
+#include "lomo/optim/offer.h"
+
+namespace lomo {
+
+/// Where gradients go. Backward offers each gradient in the cheapest form it has; the sink decides
+/// whether it is ever written down. The optimizers and the clipping pass are sinks.
+///
+/// Contract of the caller (the model's backward):
+/// - Nothing is offered for a parameter that no sink wants; backward stops below the lowest wanted.
+/// - Every dx that reads a weight is computed before that weight is offered, and a recomputed
+///   forward is finished before anything of its block is offered: a sink may overwrite the weight.
+/// - A parameter is offered `uses` times; `last` marks the final one. A sink acts only then.
+class GradientSink {
+ public:
+  virtual ~GradientSink() = default;
+  virtual bool wants(ParameterGroup const& group) const = 0;
+  virtual void offer(ParameterGroup& group, Offer offer, bool last) = 0;
+};
+
+}  // namespace lomo

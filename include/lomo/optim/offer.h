@@ -1,0 +1,68 @@
+#pragma once
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "lomo/backend/backend.h"
+#include "lomo/dist/parameter.h"
+
+namespace lomo {
+
+/// A tensor inside an offer: owned by it (and moved along with it), or lent by an activation that
+/// must outlive the backward pass. A sink that keeps offers needs owned factors.
+class Factor {
+ public:
+  Factor() = default;
+  Factor(Buffer&& owned) : view_(owned.tensor()), owned_(std::move(owned)) {}
+  static Factor lent(Tensor view) {
+    Factor f;
+    f.view_ = view;
+    return f;
+  }
+  Tensor tensor() const { return view_; }
+  operator Tensor() const { return view_; }
+  bool owned() const { return static_cast<bool>(owned_); }
+
+ private:
+  Tensor view_;
+  Buffer owned_;
+};
+
+/// dW = dy^T x for the stacked matrices of a group.
+struct LinearOffer {
+  Factor dy;  // (N, sum of O)
+  Factor x;   // (N, I)
+};
+
+/// Rows of the embedding's gradient: dW[ids[n]] += dy[n]. Equal ids are summed in batch order.
+struct EmbeddingOffer {
+  Factor dy;        // (N,C)
+  Tensor ids;       // (U) i32, the distinct ids of the batch, ascending
+  Tensor order;     // (N) i32, rows of dy grouped by id
+  Tensor segments;  // (U+1) i32
+};
+
+/// The head's gradient, made again block by block: dW_b = dZ_b^T x with
+/// dZ_b = scale (exp(x W_b^T - lse) - onehot). Needs the rows of W it renders to be unchanged.
+struct HeadOffer {
+  Factor x;        // (N',C) final-norm output of the rows that carry loss
+  Factor lse;      // (N') f32
+  Tensor targets;  // (N') i32
+  float scale = 1;
+};
+
+/// The gradient of a norm's weight, as it is.
+struct VectorOffer {
+  Factor dw;  // (C) f32
+};
+
+/// A gradient in the cheapest form it has.
+using Offer = std::variant<LinearOffer, EmbeddingOffer, HeadOffer, VectorOffer>;
+
+/// Writes rows [first, first + g.rows()) of the gradient of member `member` of `group` into g
+/// (t,I) f32, adding when `accumulate`. One code path for every sink, so fused and stored gradients
+/// agree to the last bit.
+void render(Backend& backend, Offer const& offer, ParameterGroup const& group, std::size_t member,
+            std::int64_t first, Tensor g, bool accumulate);
+
+}  // namespace lomo

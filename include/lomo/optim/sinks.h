@@ -1,0 +1,91 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "lomo/optim/gradient_sink.h"
+#include "lomo/optim/update_rule.h"
+
+namespace lomo {
+
+/// Rows of a gradient tile: as many as fit `bytes` of f32, at least one.
+struct TileSize {
+  std::size_t bytes = 8u << 20;
+  std::int64_t rows_for(Shape parameter) const;
+};
+
+/// Sum of squares and count of non-finite elements of what passed through a sink.
+struct GradientStats {
+  double sum_of_squares = 0;  // of scale * g, finite elements only
+  double nonfinite = 0;
+  double norm() const;
+  bool finite() const { return nonfinite == 0; }
+};
+
+/// What sinks that render tiles share: the stats on the device and offers that wait for `last`.
+class TileSink : public GradientSink {
+ public:
+  TileSink(Backend& backend, TileSize tile);
+  bool wants(ParameterGroup const&) const override { return true; }
+  void offer(ParameterGroup& group, Offer offer, bool last) final;
+  /// Blocks. Stats of everything offered so far.
+  GradientStats stats() const;
+
+ protected:
+  /// All offers for the group are in.
+  virtual void act(ParameterGroup& group, std::vector<Offer> const& offers) = 0;
+  /// Renders each row tile of a member in turn and hands it to `use(first, g)`.
+  void for_each_tile(ParameterGroup const& group, std::size_t member,
+                     std::vector<Offer> const& offers, std::int64_t tile_rows,
+                     std::function<void(std::int64_t, Tensor)> const& use);
+
+  Backend& backend_;
+  TileSize tile_;
+  Buffer stats_;  // (2) f64
+
+ private:
+  std::map<ParameterGroup const*, std::vector<Offer>> waiting_;
+};
+
+/// LOMO: each gradient tile is rendered into scratch, measured, applied to the weight in place, and
+/// forgotten. A tile with a non-finite element is not applied, nor is anything after it.
+class FusedUpdate final : public TileSink {
+ public:
+  FusedUpdate(Backend& backend, TileSize tile, UpdateRule& rule, StepContext const& step);
+
+ private:
+  void act(ParameterGroup& group, std::vector<Offer> const& offers) override;
+  UpdateRule& rule_;
+  StepContext step_;
+};
+
+/// The norm pass of exact clipping: changes nothing, keeps one number. The norm is taken of
+/// scale * g, before any clipping, as the published code does.
+class NormProbe final : public TileSink {
+ public:
+  NormProbe(Backend& backend, TileSize tile, float scale);
+
+ private:
+  void act(ParameterGroup& group, std::vector<Offer> const& offers) override;
+  float scale_;
+};
+
+/// Stores every gradient (Category::gradients, f32), through the same tiles as FusedUpdate: for the
+/// unfused baselines and for tests.
+class KeepGradients final : public TileSink {
+ public:
+  KeepGradients(Backend& backend, TileSize tile, std::vector<ParameterGroup*> const& groups);
+  /// (O,I) or (1,C) f32.
+  Tensor gradient(Parameter const& parameter) const;
+  /// Applies every stored gradient. The unfused way: after the whole backward.
+  void apply(UpdateRule& rule, StepContext const& step);
+
+ private:
+  void act(ParameterGroup& group, std::vector<Offer> const& offers) override;
+  std::vector<ParameterGroup*> groups_;
+  std::map<Parameter const*, Buffer> gradients_;
+};
+
+}  // namespace lomo

@@ -1,0 +1,68 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lomo/backend/backend.h"
+#include "lomo/dist/parameter.h"
+
+namespace lomo {
+
+/// What one step gives every update.
+struct StepContext {
+  std::int64_t step = 1;  // 1 on the first update of a run; skipped steps do not count
+  float lr = 0;
+  GradientScaling gradient;
+};
+
+/// How much of a gradient a rule must see at once.
+enum class Residency : std::uint8_t {
+  tile,    // any row block
+  tensor,  // the whole Hugging Face tensor
+};
+
+/// One tensor of optimizer state, as checkpoints store it.
+struct StateTensor {
+  std::string name;  // "<parameter>.row", "<parameter>.m", ...
+  Tensor value;
+};
+
+/// Turns a gradient into a changed weight. Rules with state allocate it (Category::optimizer) for
+/// the parameters they are made with, so memory is known before the first step.
+class UpdateRule {
+ public:
+  virtual ~UpdateRule() = default;
+  virtual Residency residency() const = 0;
+  /// Applies rows [first, first + g.rows()) of the gradient g (t,I) f32 to parameter.value, unless
+  /// guard[1] != 0. g may be overwritten. Residency::tensor rules get first = 0 and all rows.
+  virtual void apply(Parameter& parameter, std::int64_t first, Tensor g, StepContext const& step,
+                     Tensor guard) = 0;
+  /// Applies the sparse gradient g (U,I) f32 of the rows listed in rows (U) i32. Returns false when
+  /// the rule cannot (it touches rows without a gradient too): then the caller renders all rows.
+  virtual bool apply_rows(Parameter& parameter, Tensor rows, Tensor g, StepContext const& step,
+                          Tensor guard) = 0;
+  /// What must be saved for an exact resume; empty for LOMO.
+  virtual std::vector<StateTensor> state() { return {}; }
+};
+
+enum class OptimizerKind : std::uint8_t { lomo, adalomo, sgd, adamw };
+
+struct OptimizerOptions {
+  OptimizerKind kind = OptimizerKind::lomo;
+  float weight_decay = 0;
+  Rounding rounding = Rounding::nearest;
+  std::uint64_t seed = 0;
+  float momentum = 0;                  // sgd
+  float beta1 = 0.9f, beta2 = 0.999f;  // adamw
+  float adam_eps = 1e-8f;              // adamw
+  float decay_rate = -0.8f;            // adalomo, beta_t = 1 - t^decay_rate
+  float eps1 = 1e-30f, eps2 = 1e-3f;   // adalomo
+  float clip_threshold = 1.0f;         // adalomo
+};
+
+/// `groups` lists the parameters the rule will serve; rules with state allocate it now.
+std::unique_ptr<UpdateRule> make_update_rule(Backend& backend, OptimizerOptions const& options,
+                                             std::vector<ParameterGroup*> const& groups);
+
+}  // namespace lomo
