@@ -1,0 +1,26 @@
+#pragma once
+#include <cstdlib>
+#include <filesystem>
+
+namespace lomo::test {
+
+/// Set by tests that could not run; the program then exits with 77, which ctest counts as skipped.
+inline bool skipped = false;
+
+/// The folder of real checkpoints, tokenizers and task files, empty when LOMO_TEST_DATA is unset.
+inline std::filesystem::path data_dir() {
+  char const* dir = std::getenv("LOMO_TEST_DATA");
+  return dir == nullptr ? std::filesystem::path() : std::filesystem::path(dir);
+}
+
+}  // namespace lomo::test
+
+/// First statement of a test that reads real data: skips it, counted, where there is none.
+#define LOMO_NEEDS_DATA()                    \
+  do {                                       \
+    if (::lomo::test::data_dir().empty()) {  \
+      ::lomo::test::skipped = true;          \
+      WARN("skipped: LOMO_TEST_DATA unset"); \
+      return;                                \
+    }                                        \
+  } while (false)
