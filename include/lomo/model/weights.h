@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "lomo/dist/parameter.h"
@@ -16,7 +16,11 @@ struct BlockWeights {
   ParameterGroup norm2;    // (C)           post_attention_layernorm
   ParameterGroup gate_up;  // (2F, C)       gate_proj, up_proj
   ParameterGroup down;     // (C, F)        down_proj
+
   BlockWeights(Backend& backend, ModelConfig const& config, DType dtype, std::int64_t layer);
+
+ private:
+  BlockWeights(Backend& backend, ModelConfig const& config, DType dtype, std::string const& prefix);
 };
 
 /// All weights of a model, contents undefined until loaded or initialised. Owns their memory.

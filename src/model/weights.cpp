@@ -1,0 +1,53 @@
+#include "lomo/model/weights.h"
+
+#include <string>
+
+namespace lomo {
+
+BlockWeights::BlockWeights(Backend& backend, ModelConfig const& c, DType dtype, std::int64_t layer)
+    : BlockWeights(backend, c, dtype, "model.layers." + std::to_string(layer) + ".") {}
+
+BlockWeights::BlockWeights(Backend& backend, ModelConfig const& c, DType dtype,
+                           std::string const& prefix)
+    : norm1(backend, dtype, prefix + "input_layernorm.weight", c.width),
+      qkv(backend, dtype,
+          {{prefix + "self_attn.q_proj.weight", c.heads * c.head_width},
+           {prefix + "self_attn.k_proj.weight", c.kv_heads * c.head_width},
+           {prefix + "self_attn.v_proj.weight", c.kv_heads * c.head_width}},
+          c.width),
+      out(backend, dtype, {{prefix + "self_attn.o_proj.weight", c.width}}, c.heads * c.head_width),
+      norm2(backend, dtype, prefix + "post_attention_layernorm.weight", c.width),
+      gate_up(backend, dtype,
+              {{prefix + "mlp.gate_proj.weight", c.ffn}, {prefix + "mlp.up_proj.weight", c.ffn}},
+              c.width),
+      down(backend, dtype, {{prefix + "mlp.down_proj.weight", c.width}}, c.ffn) {}
+
+LlamaWeights::LlamaWeights(Backend& backend, ModelConfig const& c, DType dtype)
+    : embedding(backend, dtype, {{"model.embed_tokens.weight", c.vocab}}, c.width),
+      norm(backend, dtype, "model.norm.weight", c.width) {
+  blocks.reserve(static_cast<std::size_t>(c.layers));
+  for (std::int64_t layer = 0; layer < c.layers; ++layer) {
+    blocks.emplace_back(backend, c, dtype, layer);
+  }
+  if (c.tied_embeddings) {
+    embedding.single().uses = 2;
+  } else {
+    lm_head = std::make_unique<ParameterGroup>(
+        backend, dtype, std::vector<ParameterGroup::Spec>{{"lm_head.weight", c.vocab}}, c.width);
+  }
+}
+
+std::vector<ParameterGroup*> LlamaWeights::groups() {
+  std::vector<ParameterGroup*> all{&embedding};
+  for (auto& block : blocks) {
+    for (auto* group :
+         {&block.norm1, &block.qkv, &block.out, &block.norm2, &block.gate_up, &block.down}) {
+      all.push_back(group);
+    }
+  }
+  all.push_back(&norm);
+  if (lm_head) all.push_back(lm_head.get());
+  return all;
+}
+
+}  // namespace lomo
