@@ -29,9 +29,7 @@ LlamaWeights::LlamaWeights(Backend& backend, ModelConfig const& c, DType dtype)
   for (std::int64_t layer = 0; layer < c.layers; ++layer) {
     blocks.emplace_back(backend, c, dtype, layer);
   }
-  if (c.tied_embeddings) {
-    embedding.single().uses = 2;
-  } else {
+  if (!c.tied_embeddings) {
     lm_head = std::make_unique<ParameterGroup>(
         backend, dtype, std::vector<ParameterGroup::Spec>{{"lm_head.weight", c.vocab}}, c.width);
   }

@@ -11,8 +11,10 @@ namespace lomo {
 struct Parameter {
   std::string name;  // as in the checkpoint, "model.layers.0.self_attn.q_proj.weight"
   Tensor value;      // (O,I) or (C), a row block of its group's memory
-  /// Gradients offered for it in one backward pass: 2 for an embedding tied to the head, else 1.
-  int uses = 1;
+  /// (O,I); a vector is seen as a matrix of one row.
+  Tensor matrix() const {
+    return value.shape().rank() == 2 ? value : value.reshaped(Shape(1, value.numel()));
+  }
 };
 
 /// Parameters that lie side by side in memory because one GEMM serves them: q/k/v and gate/up read

@@ -6,6 +6,12 @@
 
 namespace lomo {
 
+/// What forward keeps for backward.
+enum class Recompute : std::uint8_t {
+  none,   // every intermediate that backward reads
+  block,  // the input of every block; backward runs each block's forward again
+};
+
 /// A batch in engine memory. Lists as in data/batch.h.
 struct DeviceBatch {
   Buffer tokens, positions, starts;          // (N), (N), (S+1) i32
@@ -43,7 +49,8 @@ struct HeadActivations {
 /// One forward pass and what it left for backward.
 struct Pass {
   DeviceBatch batch;
-  std::vector<BlockActivations> blocks;
+  Recompute recompute = Recompute::block;
+  std::vector<BlockActivations> blocks;  // L
   HeadActivations head;
   std::int64_t rows = 0;       // N
   std::int64_t loss_rows = 0;  // N'

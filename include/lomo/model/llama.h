@@ -9,12 +9,6 @@
 
 namespace lomo {
 
-/// What forward keeps for backward.
-enum class Recompute : std::uint8_t {
-  none,   // every intermediate that backward reads
-  block,  // the input of every block; backward runs each block's forward again
-};
-
 struct HeadOptions {
   /// Logits of at most this many vocabulary rows exist at once.
   std::int64_t block_rows = 4096;
@@ -35,20 +29,29 @@ class Llama {
   LlamaWeights& weights() { return weights_; }
   LlamaWeights const& weights() const { return weights_; }
 
-  /// Runs the batch and keeps what `recompute` says. Ids must be below V.
+  /// Runs the batch and keeps what `recompute` says. A token or target that is not an id of the
+  /// vocabulary is an error (Exit::data).
   Pass forward(Batch const& batch, Recompute recompute);
-  /// The same without anything kept: for evaluation. Returns the loss (N') in nats of each row that
-  /// has a target, in order; minus the log-probability. Blocks.
+  /// Offers the gradient of `scale` * sum of the losses to the sink, last block first. With `keep`
+  /// the pass stays usable for another backward (a norm pass before an update); otherwise its
+  /// activations are consumed and moved into the offers.
+  void backward(Pass& pass, GradientSink& sink, float scale, bool keep);
+  /// Loss (N') in nats of each row that has a target, in batch order. Blocks.
+  std::vector<float> losses(Pass const& pass);
+  /// The same for evaluation: runs the batch and keeps nothing. Blocks.
   std::vector<float> losses(Batch const& batch);
-  /// Offers the gradient of loss_scale / global_targets * sum of losses to the sink, last block
-  /// first. With `keep` the pass stays usable for a second backward (a norm pass before an update);
-  /// otherwise activations are consumed and moved into the offers.
-  void backward(Pass& pass, GradientSink& sink, float gradient_scale, bool keep);
 
-  /// Last-row logits (V) of new tokens appended to a cache. Blocks.
+  /// Room for the keys and values of `capacity` tokens.
+  KeyValueCache make_cache(std::int64_t capacity);
+  /// Appends tokens (at least one) to a sequence and returns the logits (V) after the last of them.
+  /// Blocks.
   std::vector<float> extend(KeyValueCache& cache, std::vector<std::int32_t> const& tokens);
 
  private:
+  enum class Purpose : std::uint8_t { train, evaluate };
+  Pass run(Batch const& batch, Recompute recompute, Purpose purpose);
+  DeviceBatch upload(Batch const& batch);
+
   Backend& backend_;
   ModelConfig config_;
   DType dtype_;

@@ -10,7 +10,8 @@ namespace lomo {
 /// - Nothing is offered for a parameter that no sink wants; backward stops below the lowest wanted.
 /// - Every dx that reads a weight is computed before that weight is offered, and a recomputed
 ///   forward is finished before anything of its block is offered: a sink may overwrite the weight.
-/// - A parameter is offered `uses` times; `last` marks the final one. A sink acts only then.
+/// - A group may be offered several times (an embedding tied to the head: twice); `last` marks the
+///   final one, and a sink acts only then. Until then it needs the factors of the earlier ones.
 class GradientSink {
  public:
   virtual ~GradientSink() = default;

@@ -34,12 +34,10 @@ struct LinearOffer {
   Factor x;   // (N, I)
 };
 
-/// Rows of the embedding's gradient: dW[ids[n]] += dy[n]. Equal ids are summed in batch order.
+/// The rows of the embedding's gradient that are not zero: dW[ids[u]] = rows[u].
 struct EmbeddingOffer {
-  Factor dy;        // (N,C)
-  Tensor ids;       // (U) i32, the distinct ids of the batch, ascending
-  Tensor order;     // (N) i32, rows of dy grouped by id
-  Tensor segments;  // (U+1) i32
+  Factor rows;  // (U,C) f32, equal ids summed in batch order
+  Tensor ids;   // (U) i32, the distinct ids of the batch, ascending
 };
 
 /// The head's gradient, made again block by block: dW_b = dZ_b^T x with
@@ -49,6 +47,7 @@ struct HeadOffer {
   Factor lse;      // (N') f32
   Tensor targets;  // (N') i32
   float scale = 1;
+  std::int64_t block_rows = 0;  // vocabulary rows whose logits may exist at once
 };
 
 /// The gradient of a norm's weight, as it is.
@@ -59,10 +58,10 @@ struct VectorOffer {
 /// A gradient in the cheapest form it has.
 using Offer = std::variant<LinearOffer, EmbeddingOffer, HeadOffer, VectorOffer>;
 
-/// Writes rows [first, first + g.rows()) of the gradient of member `member` of `group` into g
-/// (t,I) f32, adding when `accumulate`. One code path for every sink, so fused and stored gradients
-/// agree to the last bit.
-void render(Backend& backend, Offer const& offer, ParameterGroup const& group, std::size_t member,
-            std::int64_t first, Tensor g, bool accumulate);
+/// Writes rows [first, first + g.rows()) of the sum of `offers` for member `member` of `group` into
+/// g (t,I) f32; a vector counts as one row. The one path by which any sink sees a gradient, so
+/// fused and stored gradients agree to the last bit.
+void render(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
+            std::size_t member, std::int64_t first, Tensor g);
 
 }  // namespace lomo

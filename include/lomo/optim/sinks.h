@@ -36,10 +36,11 @@ class TileSink : public GradientSink {
  protected:
   /// All offers for the group are in.
   virtual void act(ParameterGroup& group, std::vector<Offer> const& offers) = 0;
-  /// Renders each row tile of a member in turn and hands it to `use(first, g)`.
+  using TileUse = std::function<void(std::int64_t first, Tensor g)>;
+  /// Renders each tile of `tile_rows` rows of a member in turn into one scratch tile
+  /// (Category::gradients) and hands it to `use`.
   void for_each_tile(ParameterGroup const& group, std::size_t member,
-                     std::vector<Offer> const& offers, std::int64_t tile_rows,
-                     std::function<void(std::int64_t, Tensor)> const& use);
+                     std::vector<Offer> const& offers, std::int64_t tile_rows, TileUse const& use);
 
   Backend& backend_;
   TileSize tile_;
@@ -76,15 +77,19 @@ class NormProbe final : public TileSink {
 /// unfused baselines and for tests.
 class KeepGradients final : public TileSink {
  public:
-  KeepGradients(Backend& backend, TileSize tile, std::vector<ParameterGroup*> const& groups);
+  /// `scale` is that of the stats, 1 / loss scale; gradients are stored unscaled.
+  KeepGradients(Backend& backend, TileSize tile, std::vector<ParameterGroup*> const& groups,
+                float scale = 1);
   /// (O,I) or (1,C) f32.
   Tensor gradient(Parameter const& parameter) const;
-  /// Applies every stored gradient. The unfused way: after the whole backward.
+  /// Applies every stored gradient, the unfused way: after the whole backward, and nothing at all
+  /// when any was not finite. Overwrites the gradients where the rule does.
   void apply(UpdateRule& rule, StepContext const& step);
 
  private:
   void act(ParameterGroup& group, std::vector<Offer> const& offers) override;
   std::vector<ParameterGroup*> groups_;
+  float scale_;
   std::map<Parameter const*, Buffer> gradients_;
 };
 

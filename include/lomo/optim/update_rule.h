@@ -38,10 +38,13 @@ class UpdateRule {
   /// guard[1] != 0. g may be overwritten. Residency::tensor rules get first = 0 and all rows.
   virtual void apply(Parameter& parameter, std::int64_t first, Tensor g, StepContext const& step,
                      Tensor guard) = 0;
-  /// Applies the sparse gradient g (U,I) f32 of the rows listed in rows (U) i32. Returns false when
-  /// the rule cannot (it touches rows without a gradient too): then the caller renders all rows.
-  virtual bool apply_rows(Parameter& parameter, Tensor rows, Tensor g, StepContext const& step,
-                          Tensor guard) = 0;
+  /// Whether rows without a gradient stay as they are, so that a sparse gradient can be applied to
+  /// its rows alone: no weight decay, no state.
+  virtual bool takes_rows() const { return false; }
+  /// Applies the sparse gradient g (U,I) f32 of the rows listed in rows (U) i32. Only if
+  /// takes_rows().
+  virtual void apply_rows(Parameter& parameter, Tensor rows, Tensor g, StepContext const& step,
+                          Tensor guard);
   /// What must be saved for an exact resume; empty for LOMO.
   virtual std::vector<StateTensor> state() { return {}; }
 };

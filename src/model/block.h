@@ -1,0 +1,45 @@
+#pragma once
+#include "lomo/backend/backend.h"
+#include "lomo/model/activations.h"
+#include "lomo/model/config.h"
+#include "lomo/model/weights.h"
+#include "lomo/optim/gradient_sink.h"
+
+namespace lomo {
+
+/// What every block of a pass shares.
+struct BlockContext {
+  Backend& backend;
+  ModelConfig const& config;
+  DType dtype;
+  DeviceBatch const& batch;
+  Tensor inv_freq;  // (D/2) f32
+};
+
+enum class Keep : std::uint8_t {
+  nothing,  // free every intermediate, the input too, as soon as it is read for the last time
+  input,    // keep a.x only
+  all,      // keep what backward reads
+};
+
+/// Keys and values that came before the rows of a pass, for generation. The block appends its own.
+struct Past {
+  Tensor keys;            // (capacity,GD)
+  Tensor values;          // (capacity,GD)
+  std::int64_t used = 0;  // rows filled so far
+  Sequences rows;         // of the key rows once this pass has appended its own
+};
+
+/// One decoder block: x + attention(norm1(x)), then that plus mlp(norm2(.)). Reads a.x and returns
+/// the block's output (N,C); leaves in `a` what `keep` says.
+Buffer block_forward(BlockContext const& ctx, BlockWeights const& w, BlockActivations& a, Keep keep,
+                     Past const* past = nullptr);
+
+/// Given dout (N,C), the gradient of the block's output, offers every wanted gradient of the block
+/// and returns that of its input (N,C). With `consume` the activations are moved into the offers or
+/// overwritten; without, they stay for another backward. When `input_gradient` is false nothing
+/// below this block is wanted and the result is empty.
+Buffer block_backward(BlockContext const& ctx, BlockWeights& w, BlockActivations& a, Buffer dout,
+                      GradientSink& sink, bool consume, bool input_gradient);
+
+}  // namespace lomo

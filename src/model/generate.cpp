@@ -1,0 +1,73 @@
+#include <numeric>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "block.h"
+#include "lomo/core/error.h"
+#include "lomo/data/batch.h"
+#include "lomo/model/llama.h"
+#include "transfer.h"
+
+namespace lomo {
+
+KeyValueCache Llama::make_cache(std::int64_t capacity) {
+  KeyValueCache cache;
+  const Shape shape(capacity, config_.kv_heads * config_.head_width);
+  for (std::int64_t l = 0; l < config_.layers; ++l) {
+    cache.keys.push_back(backend_.allocate(shape, dtype_, Category::activations, "cached keys"));
+    cache.values.push_back(
+        backend_.allocate(shape, dtype_, Category::activations, "cached values"));
+  }
+  return cache;
+}
+
+std::vector<float> Llama::extend(KeyValueCache& cache, std::vector<std::int32_t> const& tokens) {
+  const auto n = static_cast<std::int64_t>(tokens.size());
+  const std::int64_t total = cache.used + n;
+  if (n == 0) throw Error("extend: no tokens");
+  if (const std::int64_t room = cache.keys.front().tensor().rows(); total > room) {
+    throw Error("extend: " + std::to_string(total) + " tokens do not fit a cache of " +
+                std::to_string(room));
+  }
+
+  // The new rows are one sequence that starts at position cache.used.
+  Batch batch;
+  batch.tokens = tokens;
+  batch.positions.resize(tokens.size());
+  std::iota(batch.positions.begin(), batch.positions.end(), static_cast<std::int32_t>(cache.used));
+  batch.starts = {0, static_cast<std::int32_t>(n)};
+  batch.longest = n;
+  batch.loss_rows = {static_cast<std::int32_t>(n - 1)};
+  const DeviceBatch rows = upload(batch);
+  std::vector<std::int32_t> positions(static_cast<std::size_t>(total));
+  std::iota(positions.begin(), positions.end(), 0);
+  const Buffer key_positions = to_engine(backend_, positions, "key positions");
+  const Buffer key_starts = to_engine(
+      backend_, std::vector<std::int32_t>{0, static_cast<std::int32_t>(total)}, "key starts");
+  const Sequences key_rows{key_starts, key_positions, total};
+
+  const BlockContext ctx{backend_, config_, dtype_, rows, inv_freq_};
+  Buffer x = backend_.allocate(Shape(n, config_.width), dtype_, Category::activations, "embedded");
+  backend_.gather_rows(x, weights_.embedding.stacked(), rows.tokens);
+  for (std::size_t l = 0; l < weights_.blocks.size(); ++l) {
+    const Past past{cache.keys[l], cache.values[l], cache.used, key_rows};
+    BlockActivations a;
+    a.x = std::move(x);
+    x = block_forward(ctx, weights_.blocks[l], a, Keep::nothing, &past);
+  }
+  cache.used = total;
+
+  const Shape row(1, config_.width);
+  Buffer last = backend_.allocate(row, dtype_, Category::activations, "last row");
+  Buffer normed = backend_.allocate(row, dtype_, Category::activations, "last row, normed");
+  Buffer rstd = backend_.allocate(Shape(1), DType::f32, Category::activations, "last row rstd");
+  Buffer logits = backend_.allocate(Shape(1, config_.vocab), DType::f32, Category::activations,
+                                    "next-token logits");
+  backend_.gather_rows(last, x, rows.loss_rows);
+  backend_.rmsnorm(normed, rstd, last, weights_.norm.stacked(), config_.norm_eps);
+  backend_.linear(logits, normed, weights_.head().stacked());
+  return to_host(backend_, logits);
+}
+
+}  // namespace lomo

@@ -1,0 +1,140 @@
+#include "lomo/model/llama.h"
+
+#include <algorithm>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "block.h"
+#include "head.h"
+#include "lomo/core/error.h"
+#include "transfer.h"
+
+namespace lomo {
+
+namespace {
+
+void require_ids(std::vector<std::int32_t> const& ids, std::int64_t vocab, char const* what) {
+  for (const std::int32_t id : ids) {
+    if (id < 0 || id >= vocab) {
+      throw Error(Exit::data, std::string(what) + " " + std::to_string(id) +
+                                  " is not below the model's vocabulary of " +
+                                  std::to_string(vocab));
+    }
+  }
+}
+
+}  // namespace
+
+Llama::Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head)
+    : backend_(backend),
+      config_(config),
+      dtype_(dtype),
+      head_(head),
+      weights_(backend, config, dtype),
+      inv_freq_(backend.allocate(Shape(config.head_width / 2), DType::f32, Category::workspace,
+                                 "rope frequencies")) {
+  const std::vector<float> frequencies = rope_frequencies(config_);
+  backend_.upload(inv_freq_, std::as_bytes(std::span(frequencies)));
+}
+
+DeviceBatch Llama::upload(Batch const& batch) {
+  require_ids(batch.tokens, config_.vocab, "token id");
+  require_ids(batch.targets, config_.vocab, "target id");
+  DeviceBatch out;
+  out.tokens = to_engine(backend_, batch.tokens, "batch tokens");
+  out.positions = to_engine(backend_, batch.positions, "batch positions");
+  out.starts = to_engine(backend_, batch.starts, "batch starts");
+  out.longest = batch.longest;
+  out.loss_rows = to_engine(backend_, batch.loss_rows, "batch loss rows");
+  out.targets = to_engine(backend_, batch.targets, "batch targets");
+  out.unique_ids = to_engine(backend_, batch.unique_ids, "batch unique ids");
+  out.id_order = to_engine(backend_, batch.id_order, "batch id order");
+  out.id_segments = to_engine(backend_, batch.id_segments, "batch id segments");
+  return out;
+}
+
+Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
+  const bool training = purpose == Purpose::train;
+  Keep keep = Keep::nothing;
+  if (training) keep = recompute == Recompute::none ? Keep::all : Keep::input;
+
+  Pass pass;
+  pass.rows = batch.rows();
+  pass.loss_rows = batch.loss_count();
+  pass.recompute = recompute;
+  pass.batch = upload(batch);
+  const BlockContext ctx{backend_, config_, dtype_, pass.batch, inv_freq_};
+
+  Buffer x = backend_.allocate(Shape(pass.rows, config_.width), dtype_, Category::activations,
+                               "embedded");  // (N,C)
+  backend_.gather_rows(x, weights_.embedding.stacked(), pass.batch.tokens);
+  for (auto const& block : weights_.blocks) {
+    BlockActivations a;
+    a.x = std::move(x);
+    x = block_forward(ctx, block, a, keep);
+    if (training) pass.blocks.push_back(std::move(a));
+  }
+  pass.head.x = backend_.allocate(Shape(pass.loss_rows, config_.width), dtype_,
+                                  Category::activations, "head input");  // (N',C)
+  backend_.gather_rows(pass.head.x, x, pass.batch.loss_rows);
+  x.reset();
+  const HeadContext head{backend_, config_, dtype_, head_, pass.batch.targets};
+  head_forward(head, weights_.norm, weights_.head(), pass.head, training);
+  return pass;
+}
+
+Pass Llama::forward(Batch const& batch, Recompute recompute) {
+  return run(batch, recompute, Purpose::train);
+}
+
+std::vector<float> Llama::losses(Pass const& pass) {
+  return to_host(backend_, pass.head.loss);
+}
+
+std::vector<float> Llama::losses(Batch const& batch) {
+  return losses(run(batch, Recompute::block, Purpose::evaluate));
+}
+
+void Llama::backward(Pass& pass, GradientSink& sink, float scale, bool keep) {
+  const BlockContext ctx{backend_, config_, dtype_, pass.batch, inv_freq_};
+  const bool tied = config_.tied_embeddings;
+
+  // Below the lowest wanted parameter nothing is computed.
+  const bool embedding_wanted = sink.wants(weights_.embedding);
+  const auto wanted = [&sink](BlockWeights const& w) {
+    return sink.wants(w.norm1) || sink.wants(w.qkv) || sink.wants(w.out) || sink.wants(w.norm2) ||
+           sink.wants(w.gate_up) || sink.wants(w.down);
+  };
+  std::size_t lowest = 0;
+  while (!embedding_wanted && lowest < weights_.blocks.size() && !wanted(weights_.blocks[lowest])) {
+    ++lowest;
+  }
+
+  const HeadContext head{backend_, config_, dtype_, head_, pass.batch.targets};
+  Buffer d_rows = head_backward(head, weights_.norm, weights_.head(), pass.head, scale, sink, !keep,
+                                /*last=*/!tied);  // (N',C)
+  Buffer d = backend_.allocate(Shape(pass.rows, config_.width), dtype_, Category::activations,
+                               "d last block");  // (N,C)
+  backend_.zero(d);
+  backend_.scatter_rows(d, d_rows, pass.batch.loss_rows);
+  d_rows.reset();
+
+  for (std::size_t l = weights_.blocks.size(); l-- > lowest;) {
+    BlockActivations& a = pass.blocks[l];
+    const bool replayed = pass.recompute == Recompute::block;
+    if (replayed) block_forward(ctx, weights_.blocks[l], a, Keep::all);
+    d = block_backward(ctx, weights_.blocks[l], a, std::move(d), sink, replayed || !keep,
+                       l > lowest || embedding_wanted);
+    if (!keep) a.x.reset();
+  }
+
+  if (!embedding_wanted) return;
+  Buffer rows = backend_.allocate(Shape(pass.batch.unique_ids.tensor().rows(), config_.width),
+                                  DType::f32, Category::activations, "embedding gradient rows");
+  backend_.sum_rows(rows, d, pass.batch.id_order, pass.batch.id_segments);
+  d.reset();
+  sink.offer(weights_.embedding, EmbeddingOffer{std::move(rows), pass.batch.unique_ids}, true);
+}
+
+}  // namespace lomo

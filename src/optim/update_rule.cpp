@@ -1,0 +1,229 @@
+#include "lomo/optim/update_rule.h"
+
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "lomo/core/error.h"
+
+namespace lomo {
+
+void UpdateRule::apply_rows(Parameter& parameter, Tensor, Tensor, StepContext const&, Tensor) {
+  throw Error(parameter.name + ": this update rule needs the whole gradient");
+}
+
+namespace {
+
+/// How a rule rounds one tensor in one step, starting at row `first`.
+RoundingPlan rounding_plan(OptimizerOptions const& options, Parameter const& parameter,
+                           std::int64_t first, std::int64_t step) {
+  return {options.rounding,
+          random_key(options.seed, "round", parameter.name, static_cast<std::uint64_t>(step)),
+          first * parameter.matrix().cols()};
+}
+
+/// f32 optimizer state of one kind: a zeroed buffer a parameter.
+class State {
+ public:
+  State(Backend& backend, std::string suffix) : backend_(backend), suffix_(std::move(suffix)) {}
+
+  void add(Parameter const& parameter, Shape shape) {
+    const std::string name = parameter.name + suffix_;
+    Buffer buffer = backend_.allocate(shape, DType::f32, Category::optimizer, name);
+    backend_.zero(buffer);
+    buffers_.emplace(parameter.name, std::move(buffer));
+  }
+  Tensor of(Parameter const& parameter) const { return buffers_.at(parameter.name); }
+  void list(std::vector<StateTensor>& out) const {
+    for (auto const& [name, buffer] : buffers_) out.push_back({name + suffix_, buffer});
+  }
+
+ private:
+  Backend& backend_;
+  std::string suffix_;
+  std::map<std::string, Buffer> buffers_;
+};
+
+void for_each_parameter(std::vector<ParameterGroup*> const& groups, auto const& f) {
+  for (auto const* group : groups) {
+    for (auto const& parameter : group->members()) f(parameter);
+  }
+}
+
+/// w -= lr g: LOMO when fused, plain SGD when not. No state.
+class Sgd final : public UpdateRule {
+ public:
+  Sgd(Backend& backend, OptimizerOptions const& options) : backend_(backend), options_(options) {}
+
+  Residency residency() const override { return Residency::tile; }
+  bool takes_rows() const override { return options_.weight_decay == 0; }
+
+  void apply(Parameter& parameter, std::int64_t first, Tensor g, StepContext const& step,
+             Tensor guard) override {
+    backend_.sgd_update(parameter.matrix().row_block(first, g.rows()), g, sgd_step(step),
+                        rounding_plan(options_, parameter, first, step.step), guard);
+  }
+  void apply_rows(Parameter& parameter, Tensor rows, Tensor g, StepContext const& step,
+                  Tensor guard) override {
+    backend_.sgd_update(parameter.value, g, sgd_step(step),
+                        rounding_plan(options_, parameter, 0, step.step), guard, rows);
+  }
+
+ private:
+  Backend::SgdStep sgd_step(StepContext const& step) const {
+    return {step.lr, options_.weight_decay, step.gradient};
+  }
+  Backend& backend_;
+  OptimizerOptions options_;
+};
+
+/// m = momentum m + g; w -= lr m.
+class MomentumSgd final : public UpdateRule {
+ public:
+  MomentumSgd(Backend& backend, OptimizerOptions const& options,
+              std::vector<ParameterGroup*> const& groups)
+      : backend_(backend), options_(options), momentum_(backend, ".momentum") {
+    for_each_parameter(groups,
+                       [this](Parameter const& p) { momentum_.add(p, p.matrix().shape()); });
+  }
+
+  Residency residency() const override { return Residency::tile; }
+
+  void apply(Parameter& parameter, std::int64_t first, Tensor g, StepContext const& step,
+             Tensor guard) override {
+    const Tensor m = momentum_.of(parameter).row_block(first, g.rows());
+    backend_.momentum_update(m, g, options_.momentum, step.gradient, guard);
+    backend_.sgd_update(parameter.matrix().row_block(first, g.rows()), g,
+                        {step.lr, options_.weight_decay, GradientScaling{}},
+                        rounding_plan(options_, parameter, first, step.step), guard);
+  }
+  std::vector<StateTensor> state() override {
+    std::vector<StateTensor> out;
+    momentum_.list(out);
+    return out;
+  }
+
+ private:
+  Backend& backend_;
+  OptimizerOptions options_;
+  State momentum_;
+};
+
+class AdamW final : public UpdateRule {
+ public:
+  AdamW(Backend& backend, OptimizerOptions const& options,
+        std::vector<ParameterGroup*> const& groups)
+      : backend_(backend), options_(options), first_(backend, ".m"), second_(backend, ".v") {
+    for_each_parameter(groups, [this](Parameter const& p) {
+      first_.add(p, p.matrix().shape());
+      second_.add(p, p.matrix().shape());
+    });
+  }
+
+  Residency residency() const override { return Residency::tile; }
+
+  void apply(Parameter& parameter, std::int64_t first, Tensor g, StepContext const& step,
+             Tensor guard) override {
+    const Backend::AdamStep adam{step.lr,           options_.beta1,        options_.beta2,
+                                 options_.adam_eps, options_.weight_decay, step.step,
+                                 step.gradient};
+    backend_.adamw_update(parameter.matrix().row_block(first, g.rows()),
+                          first_.of(parameter).row_block(first, g.rows()),
+                          second_.of(parameter).row_block(first, g.rows()), g, adam,
+                          rounding_plan(options_, parameter, first, step.step), guard);
+  }
+  std::vector<StateTensor> state() override {
+    std::vector<StateTensor> out;
+    first_.list(out);
+    second_.list(out);
+    return out;
+  }
+
+ private:
+  Backend& backend_;
+  OptimizerOptions options_;
+  State first_, second_;
+};
+
+/// Factored second moment, update clipped to RMS clip_threshold, step scaled by the weight's RMS.
+class AdaLomo final : public UpdateRule {
+ public:
+  AdaLomo(Backend& backend, OptimizerOptions const& options,
+          std::vector<ParameterGroup*> const& groups)
+      : backend_(backend),
+        options_(options),
+        row_(backend, ".row"),
+        col_(backend, ".col"),
+        sums_(backend.allocate(Shape(3), DType::f64, Category::workspace, "adalomo sums")) {
+    for_each_parameter(groups, [this](Parameter const& p) {
+      const Shape shape = p.matrix().shape();
+      row_.add(p, Shape(shape.rows()));
+      col_.add(p, Shape(shape.cols()));
+    });
+  }
+
+  Residency residency() const override { return Residency::tensor; }
+
+  void apply(Parameter& parameter, std::int64_t, Tensor g, StepContext const& step,
+             Tensor guard) override {
+    const Tensor w = parameter.matrix();  // (O,I)
+    const Tensor row = row_.of(parameter);             // (O)
+    const Tensor col = col_.of(parameter);             // (I)
+    update_moments(row, col, g, step, guard);
+
+    const Tensor norms = sums_.tensor().row_block(0, 2);
+    const Backend::AdaLomoTensor whole{sums_.tensor().row_block(2, 1), w.rows(), w.numel()};
+    backend_.zero(sums_);
+    backend_.sum(whole.row_total, row);
+    backend_.adalomo_measure(norms, w, g, row, col, whole, step.gradient);
+    const Backend::AdaLomoStep update{step.lr, options_.weight_decay, options_.clip_threshold,
+                                      options_.eps2, step.gradient};
+    backend_.adalomo_update(w, g, row, col, norms, whole, update,
+                            rounding_plan(options_, parameter, 0, step.step), guard);
+  }
+  std::vector<StateTensor> state() override {
+    std::vector<StateTensor> out;
+    row_.list(out);
+    col_.list(out);
+    return out;
+  }
+
+ private:
+  void update_moments(Tensor row, Tensor col, Tensor g, StepContext const& step, Tensor guard) {
+    const auto beta = static_cast<float>(
+        1.0 - std::pow(static_cast<double>(step.step), static_cast<double>(options_.decay_rate)));
+    Buffer row_sums =
+        backend_.allocate(row.shape(), DType::f32, Category::workspace, "adalomo row sums");
+    Buffer col_sums =
+        backend_.allocate(col.shape(), DType::f32, Category::workspace, "adalomo column sums");
+    backend_.square_sums(row_sums, col_sums, g, step.gradient);
+    const auto one_over = [](std::int64_t n) { return 1.0f / static_cast<float>(n); };
+    backend_.decay_average(row, row_sums, beta, one_over(g.cols()), options_.eps1, guard);
+    backend_.decay_average(col, col_sums, beta, one_over(g.rows()), options_.eps1, guard);
+  }
+
+  Backend& backend_;
+  OptimizerOptions options_;
+  State row_, col_;
+  Buffer sums_;  // (3) f64: U^2, w^2, total of row
+};
+
+}  // namespace
+
+std::unique_ptr<UpdateRule> make_update_rule(Backend& backend, OptimizerOptions const& options,
+                                             std::vector<ParameterGroup*> const& groups) {
+  switch (options.kind) {
+    case OptimizerKind::lomo:
+      return std::make_unique<Sgd>(backend, options);
+    case OptimizerKind::sgd:
+      if (options.momentum == 0) return std::make_unique<Sgd>(backend, options);
+      return std::make_unique<MomentumSgd>(backend, options, groups);
+    case OptimizerKind::adamw:
+      return std::make_unique<AdamW>(backend, options, groups);
+    case OptimizerKind::adalomo:
+      return std::make_unique<AdaLomo>(backend, options, groups);
+  }
+  throw Error("unknown optimizer");
+}
+
+}  // namespace lomo
