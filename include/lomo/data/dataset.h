@@ -14,10 +14,23 @@ namespace lomo {
 /// Training sequences in file order, with what had to be cut to make them fit.
 struct Dataset {
   std::vector<Sequence> sequences;
-  std::int64_t truncated = 0;  // passages cut
+  std::vector<std::string> where;  // "train.jsonl:17" of each sequence, for messages; may be empty
+  std::int64_t truncated = 0;      // passages cut
   std::int64_t tokens() const;
   std::int64_t targets() const;
 };
+
+/// Throws Error(Exit::data) counting the ids that are negative or not below `vocab` (rows of the
+/// embedding), naming one of them and the first place they occur.
+void check_ids(Dataset const& data, std::int64_t vocab);
+
+/// Indices [0, count) split in two, each ascending: a seeded random `share` of them is kept for
+/// validation (at least one and not all when 0 < share < 1 and count > 1).
+struct Split {
+  std::vector<std::int64_t> train;
+  std::vector<std::int64_t> validation;
+};
+Split split_validation(std::int64_t count, double share, std::uint64_t seed);
 
 /// Where a run stands in its data. Saved in checkpoints; `next` is exact.
 struct DataPosition {
@@ -27,13 +40,15 @@ struct DataPosition {
 };
 
 /// Draws batches: each epoch is a seeded shuffle of all sequences (key: seed, epoch), cut into
-/// batches of `sequences` sequences, none of more than `max_tokens` tokens (0: no cap; a batch then
-/// holds fewer sequences). The last batch of an epoch may be short.
+/// batches of `sequences` sequences (0: as many as max_tokens holds), none of more than
+/// `max_tokens` tokens (0: no cap; a capped batch holds fewer sequences). The last batch of an
+/// epoch may be short. Throws Error(Exit::data) without data or when one sequence alone is over the
+/// cap, naming it. Keeps a reference to `data`.
 class Sampler {
  public:
   Sampler(Dataset const& data, std::int64_t sequences, std::int64_t max_tokens, std::uint64_t seed,
           bool shuffle = true);
-  /// The next batch; moves on to the next epoch by itself.
+  /// The next batch. After the last one of epoch e the position is (e + 1, 0).
   Batch next();
   DataPosition position() const { return position_; }
   void seek(DataPosition position);
