@@ -1,0 +1,70 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "lomo/core/error.h"
+
+namespace lomo {
+
+/// A whole file of at most `largest` bytes. Errors carry `exit` and the system's reason.
+std::string read_file(std::filesystem::path const& file, Exit exit,
+                      std::size_t largest = std::size_t{1} << 40);
+
+/// A file open for reading at any offset; knows its size at opening. Move-only.
+class InputFile {
+ public:
+  InputFile(std::filesystem::path const& path, Exit exit);
+  InputFile(InputFile&& other) noexcept;
+  InputFile(InputFile const&) = delete;  // owns a file descriptor
+  InputFile& operator=(InputFile const&) = delete;
+  ~InputFile();
+
+  std::filesystem::path const& path() const { return path_; }
+  std::uint64_t size() const { return size_; }
+  /// Fills `into` from `offset`. A file that became shorter meanwhile is an error.
+  void read(std::uint64_t offset, std::span<std::byte> into) const;
+
+ private:
+  std::filesystem::path path_;
+  Exit exit_;
+  int descriptor_ = -1;
+  std::uint64_t size_ = 0;
+};
+
+/// Writes a file under a temporary name beside its own; `commit` makes it appear, whole and on
+/// disk, under its name. Without a commit the temporary file is removed. A write that fails (disk
+/// full) is an Error with the path and the system's reason.
+class AtomicFile {
+ public:
+  explicit AtomicFile(std::filesystem::path const& path);
+  AtomicFile(AtomicFile const&) = delete;  // owns a file descriptor and a temporary file
+  AtomicFile& operator=(AtomicFile const&) = delete;
+  ~AtomicFile();
+
+  void write(std::span<std::byte const> bytes);
+  void write(std::string_view text);
+  std::uint64_t written() const { return written_; }
+  /// Flushes to disk, renames, and flushes the folder.
+  void commit();
+
+ private:
+  [[noreturn]] void fail(char const* doing) const;
+
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  int descriptor_ = -1;
+  std::uint64_t written_ = 0;
+};
+
+/// Replaces `file` with `text` in one step.
+void write_file(std::filesystem::path const& file, std::string_view text);
+/// Copies a file in one step; what was at `to` is replaced.
+void duplicate_file(std::filesystem::path const& from, std::filesystem::path const& to);
+/// Makes renames and removals inside `folder` survive a power cut.
+void sync_folder(std::filesystem::path const& folder);
+
+}  // namespace lomo
