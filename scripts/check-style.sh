@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Fails when a tracked file is not formatted, or has trailing white space, a tab, no newline at its
+# end, or more than 500 lines of code. `scripts/check-style.sh --fix` formats the C++ files.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+mapfile -t sources < <(git ls-files '*.cpp' '*.h')
+if [[ ${1:-} == --fix ]]; then
+  clang-format -i "${sources[@]}"
+fi
+
+bad=0
+complain() {
+  if [[ -n $2 ]]; then
+    printf 'style: %s:\n%s\n' "$1" "$2" >&2
+    bad=1
+  fi
+}
+if ! clang-format --dry-run --Werror "${sources[@]}"; then
+  complain "not formatted" "run scripts/check-style.sh --fix"
+fi
+complain "white space at the end of a line" "$(git grep -nIE '[[:blank:]]+$' || true)"
+complain "tab" "$(git grep -nIP '\t' -- '*.cpp' '*.h' '*.txt' '*.cmake' '*.json' '*.md' '*.sh' || true)"
+complain "no newline at the end" "$(git ls-files -z -- ':!LICENSE' | while IFS= read -r -d '' file; do
+  if [[ -s $file && -n $(tail -c 1 "$file") ]] && grep -qI . "$file"; then echo "$file"; fi
+done)"
+complain "more than 500 lines" "$(wc -l "${sources[@]}" | awk '$2 != "total" && $1 > 500')"
+if ((bad == 0)); then echo "style: ${#sources[@]} C++ files are fine"; fi
+exit "$bad"
