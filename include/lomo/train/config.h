@@ -1,0 +1,147 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lomo/io/json.h"
+#include "lomo/model/config.h"
+#include "lomo/model/llama.h"
+#include "lomo/optim/update_rule.h"
+#include "lomo/train/schedule.h"
+
+namespace lomo {
+
+/// One training run, as its JSON file says; one struct a section. docs/CONFIG.md describes every
+/// key. Empty optionals are settled by `settle` when the checkpoint is known.
+struct ModelSection {
+  std::string path;            // Hugging Face folder
+  std::optional<DType> dtype;  // storage type of the run; none: the checkpoint's own
+  Json shape;                  // keys of a config.json the folder must agree with; null: none
+};
+
+enum class Sampling : std::uint8_t {
+  published,  // CPython's random.Random(0).sample, as the published LOMO drew its subsets
+  seeded,     // a shuffle keyed by train.seed
+  first,      // the first in file order
+};
+
+struct DataSection {
+  std::string task;  // boolq ... wsc, jsonl, text, ids
+  std::vector<std::string> train, validation;
+  double validation_share = 0;  // of train, cut off when no validation file is named
+  std::string prompt_field = "prompt", answer_field = "answer", text_field = "text";
+  std::string prompts;  // template file; empty: the shipped one
+  std::int64_t max_length = 1024;
+  std::int64_t train_examples = 0, eval_examples = 0;  // 0: all
+  Sampling sampling = Sampling::published;
+};
+
+struct BatchSection {
+  std::int64_t sequences = 16;  // 0: as many as max_tokens allows
+  std::int64_t max_tokens = 0;  // 0: no cap
+};
+
+struct TrainSection {
+  std::int64_t epochs = 1;
+  std::int64_t max_steps = 0;  // 0: no cap
+  std::uint64_t seed = 42;
+  Recompute recompute = Recompute::block;
+  std::int64_t stop_after_skips = 20;  // skipped steps in a row that end the run as diverged
+};
+
+struct OptimizerSection {
+  OptimizerKind name = OptimizerKind::lomo;
+  double lr = 0;
+  double weight_decay = 0;
+  std::optional<Rounding> rounding;               // none: stochastic for bf16, nearest for f32
+  double momentum = 0;                            // sgd
+  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adamw
+  double decay_rate = -0.8, eps1 = 1e-30, eps2 = 1e-3, clip_threshold = 1;  // adalomo
+};
+
+struct ScheduleSection {
+  ScheduleKind kind = ScheduleKind::linear;
+  double warmup = 0;  // up to 1 a share of the run, above 1 steps
+};
+
+struct ClipSection {
+  double norm = 0, value = 0;  // 0: off
+};
+
+/// What must be known before a weight changes.
+enum class Protect : std::uint8_t {
+  step,  // the whole gradient is finite: a norm pass first
+  tile,  // the tile is finite
+};
+
+struct MemorySection {
+  std::size_t budget = 0;  // 0: what the machine has free
+  std::size_t tile_bytes = 8u << 20;
+  std::int64_t head_block_rows = 4096;
+  std::size_t keep_logits_bytes = 64u << 20;
+};
+
+enum class Score : std::uint8_t { sum, mean };
+
+struct EvalSection {
+  bool before = true, at_end = true;
+  std::int64_t every_steps = 0, every_epochs = 0;  // 0: never
+  Score score = Score::sum;
+  std::int64_t max_tokens = 4096;
+};
+
+struct SaveSection {
+  std::int64_t every_steps = 0;  // 0: only when stopped
+  bool final_model = true;
+  std::size_t shard_size = std::size_t{5} << 30;
+};
+
+struct TrainConfig {
+  ModelSection model;
+  DataSection data;
+  BatchSection batch;
+  TrainSection train;
+  OptimizerSection optimizer;
+  ScheduleSection schedule;
+  ClipSection clip;
+  Protect protect = Protect::step;
+  MemorySection memory;
+  EvalSection eval;
+  SaveSection save;
+  std::string output;  // run folder; empty: runs/<name>-<time>
+};
+
+/// Reads a config strictly. Throws Error(Exit::usage) that names the file and the JSON pointer:
+/// unknown keys with the nearest known one, wrong types, values out of range, and gradient
+/// accumulation, which a fused update cannot do. `where` is the file's name in messages.
+TrainConfig parse_config(Json const& json, std::string const& where);
+
+/// Reads a JSON file and applies `overrides` ("a.b=value", value JSON or else a string) to it.
+Json read_config_file(std::filesystem::path const& file, std::vector<std::string> const& overrides);
+
+/// A file as named, or a shipped config of that name in one of `shipped` folders.
+std::filesystem::path find_config(std::string const& name,
+                                  std::vector<std::filesystem::path> const& shipped);
+
+/// Every key, defaults included; parse_config reads it back to the same config.
+nlohmann::ordered_json to_json(TrainConfig const& config);
+
+/// Settles what depends on the checkpoint: dtype, rounding. Refuses a type this build does not
+/// train in, and a model.shape that differs from the folder's.
+void settle(TrainConfig& config, ModelConfig const& model);
+
+/// Settings that are legal and probably not meant, one sentence each.
+std::vector<std::string> warnings(TrainConfig const& config);
+
+std::string_view to_string(OptimizerKind kind);
+
+/// The largest binary unit that divides it: "8MiB".
+std::string format_bytes(std::size_t bytes);
+/// For people: "12.6 GiB".
+std::string human_bytes(std::size_t bytes);
+
+}  // namespace lomo

@@ -1,0 +1,23 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "lomo/data/batch.h"
+#include "lomo/model/llama.h"
+
+namespace lomo {
+
+/// How likely a model finds the targets of one sequence.
+struct SequenceScore {
+  double loss = 0;  // sum over its targets, nats: minus the log-probability
+  std::int64_t targets = 0;
+  double mean() const { return targets > 0 ? loss / static_cast<double>(targets) : 0; }
+};
+
+/// Scores sequences in ragged batches filled up to `max_tokens` tokens (a longer sequence goes
+/// alone), in order.
+std::vector<SequenceScore> score_sequences(Llama& model, std::span<Sequence const> sequences,
+                                           std::int64_t max_tokens);
+
+}  // namespace lomo

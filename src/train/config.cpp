@@ -1,0 +1,214 @@
+#include "lomo/train/config.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+#include "lomo/core/error.h"
+#include "names.h"
+
+namespace lomo {
+
+namespace {
+
+constexpr Range<std::int64_t> kCount{0};
+constexpr Range<std::int64_t> kAtLeastOne{1};
+constexpr Range<double> kNotNegative{0.0};
+constexpr Range<double> kShare{0.0, 1.0};
+constexpr Range<double> kBelowOne{0.0, 0.999999999};
+
+/// A path or a list of paths.
+void get_paths(JsonReader& reader, std::string_view key, std::vector<std::string>& paths) {
+  Json const* value = reader.raw(key);
+  if (value == nullptr) return;
+  if (value->is_string()) {
+    paths = {value->get<std::string>()};
+  } else {
+    reader.get(key, paths);
+  }
+  for (std::string const& path : paths) {
+    if (path.empty()) reader.fail(key, "a path is empty");
+  }
+}
+
+/// Gradient accumulation under any of its usual names, anywhere in the file.
+void refuse_accumulation(Json const& json, std::string const& where, std::string const& pointer) {
+  if (!json.is_object()) return;
+  for (auto const& [key, value] : json.items()) {
+    const std::string at = pointer + "/" + key;
+    if (key.starts_with("gradient_accumulation") || key.starts_with("accumulate_grad")) {
+      throw Error(Exit::usage,
+                  where + ": " + at +
+                      ": there is no gradient accumulation: a fused update applies each gradient "
+                      "during backward and cannot add it up over several. A bigger batch is a "
+                      "longer ragged batch: raise batch.sequences (train.recompute \"block\" keeps "
+                      "its memory small).");
+    }
+    refuse_accumulation(value, where, at);
+  }
+}
+
+void read_shape(JsonReader shape) {
+  std::int64_t count = 0;
+  double number = 0;
+  bool flag = false;
+  for (const std::string_view key : kShapeCounts) shape.get(key, count, kAtLeastOne);
+  for (const std::string_view key : kShapeNumbers) shape.get(key, number, positive<double>());
+  shape.get(kShapeTied, flag);
+  shape.finish();
+}
+
+void read(JsonReader reader, ModelSection& model) {
+  reader.require("path");
+  reader.get("path", model.path);
+  if (model.path.empty()) reader.fail("path", "the path is empty");
+  std::optional<std::string> type;
+  reader.get("dtype", type);
+  if (type) {
+    model.dtype = parse_dtype(*type);
+    const bool weights = model.dtype && (*model.dtype == DType::f32 ||
+                                         *model.dtype == DType::bf16 || *model.dtype == DType::f16);
+    if (!weights) {
+      reader.fail("dtype", "expected \"f32\", \"bf16\" or \"f16\", found \"" + *type + "\"");
+    }
+  }
+  if (Json const* shape = reader.raw("shape"); shape != nullptr && !shape->is_null()) {
+    model.shape = *shape;
+    read_shape(*reader.object("shape"));
+  }
+  reader.finish();
+}
+
+void read(JsonReader reader, DataSection& data) {
+  reader.require("task");
+  reader.get("task", data.task);
+  if (std::find(kTasks.begin(), kTasks.end(), data.task) == kTasks.end()) {
+    std::string list;
+    for (const std::string_view task : kTasks) list += " " + std::string(task);
+    reader.fail("task", "expected one of" + list + ", found \"" + data.task + "\"");
+  }
+  get_paths(reader, "train", data.train);
+  get_paths(reader, "validation", data.validation);
+  reader.get("validation_share", data.validation_share, kBelowOne);
+  reader.get("prompt_field", data.prompt_field);
+  reader.get("answer_field", data.answer_field);
+  reader.get("text_field", data.text_field);
+  reader.get("prompts", data.prompts);
+  reader.get("max_length", data.max_length, Range<std::int64_t>{2});
+  reader.get("train_examples", data.train_examples, kCount);
+  reader.get("eval_examples", data.eval_examples, kCount);
+  reader.get("sampling", data.sampling, kSamplings);
+  if (!data.validation.empty() && data.validation_share > 0) {
+    reader.fail("validation_share", "data.validation names files already; give one of the two");
+  }
+  reader.finish();
+}
+
+void read(JsonReader reader, BatchSection& batch) {
+  reader.get("sequences", batch.sequences, kCount);
+  reader.get("max_tokens", batch.max_tokens, kCount);
+  if (batch.sequences == 0 && batch.max_tokens == 0) {
+    reader.fail("sequences", "0 leaves the size of a batch to batch.max_tokens, which is 0 too");
+  }
+  reader.finish();
+}
+
+void read(JsonReader reader, TrainSection& train) {
+  reader.get("epochs", train.epochs, kAtLeastOne);
+  reader.get("max_steps", train.max_steps, kCount);
+  reader.get("seed", train.seed);
+  reader.get("recompute", train.recompute, kRecomputes);
+  reader.get("stop_after_skips", train.stop_after_skips, kAtLeastOne);
+  reader.finish();
+}
+
+void read(JsonReader reader, OptimizerSection& optimizer) {
+  reader.get("name", optimizer.name, kOptimizers);
+  reader.require("lr");
+  reader.get("lr", optimizer.lr, positive<double>());
+  reader.get("weight_decay", optimizer.weight_decay, kNotNegative);
+  if (Json const* value = reader.raw("rounding"); value != nullptr && !value->is_null()) {
+    Rounding rounding = Rounding::nearest;
+    reader.get("rounding", rounding, kRoundings);
+    optimizer.rounding = rounding;
+  }
+  reader.get("momentum", optimizer.momentum, kBelowOne);
+  reader.get("beta1", optimizer.beta1, kBelowOne);
+  reader.get("beta2", optimizer.beta2, kBelowOne);
+  reader.get("eps", optimizer.eps, positive<double>());
+  reader.get("decay_rate", optimizer.decay_rate, Range<double>{-1.0, 0.0});
+  reader.get("eps1", optimizer.eps1, kNotNegative);
+  reader.get("eps2", optimizer.eps2, kNotNegative);
+  reader.get("clip_threshold", optimizer.clip_threshold, positive<double>());
+  reader.finish();
+}
+
+void read(JsonReader reader, ScheduleSection& schedule) {
+  reader.get("kind", schedule.kind, kSchedules);
+  reader.get("warmup", schedule.warmup, kNotNegative);
+  reader.finish();
+}
+
+void read(JsonReader reader, ClipSection& clip) {
+  reader.get("norm", clip.norm, kNotNegative);
+  reader.get("value", clip.value, kNotNegative);
+  reader.finish();
+}
+
+void read(JsonReader reader, MemorySection& memory) {
+  reader.get_bytes("budget", memory.budget);
+  reader.get_bytes("tile_bytes", memory.tile_bytes);
+  if (memory.tile_bytes == 0) reader.fail("tile_bytes", "a tile holds at least one row");
+  reader.get("head_block_rows", memory.head_block_rows, kAtLeastOne);
+  reader.get_bytes("keep_logits_bytes", memory.keep_logits_bytes);
+  reader.finish();
+}
+
+void read(JsonReader reader, EvalSection& eval) {
+  reader.get("before", eval.before);
+  reader.get("at_end", eval.at_end);
+  reader.get("every_steps", eval.every_steps, kCount);
+  reader.get("every_epochs", eval.every_epochs, kCount);
+  reader.get("score", eval.score, kScores);
+  reader.get("max_tokens", eval.max_tokens, kAtLeastOne);
+  reader.finish();
+}
+
+void read(JsonReader reader, SaveSection& save) {
+  reader.get("every_steps", save.every_steps, kCount);
+  reader.get("final_model", save.final_model);
+  reader.get_bytes("shard_size", save.shard_size);
+  if (save.shard_size == 0) reader.fail("shard_size", "a shard holds at least one tensor");
+  reader.finish();
+}
+
+template <class Section>
+void read_section(JsonReader& reader, std::string_view key, Section& section) {
+  if (auto inner = reader.object(key)) read(std::move(*inner), section);
+}
+
+}  // namespace
+
+TrainConfig parse_config(Json const& json, std::string const& where) {
+  JsonReader reader(json, where);
+  refuse_accumulation(json, where, "");
+  TrainConfig config;
+  for (const std::string_view section : {"model", "data", "optimizer"}) reader.require(section);
+  read_section(reader, "model", config.model);
+  read_section(reader, "data", config.data);
+  read_section(reader, "batch", config.batch);
+  read_section(reader, "train", config.train);
+  read_section(reader, "optimizer", config.optimizer);
+  read_section(reader, "schedule", config.schedule);
+  read_section(reader, "clip", config.clip);
+  reader.get("protect", config.protect, kProtects);
+  read_section(reader, "memory", config.memory);
+  read_section(reader, "eval", config.eval);
+  read_section(reader, "save", config.save);
+  reader.get("output", config.output);
+  reader.finish();
+  return config;
+}
+
+}  // namespace lomo

@@ -1,0 +1,158 @@
+#include <cmath>
+#include <cstdio>
+#include <system_error>
+
+#include "lomo/core/error.h"
+#include "lomo/train/config.h"
+#include "names.h"
+
+namespace lomo {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+void apply_override(Json& json, std::string const& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == 0 || equals == std::string::npos) {
+    throw Error(Exit::usage, "--set " + text +
+                                 ": expected key.key=value, as in "
+                                 "--set optimizer.lr=0.003");
+  }
+  Json value = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(equals) + 1, text.end(),
+                           nullptr, false);
+  if (value.is_discarded()) value = text.substr(equals + 1);
+  Json* at = &json;
+  std::size_t begin = 0;
+  while (begin <= equals) {
+    const std::size_t end = std::min(text.find('.', begin), equals);
+    const std::string key = text.substr(begin, end - begin);
+    if (key.empty()) throw Error(Exit::usage, "--set " + text + ": a key is empty");
+    if (!at->is_object() && !at->is_null()) {
+      throw Error(Exit::usage, "--set " + text + ": \"" + text.substr(0, begin - 1) +
+                                   "\" is a value, it has no keys");
+    }
+    at = &(*at)[key];
+    begin = end + 1;
+  }
+  *at = std::move(value);
+}
+
+}  // namespace
+
+Json read_config_file(fs::path const& file, std::vector<std::string> const& overrides) {
+  Json json = read_json(file, Exit::usage);
+  for (std::string const& text : overrides) apply_override(json, text);
+  return json;
+}
+
+fs::path find_config(std::string const& name, std::vector<fs::path> const& shipped) {
+  std::error_code error;
+  if (fs::is_regular_file(name, error)) return name;
+  for (fs::path const& folder : shipped) {
+    if (fs::is_regular_file(folder / name, error)) return folder / name;
+    if (fs::is_regular_file(folder / (name + ".json"), error)) return folder / (name + ".json");
+  }
+  std::string message = "no config " + name + ": it is neither a file here nor a shipped config";
+  std::vector<std::string> known;
+  for (fs::path const& folder : shipped) {
+    for (auto const& entry : fs::recursive_directory_iterator(folder, error)) {
+      if (entry.path().extension() == ".json") {
+        known.push_back(entry.path().lexically_relative(folder).string());
+      }
+    }
+  }
+  const std::string nearest = nearest_word(name, known);
+  if (!nearest.empty()) message += "; did you mean " + nearest + "?";
+  throw Error(Exit::usage, message);
+}
+
+nlohmann::ordered_json to_json(TrainConfig const& config) {
+  using Out = nlohmann::ordered_json;
+  Out out;
+  Out& model = out["model"];
+  model["path"] = config.model.path;
+  model["dtype"] = config.model.dtype ? Out(to_string(*config.model.dtype)) : Out();
+  model["shape"] = config.model.shape;
+  DataSection const& d = config.data;
+  out["data"] = {{"task", d.task},
+                 {"train", d.train},
+                 {"validation", d.validation},
+                 {"validation_share", d.validation_share},
+                 {"prompt_field", d.prompt_field},
+                 {"answer_field", d.answer_field},
+                 {"text_field", d.text_field},
+                 {"prompts", d.prompts},
+                 {"max_length", d.max_length},
+                 {"train_examples", d.train_examples},
+                 {"eval_examples", d.eval_examples},
+                 {"sampling", name_of(d.sampling, kSamplings)}};
+  out["batch"] = {{"sequences", config.batch.sequences}, {"max_tokens", config.batch.max_tokens}};
+  out["train"] = {{"epochs", config.train.epochs},
+                  {"max_steps", config.train.max_steps},
+                  {"seed", config.train.seed},
+                  {"recompute", name_of(config.train.recompute, kRecomputes)},
+                  {"stop_after_skips", config.train.stop_after_skips}};
+  OptimizerSection const& o = config.optimizer;
+  out["optimizer"] = {{"name", name_of(o.name, kOptimizers)},
+                      {"lr", o.lr},
+                      {"weight_decay", o.weight_decay},
+                      {"rounding", o.rounding ? Out(name_of(*o.rounding, kRoundings)) : Out()},
+                      {"momentum", o.momentum},
+                      {"beta1", o.beta1},
+                      {"beta2", o.beta2},
+                      {"eps", o.eps},
+                      {"decay_rate", o.decay_rate},
+                      {"eps1", o.eps1},
+                      {"eps2", o.eps2},
+                      {"clip_threshold", o.clip_threshold}};
+  out["schedule"] = {{"kind", to_string(config.schedule.kind)}, {"warmup", config.schedule.warmup}};
+  out["clip"] = {{"norm", config.clip.norm}, {"value", config.clip.value}};
+  out["protect"] = name_of(config.protect, kProtects);
+  MemorySection const& m = config.memory;
+  out["memory"] = {{"budget", format_bytes(m.budget)},
+                   {"tile_bytes", format_bytes(m.tile_bytes)},
+                   {"head_block_rows", m.head_block_rows},
+                   {"keep_logits_bytes", format_bytes(m.keep_logits_bytes)}};
+  EvalSection const& e = config.eval;
+  out["eval"] = {{"before", e.before},
+                 {"at_end", e.at_end},
+                 {"every_steps", e.every_steps},
+                 {"every_epochs", e.every_epochs},
+                 {"score", name_of(e.score, kScores)},
+                 {"max_tokens", e.max_tokens}};
+  out["save"] = {{"every_steps", config.save.every_steps},
+                 {"final_model", config.save.final_model},
+                 {"shard_size", format_bytes(config.save.shard_size)}};
+  out["output"] = config.output;
+  return out;
+}
+
+std::string_view to_string(OptimizerKind kind) {
+  return name_of(kind, kOptimizers);
+}
+
+std::string format_bytes(std::size_t bytes) {
+  constexpr std::array<char const*, 4> kUnits{"B", "KiB", "MiB", "GiB"};
+  std::size_t unit = 0;
+  while (bytes > 0 && bytes % 1024 == 0 && unit + 1 < kUnits.size()) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return std::to_string(bytes) + kUnits[unit];
+}
+
+std::string human_bytes(std::size_t bytes) {
+  constexpr std::array<char const*, 4> kUnits{"B", "KiB", "MiB", "GiB"};
+  double value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < kUnits.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
+  return text.data();
+}
+
+}  // namespace lomo

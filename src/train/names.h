@@ -1,0 +1,49 @@
+#pragma once
+#include <array>
+#include <initializer_list>
+#include <string_view>
+#include <utility>
+
+#include "lomo/train/config.h"
+
+/// The names that configs use, once for reading and writing.
+namespace lomo {
+
+template <class E>
+using Names = std::initializer_list<std::pair<std::string_view, E>>;
+
+inline constexpr std::array<std::string_view, 11> kTasks{
+    "boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc", "jsonl", "text", "ids"};
+
+inline const Names<Sampling> kSamplings = {
+    {"published", Sampling::published}, {"seeded", Sampling::seeded}, {"first", Sampling::first}};
+inline const Names<Recompute> kRecomputes = {{"none", Recompute::none},
+                                             {"block", Recompute::block}};
+inline const Names<OptimizerKind> kOptimizers = {{"lomo", OptimizerKind::lomo},
+                                                 {"adalomo", OptimizerKind::adalomo},
+                                                 {"sgd", OptimizerKind::sgd},
+                                                 {"adamw", OptimizerKind::adamw}};
+inline const Names<Rounding> kRoundings = {{"nearest", Rounding::nearest},
+                                           {"stochastic", Rounding::stochastic}};
+inline const Names<ScheduleKind> kSchedules = {{"constant", ScheduleKind::constant},
+                                               {"linear", ScheduleKind::linear},
+                                               {"cosine", ScheduleKind::cosine}};
+inline const Names<Protect> kProtects = {{"step", Protect::step}, {"tile", Protect::tile}};
+inline const Names<Score> kScores = {{"sum", Score::sum}, {"mean", Score::mean}};
+
+template <class E>
+std::string_view name_of(E value, Names<E> const& names) {
+  for (auto const& [name, meaning] : names) {
+    if (meaning == value) return name;
+  }
+  return "?";
+}
+
+/// Keys of model.shape, as Hugging Face names them.
+inline constexpr std::array<std::string_view, 8> kShapeCounts{
+    "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
+    "head_dim",    "intermediate_size", "vocab_size",          "max_position_embeddings"};
+inline constexpr std::array<std::string_view, 2> kShapeNumbers{"rms_norm_eps", "rope_theta"};
+inline constexpr std::string_view kShapeTied = "tie_word_embeddings";
+
+}  // namespace lomo

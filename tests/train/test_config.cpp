@@ -1,0 +1,174 @@
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <string>
+
+#include "lomo/core/error.h"
+#include "lomo/train/config.h"
+#include "support/catch.h"
+
+using namespace lomo;
+namespace fs = std::filesystem;
+
+namespace {
+
+Json minimal() {
+  return Json::parse(R"({"model": {"path": "m"}, "data": {"task": "rte", "train": "t.jsonl"},
+                         "optimizer": {"lr": 0.003}})");
+}
+
+/// The message that a changed minimal config is refused with; empty when it is not.
+std::string refusal(char const* pointer, Json value) {
+  Json json = minimal();
+  json[Json::json_pointer(pointer)] = std::move(value);
+  try {
+    parse_config(json, "run.json");
+  } catch (Error const& error) {
+    CHECK(error.code() == Exit::usage);
+    return error.what();
+  }
+  return {};
+}
+
+bool contains(std::string const& text, std::string const& part) {
+  return text.find(part) != std::string::npos;
+}
+
+fs::path source_dir() {
+  return fs::path(LOMO_SOURCE_DIR);
+}
+
+void collect_keys(nlohmann::ordered_json const& json, std::string const& prefix,
+                  std::set<std::string>& keys) {
+  for (auto const& [key, value] : json.items()) {
+    const std::string name = prefix.empty() ? key : prefix + "." + key;
+    if (value.is_object()) {
+      collect_keys(value, name, keys);
+    } else {
+      keys.insert(name);
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a minimal config takes every default and survives being written") {
+  const TrainConfig config = parse_config(minimal(), "run.json");
+  CHECK(config.optimizer.name == OptimizerKind::lomo);
+  CHECK(config.data.train == std::vector<std::string>{"t.jsonl"});
+  const auto written = to_json(config);
+  CHECK(to_json(parse_config(Json::parse(written.dump()), "again")).dump() == written.dump());
+}
+
+TEST_CASE("a config error names the file, the place and what to do") {
+  CHECK(contains(refusal("/optimizer/learning_rate", 1), "run.json: /optimizer/learning_rate"));
+  CHECK(contains(refusal("/clip/nrom", 1), "norm"));
+  CHECK(contains(refusal("/clip/norm", "1.0"), "/clip/norm"));
+  CHECK(contains(refusal("/clip/norm", -1), "/clip/norm"));
+  CHECK(contains(refusal("/optimizer/name", "adam"), "adamw"));
+  CHECK(contains(refusal("/model/dtype", "int8"), "bf16"));
+  CHECK(contains(refusal("/model/shape/hiden_size", 8), "hidden_size"));
+  CHECK(contains(refusal("/data/task", "mnli"), "rte"));
+  CHECK(contains(refusal("/batch/sequences", 0), "max_tokens"));
+  CHECK(contains(refusal("/train/epochs", 0), "/train/epochs"));
+  CHECK(contains(refusal("/memory/tile_bytes", "eight"), "/memory/tile_bytes"));
+}
+
+TEST_CASE("gradient accumulation is refused with the reason") {
+  for (char const* place : {"/gradient_accumulation_steps", "/train/gradient_accumulation",
+                            "/batch/gradient_accumulation_steps"}) {
+    const std::string message = refusal(place, 4);
+    CHECK(contains(message, place));
+    CHECK(contains(message, "batch.sequences"));
+  }
+}
+
+TEST_CASE("overrides are JSON where they can be and text where not") {
+  const fs::path file = fs::temp_directory_path() / "lomo-test-overrides.json";
+  std::ofstream(file) << minimal().dump();
+  const Json json =
+      read_config_file(file, {"optimizer.lr=0.5", "model.path=models/other",
+                              "data.train=[\"a\",\"b\"]", "eval.before=false", "output=runs/a=b"});
+  const TrainConfig config = parse_config(json, "run.json");
+  CHECK(config.optimizer.lr == 0.5);
+  CHECK(config.model.path == "models/other");
+  CHECK(config.data.train == std::vector<std::string>{"a", "b"});
+  CHECK_FALSE(config.eval.before);
+  CHECK(config.output == "runs/a=b");
+  for (char const* wrong : {"optimizer.lr", "=1", "optimizer..lr=1", "model.path.x=1"}) {
+    CHECK_THROWS_AS(read_config_file(file, {wrong}), Error);
+  }
+  fs::remove(file);
+}
+
+TEST_CASE("the checkpoint settles dtype and rounding, and must have the shape the config says") {
+  ModelConfig model;
+  model.width = 64;
+  model.dtype = DType::bf16;
+  TrainConfig config = parse_config(minimal(), "run.json");
+  settle(config, model);
+  CHECK(config.model.dtype == DType::bf16);
+  CHECK(config.optimizer.rounding == Rounding::stochastic);
+
+  Json json = minimal();
+  json["model"]["shape"] = {{"hidden_size", 4096}};
+  TrainConfig other = parse_config(json, "run.json");
+  CHECK_THROWS_WITH(settle(other, model), Catch::Contains("hidden_size") &&
+                                              Catch::Contains("4096") && Catch::Contains("64"));
+  TrainConfig half = parse_config(minimal(), "run.json");
+  model.dtype = DType::f16;
+  CHECK_THROWS_WITH(settle(half, model), Catch::Contains("needs fp16"));
+}
+
+TEST_CASE("learning rates of another method are warned about") {
+  const auto count = [](double lr, char const* dtype) {
+    Json json = minimal();
+    json["optimizer"]["lr"] = lr;
+    json["model"]["dtype"] = dtype;
+    TrainConfig config = parse_config(json, "run.json");
+    settle(config, ModelConfig{});
+    return warnings(config).size();
+  };
+  CHECK(count(3e-2, "bf16") == 1);
+  CHECK(count(3e-2, "f32") == 0);
+  CHECK(count(3e-3, "bf16") == 0);
+  CHECK(count(2e-5, "f32") == 1);
+}
+
+TEST_CASE("every shipped config parses; those of the paper say that they need fp16") {
+  int seen = 0;
+  for (auto const& entry : fs::recursive_directory_iterator(source_dir() / "configs")) {
+    const fs::path path = entry.path();
+    if (path.extension() != ".json" || path.filename() == "model.json" ||
+        path.parent_path().filename() == "prompts") {
+      continue;
+    }
+    INFO(path);
+    TrainConfig config = parse_config(read_config_file(path, {}), path.string());
+    const bool paper = path.parent_path().filename() == "paper";
+    CHECK((config.model.dtype == DType::f16) == paper);
+    CHECK(config.protect == (path.filename() == "pretrain.json" ? Protect::tile : Protect::step));
+    ++seen;
+  }
+  CHECK(seen >= 18);
+}
+
+TEST_CASE("docs/CONFIG.md describes every key") {
+  std::ifstream in(source_dir() / "docs" / "CONFIG.md");
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  std::set<std::string> keys;
+  collect_keys(to_json(parse_config(minimal(), "run.json")), "", keys);
+  REQUIRE(keys.size() > 40);
+  for (std::string const& key : keys) {
+    INFO(key);
+    CHECK(contains(text, "`" + key + "`"));
+  }
+}
+
+TEST_CASE("a shipped config is found by its bare name") {
+  const std::vector<fs::path> shipped{source_dir() / "configs"};
+  CHECK(find_config("llama65b.json", shipped) == source_dir() / "configs" / "llama65b.json");
+  CHECK(find_config("superglue/rte-7b", shipped).filename() == "rte-7b.json");
+  CHECK_THROWS_WITH(find_config("llama56b.json", shipped), Catch::Contains("llama65b.json"));
+}
