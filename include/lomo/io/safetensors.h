@@ -1,0 +1,106 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lomo/core/dtype.h"
+#include "lomo/io/files.h"
+
+/// The safetensors format: 8 bytes little-endian header length, a JSON header
+///   {"__metadata__": {text: text}, name: {"dtype", "shape", "data_offsets": [begin, end]}, ...},
+/// then the tensors' bytes, row-major, little-endian, without gaps or overlap.
+namespace lomo {
+
+struct SafetensorsEntry {
+  std::string name;
+  DType dtype = DType::f32;
+  std::vector<std::int64_t> shape;
+  std::uint64_t offset = 0;  // of the first byte in the file
+  std::uint64_t bytes = 0;
+
+  std::int64_t numel() const;
+  /// "(32000, 4096)".
+  std::string shape_text() const;
+};
+
+/// "F32", "BF16", ... as safetensors write it.
+std::string_view safetensors_name(DType dtype);
+
+/// One safetensors file, its header checked in full when it is opened: lengths, JSON, dtypes (those
+/// of DType; others are refused by name), shapes, offsets. Whatever is wrong is an
+/// Error(Exit::data) that names file and tensor.
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(std::filesystem::path const& path);
+
+  std::filesystem::path const& path() const { return file_.path(); }
+  /// In the order of their bytes.
+  std::vector<SafetensorsEntry> const& entries() const { return entries_; }
+  /// Null when there is no such tensor.
+  SafetensorsEntry const* find(std::string_view name) const;
+  std::map<std::string, std::string> const& metadata() const { return metadata_; }
+
+  /// Fills `into` with the bytes of `entry` from `offset` within it. Reads instead of mapping: a
+  /// file cut short under us is then an error, where a mapped page would kill the process.
+  void read(SafetensorsEntry const& entry, std::uint64_t offset, std::span<std::byte> into) const;
+
+ private:
+  InputFile file_;
+  std::vector<SafetensorsEntry> entries_;
+  std::map<std::string, std::size_t, std::less<>> by_name_;
+  std::map<std::string, std::string> metadata_;
+};
+
+/// The weights of a Hugging Face folder: model.safetensors, or the shards that
+/// model.safetensors.index.json names. A folder with pytorch_model.bin or consolidated.*.pth only
+/// is refused with the way to convert it.
+class CheckpointFolder {
+ public:
+  explicit CheckpointFolder(std::filesystem::path const& folder);
+
+  struct Tensor {
+    SafetensorsFile const* file = nullptr;
+    SafetensorsEntry const* entry = nullptr;
+  };
+  /// Null pointers when there is no such tensor.
+  Tensor find(std::string_view name) const;
+  /// All names, sorted.
+  std::vector<std::string> names() const;
+  std::vector<SafetensorsFile> const& files() const { return files_; }
+  std::filesystem::path const& folder() const { return folder_; }
+
+ private:
+  void open_index(std::filesystem::path const& index);
+
+  std::filesystem::path folder_;
+  std::vector<SafetensorsFile> files_;
+};
+
+/// Writes a safetensors file as a stream: the header at once, then the tensors' bytes in the order
+/// given. The file appears under its name on commit (see AtomicFile).
+class SafetensorsWriter {
+ public:
+  struct Tensor {
+    std::string name;
+    DType dtype = DType::f32;
+    std::vector<std::int64_t> shape;
+  };
+  SafetensorsWriter(std::filesystem::path const& path, std::vector<Tensor> const& tensors,
+                    std::map<std::string, std::string> const& metadata);
+  /// The next bytes of the payload.
+  void write(std::span<std::byte const> bytes) { file_.write(bytes); }
+  /// Throws unless exactly the promised bytes were written.
+  void commit();
+
+ private:
+  AtomicFile file_;
+  std::string name_;
+  std::uint64_t size_ = 0;
+};
+
+}  // namespace lomo
