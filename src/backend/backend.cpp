@@ -1,0 +1,60 @@
+#include "lomo/backend/backend.h"
+
+#include <array>
+
+#include "checks.h"
+#include "cost.h"
+
+// Memory. The other families are in *_ops.cpp: one file an op family.
+namespace lomo {
+namespace {
+
+constexpr std::array kEverything = {DType::f32, DType::bf16, DType::f16, DType::i32, DType::f64};
+
+void require_bytes(Check const& check, std::string_view name, std::size_t host, Tensor t) {
+  if (host == t.bytes()) return;
+  check.fail(std::to_string(host) + " bytes of host memory do not match " + std::string(name) +
+             " " + t.shape().str() + " of " + std::to_string(t.bytes()) + " bytes");
+}
+
+}  // namespace
+
+Buffer Backend::allocate(Shape shape, DType dtype, Category category, std::string_view what) {
+  return slab_->allocate(shape, dtype, category, what);
+}
+
+void Backend::upload(Tensor dst, std::span<std::byte const> src) {
+  const Check check("upload", device_);
+  check.any({"dst", dst}, kEverything);
+  require_bytes(check, "dst", src.size(), dst);
+  ledger_.record("upload", cost::move({dst}));
+  if (dst.numel() > 0) do_upload(dst, src);
+}
+
+void Backend::download(std::span<std::byte> dst, Tensor src) {
+  const Check check("download", device_);
+  check.any({"src", src}, kEverything);
+  require_bytes(check, "src", dst.size(), src);
+  ledger_.record("download", cost::move({src}));
+  if (src.numel() > 0) do_download(dst, src);
+}
+
+void Backend::copy(Tensor dst, Tensor src) {
+  const Check check("copy", device_);
+  check.any({"dst", dst}, kEverything);
+  check.any({"src", src}, kEverything);
+  check.same_shape({"dst", dst}, {"src", src});
+  if (dst.dtype() == DType::i32 || src.dtype() == DType::i32) {
+    check.same_type({"dst", dst}, {"src", src});
+  }
+  ledger_.record("copy", cost::move({dst, src}));
+  if (dst.numel() > 0) do_copy(dst, src);
+}
+
+void Backend::zero(Tensor x) {
+  Check("zero", device_).any({"x", x}, kEverything);
+  ledger_.record("zero", cost::move({x}));
+  if (x.numel() > 0) do_zero(x);
+}
+
+}  // namespace lomo

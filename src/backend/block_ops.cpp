@@ -1,0 +1,176 @@
+#include <string>
+
+#include "checks.h"
+#include "cost.h"
+#include "lomo/backend/backend.h"
+
+// The operations inside a block: norms, rotary embedding, attention, the gated activation.
+namespace lomo {
+namespace {
+
+double count(std::int64_t n) {
+  return static_cast<double>(n);
+}
+
+void check_heads(Check const& check, Heads const& heads) {
+  if (heads.key_value > 0 && heads.query > 0 && heads.query % heads.key_value == 0 &&
+      heads.width > 0 && heads.width % 2 == 0) {
+    return;
+  }
+  check.fail(std::to_string(heads.query) + " query heads over " + std::to_string(heads.key_value) +
+             " key/value heads of width " + std::to_string(heads.width) +
+             ": the first must be a multiple of the second and the width even");
+}
+
+/// t must have `n` heads of heads.width columns.
+void check_width(Check const& check, Arg a, std::int64_t n, Heads const& heads) {
+  if (a.tensor.cols() == n * heads.width) return;
+  check.fail(std::string(a.name) + " " + a.tensor.shape().str() + " does not match " +
+             std::to_string(n) + " heads of width " + std::to_string(heads.width));
+}
+
+/// What attention and its backward have in common.
+void check_attention(Check const& check, Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,
+                     Sequences const& q_rows, Sequences const& k_rows, Heads const& heads) {
+  check_heads(check, heads);
+  check.matrix({"q", q}, kStorage);
+  for (const Arg a : {Arg{"k", k}, Arg{"v", v}, Arg{"out", out}}) {
+    check.matrix(a, kStorage);
+    check.same_type(a, {"q", q});
+  }
+  check.matrix({"lse", lse}, kF32);
+  check_width(check, {"q", q}, heads.query, heads);
+  check_width(check, {"k", k}, heads.key_value, heads);
+  check.same_shape({"v", v}, {"k", k});
+  check.same_shape({"out", out}, {"q", q});
+  check.same_rows({"lse", lse}, {"q", q});
+  if (lse.cols() != heads.query) {
+    check.fail("lse " + lse.shape().str() + " does not match " + std::to_string(heads.query) +
+               " query heads");
+  }
+  check.sequences("q_rows", q_rows, {"q", q});
+  check.sequences("k_rows", k_rows, {"k", k});
+  check.same_rows({"q_rows.starts", q_rows.starts}, {"k_rows.starts", k_rows.starts});
+}
+
+}  // namespace
+
+void Backend::rmsnorm(Tensor y, Tensor rstd, Tensor x, Tensor w, float eps) {
+  const Check check("rmsnorm", device_);
+  check.matrix({"x", x}, kStorage);
+  check.matrix({"y", y}, kStorage);
+  check.vector({"w", w}, kStorage);
+  check.vector({"rstd", rstd}, kF32);
+  check.same_shape({"y", y}, {"x", x});
+  check.match(w.rows() == x.cols(), {"w", w}, {"x", x});
+  check.same_rows({"rstd", rstd}, {"x", x});
+  check.same_type({"y", y}, {"x", x});
+  check.same_type({"w", w}, {"x", x});
+  ledger_.record("rmsnorm", cost::elementwise(cost::kRmsnorm, count(x.numel()), {y, rstd, x, w}));
+  if (x.numel() > 0) do_rmsnorm(y, rstd, x, w, eps);
+}
+
+void Backend::rmsnorm_backward(Tensor dx, Tensor dw, Tensor dy, Tensor x, Tensor w, Tensor rstd,
+                               Tensor residual) {
+  const Check check("rmsnorm_backward", device_);
+  check.matrix({"x", x}, kStorage);
+  check.matrix({"dx", dx}, kStorage);
+  check.matrix({"dy", dy}, kStorage);
+  check.vector({"w", w}, kStorage);
+  check.vector({"rstd", rstd}, kF32);
+  check.same_shape({"dx", dx}, {"x", x});
+  check.same_shape({"dy", dy}, {"x", x});
+  check.match(w.rows() == x.cols(), {"w", w}, {"x", x});
+  check.same_rows({"rstd", rstd}, {"x", x});
+  check.same_type({"dx", dx}, {"x", x});
+  check.same_type({"dy", dy}, {"x", x});
+  check.same_type({"w", w}, {"x", x});
+  if (dw) {
+    check.vector({"dw", dw}, kF32);
+    check.match(dw.rows() == x.cols(), {"dw", dw}, {"x", x});
+  }
+  if (residual) {
+    check.matrix({"residual", residual}, kStorage);
+    check.same_shape({"residual", residual}, {"x", x});
+    check.same_type({"residual", residual}, {"x", x});
+  }
+  ledger_.record("rmsnorm_backward", cost::elementwise(cost::kRmsnormBackward, count(x.numel()),
+                                                       {dx, dw, dy, x, w, rstd, residual}));
+  if (x.numel() > 0) return do_rmsnorm_backward(dx, dw, dy, x, w, rstd, residual);
+  if (dw && dw.numel() > 0) do_zero(dw);
+}
+
+void Backend::rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation) {
+  const Check check("rope", device_);
+  check.matrix({"x", x}, kStorage);
+  check.vector({"positions", positions}, kI32);
+  check.vector({"inv_freq", inv_freq}, kF32);
+  check.same_rows({"positions", positions}, {"x", x});
+  check.match(inv_freq.rows() > 0 && x.cols() % (2 * inv_freq.rows()) == 0, {"x", x},
+              {"inv_freq", inv_freq});
+  ledger_.record("rope",
+                 cost::elementwise(cost::kRope, count(x.numel()), {x, positions, inv_freq}));
+  if (x.numel() > 0) do_rope(x, positions, inv_freq, rotation);
+}
+
+void Backend::attention(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,
+                        Sequences const& q_rows, Sequences const& k_rows, Heads const& heads) {
+  const Check check("attention", device_);
+  check_attention(check, out, lse, q, k, v, q_rows, k_rows, heads);
+  const double pairs = cost::attention_pairs(q_rows, k_rows, count(q.rows()));
+  ledger_.record("attention",
+                 {cost::attention_flops(pairs, heads), cost::touched({out, lse, q, k, v})});
+  if (q.rows() > 0) do_attention(out, lse, q, k, v, q_rows, k_rows, heads);
+}
+
+void Backend::attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out,
+                                 Tensor lse, Tensor q, Tensor k, Tensor v, Sequences const& q_rows,
+                                 Sequences const& k_rows, Heads const& heads) {
+  const Check check("attention_backward", device_);
+  check_attention(check, out, lse, q, k, v, q_rows, k_rows, heads);
+  for (const Arg a : {Arg{"dq", dq}, Arg{"dk", dk}, Arg{"dv", dv}, Arg{"dout", dout}}) {
+    check.matrix(a, kStorage);
+    check.same_type(a, {"q", q});
+  }
+  check.same_shape({"dq", dq}, {"q", q});
+  check.same_shape({"dk", dk}, {"k", k});
+  check.same_shape({"dv", dv}, {"v", v});
+  check.same_shape({"dout", dout}, {"out", out});
+  const double pairs = cost::attention_pairs(q_rows, k_rows, count(q.rows()));
+  ledger_.record("attention_backward", {cost::attention_backward_flops(pairs, heads),
+                                        cost::touched({dq, dk, dv, dout, out, lse, q, k, v})});
+  if (q.rows() > 0 && k.rows() > 0) {
+    return do_attention_backward(dq, dk, dv, dout, out, lse, q, k, v, q_rows, k_rows, heads);
+  }
+  for (const Tensor t : {dq, dk, dv}) {
+    if (t.numel() > 0) do_zero(t);
+  }
+}
+
+void Backend::swiglu(Tensor act, Tensor gate_up) {
+  const Check check("swiglu", device_);
+  check.matrix({"act", act}, kStorage);
+  check.matrix({"gate_up", gate_up}, kStorage);
+  check.same_type({"act", act}, {"gate_up", gate_up});
+  check.match(act.rows() == gate_up.rows() && 2 * act.cols() == gate_up.cols(), {"act", act},
+              {"gate_up", gate_up});
+  ledger_.record("swiglu", cost::elementwise(cost::kSwiglu, count(act.numel()), {act, gate_up}));
+  if (act.numel() > 0) do_swiglu(act, gate_up);
+}
+
+void Backend::swiglu_backward(Tensor d_gate_up, Tensor d_act, Tensor gate_up) {
+  const Check check("swiglu_backward", device_);
+  check.matrix({"d_gate_up", d_gate_up}, kStorage);
+  check.matrix({"d_act", d_act}, kStorage);
+  check.matrix({"gate_up", gate_up}, kStorage);
+  check.same_type({"d_gate_up", d_gate_up}, {"gate_up", gate_up});
+  check.same_type({"d_act", d_act}, {"gate_up", gate_up});
+  check.same_shape({"d_gate_up", d_gate_up}, {"gate_up", gate_up});
+  check.match(d_act.rows() == gate_up.rows() && 2 * d_act.cols() == gate_up.cols(),
+              {"d_act", d_act}, {"gate_up", gate_up});
+  ledger_.record("swiglu_backward", cost::elementwise(cost::kSwigluBackward, count(d_act.numel()),
+                                                      {d_gate_up, d_act, gate_up}));
+  if (d_act.numel() > 0) do_swiglu_backward(d_gate_up, d_act, gate_up);
+}
+
+}  // namespace lomo

@@ -1,0 +1,158 @@
+#include "checks.h"
+#include "cost.h"
+#include "lomo/backend/backend.h"
+
+// Gradients and updates. A vector counts as a matrix of one row.
+namespace lomo {
+namespace {
+
+double count(std::int64_t n) {
+  return static_cast<double>(n);
+}
+
+void check_whole(Check const& check, Backend::AdaLomoTensor const& whole, Arg g) {
+  check.vector({"row_total", whole.row_total}, kF64, 1);
+  if (whole.rows >= g.tensor.rows() && whole.numel >= g.tensor.numel()) return;
+  check.fail(std::string(g.name) + " " + g.tensor.shape().str() + " is larger than the tensor of " +
+             std::to_string(whole.rows) + " rows and " + std::to_string(whole.numel) +
+             " elements it belongs to");
+}
+
+void check_factors(Check const& check, Tensor row, Tensor col, Arg g) {
+  check.vector({"row", row}, kF32);
+  check.vector({"col", col}, kF32);
+  check.same_rows({"row", row}, g);
+  check.match(col.rows() == g.tensor.cols(), {"col", col}, g);
+}
+
+}  // namespace
+
+void Backend::measure(Tensor stats, Tensor g, float scale) {
+  const Check check("measure", device_);
+  check.vector({"stats", stats}, kF64, 2);
+  check.any({"g", g}, kF32);
+  ledger_.record("measure", cost::elementwise(cost::kMeasure, count(g.numel()), {stats, g}));
+  if (g.numel() > 0) do_measure(stats, as_matrix(g), scale);
+}
+
+void Backend::sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
+                         Tensor guard, Tensor rows) {
+  const Check check("sgd_update", device_);
+  check.any({"w", w}, kStorage);
+  check.any({"g", g}, kF32);
+  check.guard(guard);
+  w = as_matrix(w);
+  g = as_matrix(g);
+  check.same_cols({"w", w}, {"g", g});
+  if (rows) {
+    check.vector({"rows", rows}, kI32);
+    check.same_rows({"rows", rows}, {"g", g});
+    check.match(g.rows() <= w.rows(), {"g", g}, {"w", w});
+  } else {
+    check.same_rows({"w", w}, {"g", g});
+  }
+  const double w_bytes = count(g.numel()) * count(static_cast<std::int64_t>(size_of(w.dtype())));
+  ledger_.record("sgd_update",
+                 {cost::kSgd * count(g.numel()), w_bytes + cost::touched({g, guard, rows})});
+  if (g.numel() > 0) do_sgd_update(w, g, step, plan, guard, rows);
+}
+
+void Backend::momentum_update(Tensor m, Tensor g, float momentum, GradientScaling const& gradient,
+                              Tensor guard) {
+  const Check check("momentum_update", device_);
+  check.any({"m", m}, kF32);
+  check.any({"g", g}, kF32);
+  check.guard(guard);
+  m = as_matrix(m);
+  g = as_matrix(g);
+  check.same_shape({"m", m}, {"g", g});
+  ledger_.record("momentum_update",
+                 cost::elementwise(cost::kMomentum, count(g.numel()), {m, g, guard}));
+  if (g.numel() > 0) do_momentum_update(m, g, momentum, gradient, guard);
+}
+
+void Backend::adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,
+                           RoundingPlan const& plan, Tensor guard) {
+  const Check check("adamw_update", device_);
+  check.any({"w", w}, kStorage);
+  for (const Arg a : {Arg{"m", m}, Arg{"v", v}, Arg{"g", g}}) check.any(a, kF32);
+  check.guard(guard);
+  if (step.t < 1) check.fail("t is " + std::to_string(step.t) + ", it is 1 on the first update");
+  w = as_matrix(w);
+  m = as_matrix(m);
+  v = as_matrix(v);
+  g = as_matrix(g);
+  for (const Arg a : {Arg{"w", w}, Arg{"m", m}, Arg{"v", v}}) check.same_shape(a, {"g", g});
+  ledger_.record("adamw_update",
+                 cost::elementwise(cost::kAdamw, count(g.numel()), {w, m, v, g, guard}));
+  if (g.numel() > 0) do_adamw_update(w, m, v, g, step, plan, guard);
+}
+
+void Backend::square_sums(Tensor row, Tensor col, Tensor g, GradientScaling const& gradient) {
+  const Check check("square_sums", device_);
+  check.any({"g", g}, kF32);
+  g = as_matrix(g);
+  check_factors(check, row, col, {"g", g});
+  ledger_.record("square_sums",
+                 cost::elementwise(cost::kSquareSums, count(g.numel()), {row, col, g}));
+  if (g.numel() > 0) return do_square_sums(row, col, g, gradient);
+  for (const Tensor sums : {row, col}) {
+    if (sums.numel() > 0) do_zero(sums);
+  }
+}
+
+void Backend::decay_average(Tensor state, Tensor sums, float beta, float scale, float eps,
+                            Tensor guard) {
+  const Check check("decay_average", device_);
+  check.vector({"state", state}, kF32);
+  check.vector({"sums", sums}, kF32);
+  check.same_shape({"state", state}, {"sums", sums});
+  check.guard(guard);
+  ledger_.record("decay_average", cost::elementwise(cost::kDecayAverage, count(state.numel()),
+                                                    {state, sums, guard}));
+  if (state.numel() > 0) do_decay_average(state, sums, beta, scale, eps, guard);
+}
+
+void Backend::sum(Tensor total, Tensor x) {
+  const Check check("sum", device_);
+  check.vector({"total", total}, kF64, 1);
+  check.vector({"x", x}, kF32);
+  ledger_.record("sum", cost::elementwise(1, count(x.numel()), {total, x}));
+  if (x.numel() > 0) do_sum(total, x);
+}
+
+void Backend::adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
+                              AdaLomoTensor const& whole, GradientScaling const& gradient) {
+  const Check check("adalomo_measure", device_);
+  check.vector({"sums", sums}, kF64, 2);
+  check.any({"w", w}, kStorage);
+  check.any({"g", g}, kF32);
+  w = as_matrix(w);
+  g = as_matrix(g);
+  check.same_shape({"w", w}, {"g", g});
+  check_factors(check, row, col, {"g", g});
+  check_whole(check, whole, {"g", g});
+  ledger_.record("adalomo_measure", cost::elementwise(cost::kAdaLomoMeasure, count(g.numel()),
+                                                      {sums, w, g, row, col}));
+  if (g.numel() > 0) do_adalomo_measure(sums, w, g, row, col, whole, gradient);
+}
+
+void Backend::adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, Tensor sums,
+                             AdaLomoTensor const& whole, AdaLomoStep const& step,
+                             RoundingPlan const& plan, Tensor guard) {
+  const Check check("adalomo_update", device_);
+  check.any({"w", w}, kStorage);
+  check.any({"g", g}, kF32);
+  w = as_matrix(w);
+  g = as_matrix(g);
+  check.same_shape({"w", w}, {"g", g});
+  check_factors(check, row, col, {"g", g});
+  check.vector({"sums", sums}, kF64, 2);
+  check_whole(check, whole, {"g", g});
+  check.guard(guard);
+  ledger_.record("adalomo_update", cost::elementwise(cost::kAdaLomoUpdate, count(g.numel()),
+                                                     {w, g, row, col, sums, guard}));
+  if (g.numel() > 0) do_adalomo_update(w, g, row, col, sums, whole, step, plan, guard);
+}
+
+}  // namespace lomo
