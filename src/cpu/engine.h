@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -9,6 +10,7 @@
 namespace lomo::cpu {
 
 class Gemm;  // gemm.h, the only file that knows oneDNN
+enum class Bf16Products : std::uint8_t;
 
 /// The CPU engine: oneDNN for products, OpenMP loops for the rest, one file an op family. All calls
 /// are synchronous. Scratch comes from the slab (Category::workspace) before a parallel region
@@ -16,6 +18,8 @@ class Gemm;  // gemm.h, the only file that knows oneDNN
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(EngineOptions const& options);
+  /// With a way of multiplying bf16 that need not be the machine's best, for tests.
+  CpuBackend(EngineOptions const& options, Bf16Products bf16);
   ~CpuBackend() override;
   std::string describe() const override;
   void synchronize() override {}

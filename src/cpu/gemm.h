@@ -1,0 +1,55 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "lomo/backend/backend.h"
+
+namespace lomo::cpu {
+
+/// How products of bf16 matrices are computed.
+enum class Bf16Products : std::uint8_t {
+  native,   // by instructions that multiply bf16 (avx512_bf16)
+  widened,  // tiles of the operands converted to f32 first
+};
+
+/// Native where the machine has the instructions: elsewhere oneDNN is slow at bf16 or refuses it.
+Bf16Products best_bf16_products();
+
+/// Matrix products; everything oneDNN does for the engine. Keeps one primitive a shape. Called from
+/// the thread that drives the engine, never inside a parallel region.
+class Gemm {
+ public:
+  /// Scratch is taken from `memory` as Category::workspace and given back before a call returns.
+  Gemm(Backend& memory, int threads, Bf16Products bf16);
+  ~Gemm();
+
+  enum class Use : std::uint8_t { plain, transposed };
+  struct Operand {
+    Tensor matrix;
+    Use use = Use::plain;
+    std::int64_t rows() const { return use == Use::plain ? matrix.rows() : matrix.cols(); }
+    std::int64_t cols() const { return use == Use::plain ? matrix.cols() : matrix.rows(); }
+  };
+  /// c (M,N) = a (M,K) b (K,N), or adds to c. a and b are both f32 or both bf16, c is either f32 or
+  /// of their type; sums are f32 and c is rounded once. No extent is 0. Any row pitch; dense
+  /// operands are a few per cent faster.
+  void product(Tensor c, Operand a, Operand b, bool accumulate);
+
+  /// "oneDNN 2.6.3 (avx512_core_bf16)".
+  static std::string library();
+
+ private:
+  struct Shape;
+  struct Library;
+  void native(Tensor c, Operand a, Operand b, bool accumulate);
+  void widened(Tensor c, Operand a, Operand b, bool accumulate);
+
+  Backend& memory_;
+  int threads_;
+  Bf16Products bf16_;
+  std::unique_ptr<Library> library_;
+};
+
+}  // namespace lomo::cpu
