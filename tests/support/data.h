@@ -4,7 +4,8 @@
 
 namespace lomo::test {
 
-/// Set by tests that could not run; the program then exits with 77, which ctest counts as skipped.
+/// Set by tests that could not run; the program then exits with a code that ctest counts as
+/// skipped.
 inline bool skipped = false;
 
 /// The folder of real checkpoints, tokenizers and task files, empty when LOMO_TEST_DATA is unset.
