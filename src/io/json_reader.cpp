@@ -305,6 +305,7 @@ std::vector<JsonReader> JsonReader::objects(std::string_view key) {
 std::vector<std::string> JsonReader::unknown_keys() const {
   std::vector<std::string> unknown;
   for (auto const& [key, value] : object_->items()) {
+    if (null_means_absent_ && value.is_null()) continue;
     if (std::find(known_.begin(), known_.end(), key) == known_.end()) unknown.push_back(key);
   }
   return unknown;

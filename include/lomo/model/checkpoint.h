@@ -3,18 +3,10 @@
 #include <filesystem>
 #include <string>
 
-#include "lomo/model/config.h"
+#include "lomo/model/config_json.h"
 #include "lomo/model/weights.h"
 
 namespace lomo {
-
-/// Reads a Hugging Face config.json. Unknown architectures, activations, rope types and every key
-/// that would change the computation and is not supported are refused by name (Exit::data).
-ModelConfig read_model_config(std::filesystem::path const& config_json);
-/// Writes one that transformers reads as LlamaForCausalLM, with torch_dtype = config.dtype. Keys of
-/// `original` (an existing config.json, may be empty) that we do not model are carried over.
-void write_model_config(std::filesystem::path const& config_json, ModelConfig const& config,
-                        std::filesystem::path const& original = {});
 
 /// Largest relative error a conversion made, 0 when every value was exact.
 struct LoadReport {
