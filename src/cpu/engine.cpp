@@ -84,10 +84,14 @@ struct CpuBackend::Mapping {
   std::size_t bytes = 0;
 };
 
-CpuBackend::CpuBackend(EngineOptions const& options) : CpuBackend(options, best_bf16_products()) {}
+CpuBackend::CpuBackend(EngineOptions const& options)
+    : CpuBackend(options, best_bf16_products(),
+                 Gemm::extents_do_not_matter() ? WeightTiles::as_asked : WeightTiles::panels) {}
 
-CpuBackend::CpuBackend(EngineOptions const& options, Bf16Products bf16)
-    : Backend(Device::cpu), threads_(options.threads > 0 ? options.threads : allowed_threads()) {
+CpuBackend::CpuBackend(EngineOptions const& options, Bf16Products bf16, WeightTiles tiles)
+    : Backend(Device::cpu),
+      tiles_(tiles),
+      threads_(options.threads > 0 ? options.threads : allowed_threads()) {
   const std::size_t wanted = options.memory > 0 ? options.memory : available_memory();
   const std::size_t page = 4096;
   mapping_ = std::make_unique<Mapping>((wanted + page - 1) / page * page);

@@ -12,14 +12,20 @@ namespace lomo::cpu {
 class Gemm;  // gemm.h, the only file that knows oneDNN
 enum class Bf16Products : std::uint8_t;
 
+/// How linear_backward_weight makes an element's bits independent of the tile it is computed in.
+enum class WeightTiles : std::uint8_t {
+  as_asked,  // one product of dense operands: enough where Gemm::extents_do_not_matter()
+  panels,    // products of one fixed extent, zeros filling up the last
+};
+
 /// The CPU engine: oneDNN for products, OpenMP loops for the rest, one file an op family. All calls
 /// are synchronous. Scratch comes from the slab (Category::workspace) before a parallel region
 /// starts; results never depend on the number of threads.
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(EngineOptions const& options);
-  /// With a way of multiplying bf16 that need not be the machine's best, for tests.
-  CpuBackend(EngineOptions const& options, Bf16Products bf16);
+  /// With ways of computing that need not be the machine's best, for tests.
+  CpuBackend(EngineOptions const& options, Bf16Products bf16, WeightTiles tiles);
   ~CpuBackend() override;
   std::string describe() const override;
   void synchronize() override {}
@@ -80,9 +86,12 @@ class CpuBackend final : public Backend {
                          AdaLomoTensor const& whole, AdaLomoStep const& step,
                          RoundingPlan const& plan, Tensor guard) override;
 
+  void weight_by_panels(Tensor g, Tensor dy, Tensor x, bool accumulate);
+
   struct Mapping;  // the reserved address range
   std::unique_ptr<Mapping> mapping_;
   std::unique_ptr<Gemm> gemm_;
+  WeightTiles tiles_;
   int threads_ = 1;
 };
 

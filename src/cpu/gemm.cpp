@@ -27,6 +27,11 @@ dnnl::memory::data_type type_of(Tensor t) {
   }
 }
 
+/// The pitch of a single row is of no matter, and of the dense kernels' choice.
+std::int64_t pitch_of(Tensor t) {
+  return t.dense() ? t.cols() : t.pitch();
+}
+
 }  // namespace
 
 Bf16Products best_bf16_products() {
@@ -62,7 +67,7 @@ Gemm::Library::Entry const& Gemm::Library::entry(Shape const& shape, Tensor c, O
   if (entries.size() >= kCapacity) entries.clear();
   using dnnl::memory;
   const auto describe = [](Operand const& o) {
-    const std::int64_t pitch = o.matrix.pitch();
+    const std::int64_t pitch = pitch_of(o.matrix);
     return memory::desc({o.rows(), o.cols()}, type_of(o.matrix),
                         o.use == Use::plain ? memory::dims{pitch, 1} : memory::dims{1, pitch});
   };
@@ -101,9 +106,9 @@ void Gemm::product(Tensor c, Operand a, Operand b, bool accumulate) {
 
 void Gemm::native(Tensor c, Operand a, Operand b, bool accumulate) {
   omp_set_num_threads(threads_);  // what oneDNN goes by, when it makes and when it runs a primitive
-  const Shape shape{a.rows(),         b.cols(),  a.cols(),  a.matrix.pitch(),
-                    b.matrix.pitch(), c.pitch(), a.use,     b.use,
-                    a.matrix.dtype(), c.dtype(), accumulate};
+  const Shape shape{a.rows(),           b.cols(),    a.cols(),  pitch_of(a.matrix),
+                    pitch_of(b.matrix), pitch_of(c), a.use,     b.use,
+                    a.matrix.dtype(),   c.dtype(),   accumulate};
   try {
     Library::Entry const& entry = library_->entry(shape, c, a, b);
     const Buffer scratch =
@@ -121,6 +126,10 @@ void Gemm::native(Tensor c, Operand a, Operand b, bool accumulate) {
     throw Error("matrix product " + c.shape().str() + " over " + std::to_string(a.cols()) +
                 ": oneDNN says " + error.what());
   }
+}
+
+bool Gemm::extents_do_not_matter() {
+  return dnnl_version()->major == 2 && has(dnnl::cpu_isa::avx512_core);
 }
 
 std::string Gemm::library() {

@@ -1,12 +1,14 @@
 #pragma once
+#include <array>
 #include <cstdint>
 
-/// Loops compiled once for each instruction set and chosen at run time, so that a binary for plain
+/// Code compiled once for each instruction set and chosen at run time, so that a binary for plain
 /// x86-64 still streams at the speed of the memory. Contraction is off in the whole build and no
-/// body reassociates, so all copies give the same bits.
+/// loop reassociates, so all copies give the same bits.
 namespace lomo::cpu {
 
-/// Marks a lambda given to vector_loop: it must vanish into the loop to be vectorised with it.
+/// Marks a lambda given to vector_call or vector_loop, and functions it calls: they must vanish
+/// into the copy to be compiled with it.
 #define LOMO_INLINE __attribute__((always_inline))
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -24,40 +26,65 @@ inline VectorWidth vector_width() {
   return width;
 }
 
-// `body` is passed by value: a local copy cannot alias what the loop stores.
+// `body` is passed by value: a local copy cannot alias what its loops store.
 template <class Body>
-[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl"), gnu::noinline]] void vector_loop_avx512(
-    std::int64_t first, std::int64_t last, Body body) {
-#pragma GCC ivdep
-  for (std::int64_t i = first; i < last; ++i) body(i);
+[[gnu::target("avx512f,avx512bw,avx512dq,avx512vl"), gnu::noinline]] void vector_call_avx512(
+    Body body) {
+  body();
 }
 
 template <class Body>
-[[gnu::target("avx2"), gnu::noinline]] void vector_loop_avx2(std::int64_t first, std::int64_t last,
-                                                             Body body) {
-#pragma GCC ivdep
-  for (std::int64_t i = first; i < last; ++i) body(i);
+[[gnu::target("avx2"), gnu::noinline]] void vector_call_avx2(Body body) {
+  body();
 }
+
+/// body(), compiled for the widest vectors of the machine.
+template <class Body>
+void vector_call(Body body) {
+  switch (vector_width()) {
+    case VectorWidth::avx512:
+      return vector_call_avx512(body);
+    case VectorWidth::avx2:
+      return vector_call_avx2(body);
+    case VectorWidth::baseline:
+      return body();
+  }
+}
+#else
+template <class Body>
+void vector_call(Body body) {
+  body();
+}
+#endif
 
 /// body(i) for i in [first, last), in any order: iterations must be independent.
 template <class Body>
 void vector_loop(std::int64_t first, std::int64_t last, Body body) {
-  switch (vector_width()) {
-    case VectorWidth::avx512:
-      return vector_loop_avx512(first, last, body);
-    case VectorWidth::avx2:
-      return vector_loop_avx2(first, last, body);
-    case VectorWidth::baseline:
-      break;
-  }
+  vector_call([=]() LOMO_INLINE {
 #pragma GCC ivdep
-  for (std::int64_t i = first; i < last; ++i) body(i);
+    for (std::int64_t i = first; i < last; ++i) body(i);
+  });
 }
-#else
-template <class Body>
-void vector_loop(std::int64_t first, std::int64_t last, Body body) {
-  for (std::int64_t i = first; i < last; ++i) body(i);
+
+/// Sum of term(i), a double, for i in [first, last): as kLanes sums of every kLanes-th term and
+/// then those in order, whatever the width of the vectors.
+template <class Term>
+double vector_sum(std::int64_t first, std::int64_t last, Term term) {
+  constexpr int kLanes = 16;
+  std::array<double, kLanes> sums{};
+  double* const result = sums.data();
+  vector_call([=]() LOMO_INLINE {
+    double lanes[kLanes] = {};
+    std::int64_t i = first;
+    for (; i + kLanes <= last; i += kLanes) {
+      for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += term(i + lane);
+    }
+    for (int lane = 0; i < last; ++i, ++lane) lanes[lane] += term(i);
+    for (int lane = 0; lane < kLanes; ++lane) result[lane] = lanes[lane];
+  });
+  double total = 0;
+  for (const double lane : sums) total += lane;
+  return total;
 }
-#endif
 
 }  // namespace lomo::cpu

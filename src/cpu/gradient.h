@@ -1,0 +1,63 @@
+#pragma once
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <limits>
+
+#include "lomo/backend/ops.h"
+#include "lomo/core/tensor.h"
+#include "vector_loop.h"
+
+/// What the updates share: the scaled gradient, the guard, and the cutting of matrices into pieces
+/// of rows that do not depend on the number of threads.
+namespace lomo::cpu {
+
+/// g' = coefficient * clamp(scale * g), one element at a time. A NaN stays one.
+struct ScaledGradient {
+  explicit ScaledGradient(GradientScaling const& g)
+      : scale(g.scale),
+        limit(g.clip_value > 0 ? g.clip_value : std::numeric_limits<float>::infinity()),
+        coefficient(g.coefficient) {}
+  LOMO_INLINE float operator()(float g) const {
+    const float scaled = scale * g;
+    const float below = scaled > limit ? limit : scaled;
+    return coefficient * (below < -limit ? -limit : below);
+  }
+  float scale, limit, coefficient;
+};
+
+/// True when the guard, if any, forbids the update.
+inline bool forbidden(Tensor guard) {
+  return guard && guard.data<double>()[1] != 0;
+}
+
+LOMO_INLINE inline bool finite(float x) {
+  return (std::bit_cast<std::uint32_t>(x) & 0x7f800000u) != 0x7f800000u;
+}
+
+/// The pieces a matrix is worked on in: at most kWidth columns of one row each.
+struct Pieces {
+  static constexpr std::int64_t kWidth = 16384;
+  explicit Pieces(Tensor t)
+      : cols(t.cols()), across((t.cols() + kWidth - 1) / kWidth), count(t.rows() * across) {}
+  struct Piece {
+    std::int64_t row, col, width;
+  };
+  Piece operator[](std::int64_t i) const {
+    const std::int64_t col = i % across * kWidth;
+    return {i / across, col, std::min(kWidth, cols - col)};
+  }
+  std::int64_t cols, across, count;
+};
+
+/// A dense matrix as one long row, so that narrow ones are cut into full pieces too.
+inline Tensor flat(Tensor t) {
+  return t.reshaped(Shape(1, t.numel()));
+}
+
+template <class T>
+T* at(Tensor t, Pieces::Piece const& p) {
+  return t.data<T>() + p.row * t.pitch() + p.col;
+}
+
+}  // namespace lomo::cpu

@@ -1,0 +1,143 @@
+#include <algorithm>
+#include <cmath>
+
+#include "dispatch.h"
+#include "engine.h"
+#include "gradient.h"
+#include "rounding.h"
+
+namespace lomo::cpu {
+namespace {
+
+struct Measured {
+  double squares = 0;
+  double bad = 0;
+};
+
+/// Sum of squares of the finite elements of scale * g and the number of the others.
+Measured measure_piece(float const* g, std::int64_t n, float scale) {
+  const double plain = vector_sum(0, n, [=](std::int64_t i) LOMO_INLINE {
+    const double x = scale * g[i];
+    return x * x;
+  });
+  if (std::isfinite(plain)) return {plain, 0};  // squares of f32 cannot overflow a double
+  const double squares = vector_sum(0, n, [=](std::int64_t i) LOMO_INLINE {
+    const float x = scale * g[i];
+    const double kept = finite(x) ? x : 0.0f;
+    return kept * kept;
+  });
+  const double bad = vector_sum(
+      0, n, [=](std::int64_t i) LOMO_INLINE { return finite(scale * g[i]) ? 0.0 : 1.0; });
+  return {squares, bad};
+}
+
+}  // namespace
+
+void CpuBackend::do_measure(Tensor stats, Tensor g, float scale) {
+  if (g.dense()) g = flat(g);
+  const Pieces pieces(g);
+  const Buffer partial = allocate(Shape(pieces.count, 2), DType::f64, Category::workspace,
+                                  "partial sums of a gradient norm");
+  double* const sums = partial.tensor().data<double>();
+#pragma omp parallel for num_threads(threads_)
+  for (std::int64_t i = 0; i < pieces.count; ++i) {
+    const Measured m = measure_piece(at<float>(g, pieces[i]), pieces[i].width, scale);
+    sums[2 * i] = m.squares;
+    sums[2 * i + 1] = m.bad;
+  }
+  double* const total = stats.data<double>();
+  for (std::int64_t i = 0; i < pieces.count; ++i) {
+    total[0] += sums[2 * i];
+    total[1] += sums[2 * i + 1];
+  }
+}
+
+void CpuBackend::do_sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
+                               Tensor guard, Tensor rows) {
+  if (forbidden(guard)) return;
+  const std::int64_t cols = w.cols();
+  if (!rows && w.dense() && g.dense()) {
+    w = flat(w);
+    g = flat(g);
+  }
+  std::int32_t const* const listed = rows ? rows.data<std::int32_t>() : nullptr;
+  const ScaledGradient scaled(step.gradient);
+  const float lr = step.lr;
+  const auto keep = static_cast<float>(1.0 - static_cast<double>(lr) * step.weight_decay);
+  const Pieces pieces(g);
+  dispatch(w.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+#pragma omp parallel for num_threads(threads_)
+    for (std::int64_t i = 0; i < pieces.count; ++i) {
+      const Pieces::Piece piece = pieces[i];
+      Pieces::Piece target = piece;
+      if (listed != nullptr) target.row = listed[piece.row];
+      float const* const from = at<float>(g, piece);
+      store_rounded(at<T>(w, target), piece.width, plan, plan.first + target.row * cols + piece.col,
+                    [=](std::int64_t j, float old)
+                        LOMO_INLINE { return old * keep - lr * scaled(from[j]); });
+    }
+  });
+}
+
+void CpuBackend::do_momentum_update(Tensor m, Tensor g, float momentum,
+                                    GradientScaling const& gradient, Tensor guard) {
+  if (forbidden(guard)) return;
+  if (m.dense() && g.dense()) {
+    m = flat(m);
+    g = flat(g);
+  }
+  const ScaledGradient scaled(gradient);
+  const Pieces pieces(g);
+#pragma omp parallel for num_threads(threads_)
+  for (std::int64_t i = 0; i < pieces.count; ++i) {
+    float* const mean = at<float>(m, pieces[i]);
+    float* const grad = at<float>(g, pieces[i]);
+    vector_loop(0, pieces[i].width, [=](std::int64_t j) LOMO_INLINE {
+      mean[j] = momentum * mean[j] + scaled(grad[j]);
+      grad[j] = mean[j];
+    });
+  }
+}
+
+void CpuBackend::do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,
+                                 RoundingPlan const& plan, Tensor guard) {
+  if (forbidden(guard)) return;
+  const std::int64_t cols = w.cols();
+  if (w.dense() && m.dense() && v.dense() && g.dense()) {
+    w = flat(w);
+    m = flat(m);
+    v = flat(v);
+    g = flat(g);
+  }
+  const ScaledGradient scaled(step.gradient);
+  const float beta1 = step.beta1;
+  const float beta2 = step.beta2;
+  const float eps = step.eps;
+  const auto t = static_cast<double>(step.t);
+  // lr (m / c1) / (sqrt(v / c2) + eps) with the two corrections taken out of the loop.
+  const auto lr = static_cast<float>(step.lr / (1 - std::pow(beta1, t)));
+  const auto correct = static_cast<float>(1 / (1 - std::pow(beta2, t)));
+  const auto keep = static_cast<float>(1.0 - static_cast<double>(step.lr) * step.weight_decay);
+  const Pieces pieces(g);
+  dispatch(w.dtype(), [&](auto zero) {
+    using T = decltype(zero);
+#pragma omp parallel for num_threads(threads_)
+    for (std::int64_t i = 0; i < pieces.count; ++i) {
+      const Pieces::Piece piece = pieces[i];
+      float const* const from = at<float>(g, piece);
+      float* const first = at<float>(m, piece);
+      float* const second = at<float>(v, piece);
+      store_rounded(at<T>(w, piece), piece.width, plan, plan.first + piece.row * cols + piece.col,
+                    [=](std::int64_t j, float old) LOMO_INLINE {
+                      const float grad = scaled(from[j]);
+                      first[j] = beta1 * first[j] + (1 - beta1) * grad;
+                      second[j] = beta2 * second[j] + (1 - beta2) * (grad * grad);
+                      return old * keep -
+                             lr * first[j] / (__builtin_sqrtf(second[j] * correct) + eps);
+                    });
+    }
+  });
+}
+
+}  // namespace lomo::cpu
