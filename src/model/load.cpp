@@ -1,0 +1,197 @@
+#include <cmath>
+#include <cstring>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "host_blocks.h"
+#include "lomo/io/safetensors.h"
+#include "lomo/model/checkpoint.h"
+
+namespace lomo {
+namespace {
+
+constexpr std::size_t kNamesListed = 5;
+
+std::string listed(std::vector<std::string> const& names) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kNamesListed); ++i) {
+    text += (i == 0 ? "" : ", ") + names[i];
+  }
+  if (names.size() > kNamesListed) {
+    text += " and " + std::to_string(names.size() - kNamesListed) + " more";
+  }
+  return text;
+}
+
+std::vector<std::int64_t> extents(Tensor tensor) {
+  if (tensor.shape().rank() == 1) return {tensor.rows()};
+  return {tensor.rows(), tensor.cols()};
+}
+
+/// What converting a block of values met.
+struct Conversion {
+  double largest_rounding = 0;    // relative
+  std::int64_t bad = -1;          // first value that is not finite, before or after
+  bool finite_in_source = false;  // of that one
+};
+
+template <class To, class From>
+void convert(std::span<std::byte> to, std::span<std::byte const> from, Conversion& result) {
+  const std::size_t count = to.size() / sizeof(To);
+  double largest = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    From source;  // memcpy: byte buffers hold no objects of the storage types
+    std::memcpy(&source, from.data() + i * sizeof(From), sizeof(From));
+    const float x = to_float(source);
+    const To y = round_to<To>(x);
+    std::memcpy(to.data() + i * sizeof(To), &y, sizeof(To));
+    const float rounded = to_float(y);
+    if (!std::isfinite(rounded)) {
+      result.bad = static_cast<std::int64_t>(i);
+      result.finite_in_source = std::isfinite(x);
+      return;
+    }
+    if (rounded != x) {
+      const double error = static_cast<double>(rounded) - static_cast<double>(x);
+      largest = std::max(largest, std::abs(error / static_cast<double>(x)));
+    }
+  }
+  result.largest_rounding = std::max(result.largest_rounding, largest);
+}
+
+class Loader {
+ public:
+  Loader(Backend& backend, CheckpointFolder const& checkpoint)
+      : backend_(backend), checkpoint_(checkpoint) {}
+
+  /// Fills `parameter` from its tensor, which is there and has the right shape.
+  void load(Parameter const& parameter) {
+    const auto [file, entry] = checkpoint_.find(parameter.name);
+    Conversion conversion;
+    for_each_host_block(parameter.value, [&](Tensor block, std::int64_t first) {
+      const auto count = static_cast<std::size_t>(block.numel());
+      source_.resize(count * size_of(entry->dtype));
+      converted_.resize(block.bytes());
+      file->read(*entry, static_cast<std::uint64_t>(first) * size_of(entry->dtype), source_);
+      with_storage_type(entry->dtype, [&](auto from) {
+        with_storage_type(block.dtype(), [&](auto to) {
+          convert<decltype(to), decltype(from)>(converted_, source_, conversion);
+        });
+      });
+      if (conversion.bad >= 0) refuse_value(parameter, *file, first, conversion);
+      backend_.upload(block, converted_);
+    });
+    if (conversion.largest_rounding > report_.largest_rounding) {
+      report_ = {conversion.largest_rounding, parameter.name};
+    }
+  }
+
+  /// Whether two tensors hold the same bytes.
+  bool same(std::string const& a, std::string const& b) {
+    const auto [file_a, entry_a] = checkpoint_.find(a);
+    const auto [file_b, entry_b] = checkpoint_.find(b);
+    if (entry_a->dtype != entry_b->dtype || entry_a->shape != entry_b->shape) return false;
+    constexpr std::uint64_t kBlock = 4u << 20;
+    for (std::uint64_t at = 0; at < entry_a->bytes; at += kBlock) {
+      source_.resize(std::min(kBlock, entry_a->bytes - at));
+      converted_.resize(source_.size());
+      file_a->read(*entry_a, at, source_);
+      file_b->read(*entry_b, at, converted_);
+      if (source_ != converted_) return false;
+    }
+    return true;
+  }
+
+  LoadReport const& report() const { return report_; }
+
+ private:
+  [[noreturn]] static void refuse_value(Parameter const& parameter, SafetensorsFile const& file,
+                                        std::int64_t first, Conversion const& conversion) {
+    const std::int64_t element = first + conversion.bad;
+    std::string at = std::to_string(element);
+    if (parameter.value.shape().rank() == 2) {
+      at = std::to_string(element / parameter.value.cols()) + ", " +
+           std::to_string(element % parameter.value.cols());
+    }
+    const std::string place =
+        file.path().string() + ": tensor \"" + parameter.name + "\" at [" + at + "] ";
+    if (conversion.finite_in_source) {
+      throw Error(Exit::data, place + "is too large for " +
+                                  std::string(to_string(parameter.value.dtype())) +
+                                  "; set model.dtype to bf16 or f32");
+    }
+    throw Error(Exit::data, place +
+                                "is not finite; the checkpoint is damaged or its training "
+                                "diverged");
+  }
+
+  Backend& backend_;
+  CheckpointFolder const& checkpoint_;
+  LoadReport report_;
+  std::vector<std::byte> source_;
+  std::vector<std::byte> converted_;
+};
+
+/// Every parameter is there, in shape and in a type of weights, and nothing else is.
+void check_tensors(CheckpointFolder const& checkpoint, std::vector<Parameter const*> const& all,
+                   std::string const& also_allowed) {
+  std::set<std::string, std::less<>> wanted;
+  std::vector<std::string> missing;
+  for (Parameter const* parameter : all) {
+    wanted.insert(parameter->name);
+    const auto [file, entry] = checkpoint.find(parameter->name);
+    if (entry == nullptr) {
+      missing.push_back(parameter->name);
+      continue;
+    }
+    const std::string place = file->path().string() + ": tensor \"" + entry->name + "\" ";
+    if (entry->shape != extents(parameter->value)) {
+      throw Error(Exit::data, place + "has shape " + entry->shape_text() +
+                                  ", but config.json asks for " + parameter->value.shape().str());
+    }
+    if (entry->dtype == DType::i32 || entry->dtype == DType::f64) {
+      throw Error(Exit::data, place + "holds " + std::string(safetensors_name(entry->dtype)) +
+                                  "; weights are read as F32, BF16 or F16");
+    }
+  }
+  std::vector<std::string> surplus;
+  for (std::string const& name : checkpoint.names()) {
+    if (!wanted.contains(name) && name != also_allowed && !name.ends_with("rotary_emb.inv_freq")) {
+      surplus.push_back(name);
+    }
+  }
+  if (missing.empty() && surplus.empty()) return;
+  std::string message = checkpoint.folder().string() + ": the weights do not fit config.json";
+  if (!missing.empty()) message += "; missing: " + listed(missing);
+  if (!surplus.empty()) message += "; not known: " + listed(surplus);
+  if (missing == std::vector<std::string>{"lm_head.weight"}) {
+    message += ". If the head is the embedding, set tie_word_embeddings to true in config.json";
+  }
+  throw Error(Exit::data, message);
+}
+
+}  // namespace
+
+LoadReport load_weights(Backend& backend, LlamaWeights& weights,
+                        std::filesystem::path const& folder) {
+  const CheckpointFolder checkpoint(folder);
+  std::vector<Parameter const*> all;
+  for (ParameterGroup const* group : weights.groups()) {
+    for (Parameter const& parameter : group->members()) all.push_back(&parameter);
+  }
+  const std::string head = "lm_head.weight";
+  check_tensors(checkpoint, all, weights.lm_head ? "" : head);
+  Loader loader(backend, checkpoint);
+  // Some exporters write the head of a tied model too; it must then be what it is tied to.
+  if (!weights.lm_head && checkpoint.find(head).entry != nullptr &&
+      !loader.same(head, weights.embedding.single().name)) {
+    throw Error(Exit::data, folder.string() + ": " + head +
+                                " differs from the embedding, but config.json ties the two; set "
+                                "tie_word_embeddings to false to train them apart");
+  }
+  for (Parameter const* parameter : all) loader.load(*parameter);
+  return loader.report();
+}
+
+}  // namespace lomo

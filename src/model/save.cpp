@@ -1,0 +1,135 @@
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "host_blocks.h"
+#include "lomo/io/safetensors.h"
+#include "lomo/model/checkpoint.h"
+
+namespace lomo {
+namespace {
+
+/// Parameters of one file, in checkpoint order.
+using Shard = std::vector<Parameter const*>;
+
+std::vector<Shard> split(LlamaWeights& weights, std::size_t shard_bytes) {
+  std::vector<Shard> shards(1);
+  std::size_t held = 0;
+  for (ParameterGroup const* group : weights.groups()) {
+    for (Parameter const& parameter : group->members()) {
+      const std::size_t bytes = parameter.value.bytes();
+      if (!shards.back().empty() && bytes > shard_bytes - std::min(held, shard_bytes)) {
+        shards.emplace_back();
+        held = 0;
+      }
+      shards.back().push_back(&parameter);
+      held += bytes;
+    }
+  }
+  return shards;
+}
+
+std::string shard_name(std::size_t index, std::size_t count) {
+  if (count == 1) return "model.safetensors";
+  std::array<char, 64> name{};
+  std::snprintf(name.data(), name.size(), "model-%05zu-of-%05zu.safetensors", index + 1, count);
+  return name.data();
+}
+
+constexpr std::string_view kIndex = "model.safetensors.index.json";
+
+/// Weights of another save would be read in place of these, or beside them.
+void refuse_other_weights(std::filesystem::path const& folder, std::set<std::string> const& ours) {
+  for (auto const& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    const bool weights =
+        name == kIndex || (name.starts_with("model") && name.ends_with(".safetensors"));
+    if (weights && !ours.contains(name)) {
+      throw Error(Exit::usage, folder.string() + " already holds " + name +
+                                   " of another save; choose an empty folder");
+    }
+  }
+}
+
+void write_shard(Backend& backend, Shard const& shard, std::filesystem::path const& file) {
+  std::vector<SafetensorsWriter::Tensor> tensors;
+  for (Parameter const* parameter : shard) {
+    Tensor const& value = parameter->value;
+    tensors.push_back({parameter->name, value.dtype(), {value.rows()}});
+    if (value.shape().rank() == 2) tensors.back().shape.push_back(value.cols());
+  }
+  SafetensorsWriter writer(file, tensors, {{"format", "pt"}});
+  std::vector<std::byte> host;
+  for (Parameter const* parameter : shard) {
+    for_each_host_block(parameter->value, [&](Tensor block, std::int64_t) {
+      host.resize(block.bytes());
+      backend.download(host, block);
+      writer.write(host);
+    });
+  }
+  writer.commit();
+}
+
+void write_index(std::vector<Shard> const& shards, std::filesystem::path const& file) {
+  std::size_t total = 0;
+  Json map = Json::object();
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    for (Parameter const* parameter : shards[i]) {
+      total += parameter->value.bytes();
+      map[parameter->name] = shard_name(i, shards.size());
+    }
+  }
+  const Json index = {{"metadata", {{"total_size", total}}}, {"weight_map", map}};
+  write_file(file, index.dump(2) + "\n");
+}
+
+/// What else a Hugging Face folder needs to be used: the tokenizer and generation settings.
+void copy_companions(std::filesystem::path const& from, std::filesystem::path const& to) {
+  static const std::set<std::string> kCompanions = {"added_tokens.json",
+                                                    "generation_config.json",
+                                                    "merges.txt",
+                                                    "special_tokens_map.json",
+                                                    "tokenizer.json",
+                                                    "tokenizer.model",
+                                                    "tokenizer_config.json",
+                                                    "vocab.json"};
+  for (auto const& entry : std::filesystem::directory_iterator(from)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_regular_file() &&
+        (kCompanions.contains(name) || name.starts_with("chat_template"))) {
+      duplicate_file(entry.path(), to / name);
+    }
+  }
+}
+
+}  // namespace
+
+void save_model(Backend& backend, LlamaWeights& weights, ModelConfig const& config,
+                std::filesystem::path const& folder, std::filesystem::path const& source,
+                std::size_t shard_bytes) {
+  if (!std::filesystem::is_directory(folder)) {
+    throw Error("cannot save the model: " + folder.string() + " is not a folder");
+  }
+  const std::vector<Shard> shards = split(weights, shard_bytes);
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < shards.size(); ++i) names.insert(shard_name(i, shards.size()));
+  if (shards.size() > 1) names.insert(std::string(kIndex));
+  refuse_other_weights(folder, names);
+
+  ModelConfig stored = config;
+  stored.dtype = weights.embedding.stacked().dtype();
+  const auto original = source / "config.json";
+  const bool from_source = !source.empty() && std::filesystem::exists(original);
+  write_model_config(folder / "config.json", stored, from_source ? original : "");
+  if (from_source && !std::filesystem::equivalent(source, folder)) copy_companions(source, folder);
+  for (std::size_t i = 0; i < shards.size(); ++i) {
+    write_shard(backend, shards[i], folder / shard_name(i, shards.size()));
+  }
+  // Last, so that a folder that a crash left unfinished holds no index and is not mistaken for one.
+  if (shards.size() > 1) write_index(shards, folder / kIndex);
+}
+
+}  // namespace lomo
