@@ -2,17 +2,15 @@
 
 #include <sentencepiece_processor.h>
 
-#include <fstream>
-#include <iterator>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "lomo/core/error.h"
+#include "lomo/io/files.h"
+#include "lomo/io/json.h"
 
 namespace lomo {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::json;
 
 struct Tokenizer::Impl {
   sentencepiece::SentencePieceProcessor model;
@@ -42,12 +40,6 @@ fs::path find_model(fs::path const& place) {
                               "and \"loss_from\")");
 }
 
-std::string read_bytes(fs::path const& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw Error(Exit::data, path.string() + ": cannot be opened");
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
 /// Top-level fields of a serialized ModelProto: bit f is set when field f occurs. Nothing when the
 /// bytes do not end where a field ends. The library accepts a file cut between two pieces; its
 /// specs (fields 2 and 3) come last, so their absence shows the cut.
@@ -75,7 +67,7 @@ std::optional<std::uint32_t> fields_of(std::string const& bytes) {
 }
 
 void load_model(sentencepiece::SentencePieceProcessor& model, fs::path const& path) {
-  const std::string bytes = read_bytes(path);
+  const std::string bytes = read_file(path, Exit::data);
   const auto damaged = [&](std::string const& why) {
     return Error(Exit::data, path.string() + ": not a whole sentencepiece model (" + why +
                                  "); fetch the file again");
@@ -115,22 +107,13 @@ std::optional<std::int32_t> piece_id(sentencepiece::SentencePieceProcessor const
   return std::nullopt;  // a token added outside the sentencepiece model
 }
 
-Json read_json(fs::path const& path) {
-  try {
-    Json json = Json::parse(read_bytes(path));
-    if (json.is_object()) return json;
-  } catch (Json::parse_error const& error) {
-    throw Error(Exit::data, path.string() + ": not JSON: " + error.what());
-  }
-  throw Error(Exit::data, path.string() + ": must hold one JSON object");
-}
-
 std::int32_t special_id(sentencepiece::SentencePieceProcessor const& model, fs::path const& folder,
                         std::string const& which, std::int32_t of_model) {
   for (char const* file : {"generation_config.json", "tokenizer_config.json", "config.json"}) {
     const fs::path path = folder / file;
     if (folder.empty() || !fs::exists(path)) continue;
-    const Json json = read_json(path);
+    const Json json = read_json(path, Exit::data);
+    if (!json.is_object()) throw Error(Exit::data, path.string() + ": must hold one JSON object");
     const bool by_piece = path.filename() == "tokenizer_config.json";
     const std::string key = which + (by_piece ? "_token" : "_token_id");
     if (!json.contains(key)) continue;

@@ -2,11 +2,11 @@
 #include <string>
 #include <vector>
 
-#include "lomo/core/error.h"
+#include "data/support.h"
 #include "lomo/data/dataset.h"
-#include "support/catch.h"
 
 using namespace lomo;
+using test::refusal;
 
 namespace {
 
@@ -30,16 +30,6 @@ std::vector<std::int32_t> drawn(Batch const& batch) {
     ids.push_back(batch.tokens[static_cast<std::size_t>(start)]);
   }
   return ids;
-}
-
-std::string message_of(auto&& call, Exit code) {
-  try {
-    call();
-  } catch (Error const& error) {
-    CHECK(error.code() == code);
-    return error.what();
-  }
-  return "";
 }
 
 }  // namespace
@@ -96,12 +86,7 @@ TEST_CASE("A sampler put at a saved position draws the same batches") {
   Sampler end(data, 4, 25, 9);
   end.seek({2, 31});
   CHECK(end.position() == DataPosition{3, 0});
-  CHECK(message_of(
-            [&] {
-              end.seek({0, 32});
-            },
-            Exit::data)
-            .find("31 sequences") != std::string::npos);
+  CHECK(test::has(refusal(Exit::data, [&] { end.seek({0, 32}); }), "31 sequences"));
 }
 
 TEST_CASE("largest() is the largest batch that is drawn") {
@@ -129,22 +114,22 @@ TEST_CASE("With no count a batch is filled up to the cap") {
 
 TEST_CASE("A sampler that cannot work says why") {
   const Dataset data = sample_data(3);
-  const std::string message = message_of([&] { Sampler(data, 4, 7, 0); }, Exit::data);
+  const std::string message = refusal(Exit::data, [&] { Sampler(data, 4, 7, 0); });
   CHECK(message.find("train.jsonl:2 has 8 tokens") != std::string::npos);
-  CHECK(message_of([&] { Sampler(data, 0, 0, 0); }, Exit::usage).find("size") != std::string::npos);
-  CHECK_FALSE(message_of([&] { Sampler(Dataset{}, 4, 0, 0); }, Exit::data).empty());
+  CHECK(refusal(Exit::usage, [&] { Sampler(data, 0, 0, 0); }).find("size") != std::string::npos);
+  CHECK_FALSE(refusal(Exit::data, [&] { Sampler(Dataset{}, 4, 0, 0); }).empty());
 }
 
 TEST_CASE("Ids outside the vocabulary are counted") {
   Dataset data = sample_data(12);
   CHECK_NOTHROW(check_ids(data, 12));
-  const std::string message = message_of([&] { check_ids(data, 10); }, Exit::data);
+  const std::string message = refusal(Exit::data, [&] { check_ids(data, 10); });
   // Sequence 10 has 1 + 70 % 13 = 6 tokens and one target, 11 has 1 + 77 % 13 = 13 and one.
   CHECK(message.find("21 token ids") != std::string::npos);
   CHECK(message.find("train.jsonl:11") != std::string::npos);
   CHECK(message.find("example 11") != std::string::npos);
   data.sequences[0].tokens[0] = -5;
-  CHECK(message_of([&] { check_ids(data, 12); }, Exit::data).find("-5") != std::string::npos);
+  CHECK(refusal(Exit::data, [&] { check_ids(data, 12); }).find("-5") != std::string::npos);
 }
 
 TEST_CASE("A share is kept for validation") {

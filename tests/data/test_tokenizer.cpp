@@ -6,12 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "lomo/core/error.h"
+#include "data/support.h"
 #include "lomo/data/tokenizer.h"
-#include "support/catch.h"
 #include "support/data.h"
 
 using namespace lomo;
+using test::scratch;
+using test::write_file;
 namespace fs = std::filesystem;
 
 namespace {
@@ -20,17 +21,6 @@ std::string read_all(fs::path const& path) {
   std::ifstream in(path, std::ios::binary);
   REQUIRE(in);
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
-void write_all(fs::path const& path, std::string const& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
-
-fs::path scratch(std::string const& name) {
-  fs::path path = fs::temp_directory_path() / ("lomo_test_tokenizer_" + name);
-  fs::remove_all(path);
-  fs::create_directories(path);
-  return path;
 }
 
 void check_expected(fs::path const& model, fs::path const& expected) {
@@ -50,14 +40,7 @@ void check_expected(fs::path const& model, fs::path const& expected) {
 }
 
 std::string refusal(fs::path const& place) {
-  try {
-    const Tokenizer tokenizer(place);
-  } catch (Error const& error) {
-    CHECK(error.code() == Exit::data);
-    return error.what();
-  }
-  FAIL("accepted: " << place);
-  return "";
+  return test::refusal(Exit::data, [&] { Tokenizer tokenizer(place); });
 }
 
 }  // namespace
@@ -107,27 +90,28 @@ TEST_CASE("Special ids come from the folder's files before the model's own") {
   fs::copy_file(test::data_dir() / "checkpoints/stories260K/tok512.model",
                 folder / "tokenizer.model");
   CHECK(Tokenizer(folder).eos() == 2);
-  write_all(folder / "config.json", R"({"bos_token_id": 5, "eos_token_id": 6})");
+  write_file(folder / "config.json", R"({"bos_token_id": 5, "eos_token_id": 6})");
   CHECK(Tokenizer(folder).bos() == 5);
   CHECK(Tokenizer(folder).eos() == 6);
-  write_all(folder / "tokenizer_config.json",
-            R"({"bos_token": {"content": "<s>"}, "eos_token": "<|added|>"})");
+  write_file(folder / "tokenizer_config.json",
+             R"({"bos_token": {"content": "<s>"}, "eos_token": "<|added|>"})");
   CHECK(Tokenizer(folder).bos() == 1);
   CHECK(Tokenizer(folder).eos() == 6);
-  write_all(folder / "generation_config.json", R"({"bos_token_id": null, "eos_token_id": [9, 2]})");
+  write_file(folder / "generation_config.json",
+             R"({"bos_token_id": null, "eos_token_id": [9, 2]})");
   CHECK(Tokenizer(folder).bos() == 1);
   CHECK(Tokenizer(folder).eos() == 9);
-  write_all(folder / "generation_config.json", R"({"eos_token_id": "two"})");
+  write_file(folder / "generation_config.json", R"({"eos_token_id": "two"})");
   CHECK(refusal(folder).find("generation_config.json: /eos_token_id") != std::string::npos);
-  write_all(folder / "generation_config.json", R"({"eos_token_id": )");
-  CHECK(refusal(folder).find("not JSON") != std::string::npos);
+  write_file(folder / "generation_config.json", R"({"eos_token_id": )");
+  CHECK(refusal(folder).find("not valid JSON") != std::string::npos);
 }
 
 TEST_CASE("Folders without a sentencepiece model are refused with what to do") {
   const fs::path folder = scratch("none");
   CHECK(refusal(folder).find("no tokenizer.model") != std::string::npos);
   CHECK(refusal(folder / "nowhere").find("no such model folder") != std::string::npos);
-  write_all(folder / "tokenizer.json", "{}");
+  write_file(folder / "tokenizer.json", "{}");
   const std::string message = refusal(folder);
   CHECK(message.find("Llama 3") != std::string::npos);
   CHECK(message.find("\"ids\"") != std::string::npos);
@@ -135,16 +119,16 @@ TEST_CASE("Folders without a sentencepiece model are refused with what to do") {
 
 TEST_CASE("Damaged tokenizer models are refused at every length") {
   const fs::path folder = scratch("damaged");
-  write_all(folder / "tokenizer.model", "");
+  write_file(folder / "tokenizer.model", "");
   CHECK(refusal(folder).find("fetch the file again") != std::string::npos);
-  write_all(folder / "tokenizer.model",
-            "version https://git-lfs.github.com/spec/v1\noid sha256:0\n");
+  write_file(folder / "tokenizer.model",
+             "version https://git-lfs.github.com/spec/v1\noid sha256:0\n");
   CHECK(refusal(folder).find("tokenizer.model") != std::string::npos);
   LOMO_NEEDS_DATA();
   const std::string whole = read_all(test::data_dir() / "checkpoints/stories260K/tok512.model");
   int refused = 0;
   for (std::size_t size = 1; size < whole.size(); size += 61) {
-    write_all(folder / "tokenizer.model", whole.substr(0, size));
+    write_file(folder / "tokenizer.model", whole.substr(0, size));
     refusal(folder);
     ++refused;
   }

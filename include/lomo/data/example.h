@@ -15,6 +15,7 @@ struct Example {
   std::vector<std::string> candidates;  // empty for free text
   std::int64_t gold = -1;               // index into candidates; -1 unknown (test files)
   std::string answer;                   // training target; candidates[gold] for tasks
+  std::vector<std::string> accepted;    // every text that counts as right (ReCoRD only)
   std::string group;  // questions scored together (MultiRC question, ReCoRD query)
   std::string where;  // "val.jsonl:17", for messages
 };

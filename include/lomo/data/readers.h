@@ -1,0 +1,40 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "lomo/data/dataset.h"
+#include "lomo/data/example.h"
+
+namespace lomo {
+
+/// Which fields of an own JSONL file say what.
+struct JsonlFields {
+  std::string prompt =
+      "prompt";  // a field, or a template such as "{passage} {question}?\nAnswer: "
+  std::string answer = "answer";  // a text, a number, or true/false (which become Yes/No)
+  std::string passage;            // field that truncation may cut; empty: the prompt from its start
+};
+/// One Example a line, with `answer` and no candidates. Broken lines and wrong fields throw
+/// Error(Exit::data) naming file:line and field. A line without the answer field has none.
+std::vector<Example> read_jsonl(std::filesystem::path const& file, JsonlFields const& fields);
+
+/// JSONL with `ids` and optionally `loss_from` (index of the first id that carries loss, default
+/// 0): needs no tokenizer. Records of more than max_length + 1 ids throw (0: no limit).
+Dataset read_ids(std::filesystem::path const& file, std::int64_t max_length);
+
+/// A text for causal language modelling.
+struct Document {
+  std::string text;
+  std::string where;
+};
+struct TextOptions {
+  std::string document_separator;   // parts the documents of a plain text file, such as "\n\n" or
+                                    // "<|endoftext|>"; empty: the file is one document
+  std::string text_field = "text";  // of a .jsonl file, one document a line
+};
+/// Line ends are normalised to \n; documents are trimmed of them, and empty ones left out.
+std::vector<Document> read_documents(std::filesystem::path const& file, TextOptions const& options);
+
+}  // namespace lomo

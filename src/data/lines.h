@@ -1,0 +1,29 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace lomo {
+
+/// Lines of a text file, one at a time: without their end (\n or \r\n) and without a byte order
+/// mark, checked to be UTF-8. Throws Error(Exit::data) naming file:line.
+class Lines {
+ public:
+  explicit Lines(std::filesystem::path const& file);
+  /// False at the end of the file.
+  bool next();
+  std::string const& text() const { return line_; }
+  /// "train.jsonl:17", for messages.
+  std::string where() const;
+
+ private:
+  bool read_line();
+
+  std::filesystem::path file_;
+  std::ifstream in_;
+  std::string line_;
+  std::int64_t number_ = 0;
+};
+
+}  // namespace lomo

@@ -1,0 +1,120 @@
+#include "lomo/data/readers.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lines.h"
+#include "lomo/core/error.h"
+#include "lomo/data/prompts.h"
+#include "records.h"
+
+namespace lomo {
+
+namespace {
+
+/// A value as text: numbers as written, true and false as the answers Yes and No.
+std::string as_text(Record const& record, std::string const& field) {
+  nlohmann::json const& value = record.at(field);
+  if (value.is_boolean()) return value.get<bool>() ? "Yes" : "No";
+  if (value.is_number()) return value.dump();
+  return record.text(field);
+}
+
+Document trimmed(std::string text, std::string where) {
+  const std::size_t first = text.find_first_not_of('\n');
+  if (first == std::string::npos) return {"", std::move(where)};
+  const std::size_t last = text.find_last_not_of('\n');
+  return {text.substr(first, last - first + 1), std::move(where)};
+}
+
+std::vector<Document> read_json_documents(std::filesystem::path const& file,
+                                          std::string const& field) {
+  std::vector<Document> documents;
+  for (Records records(file); records.next();) {
+    const Record record = records.record();
+    Document document = trimmed(record.text(field), record.place());
+    if (!document.text.empty()) documents.push_back(std::move(document));
+  }
+  return documents;
+}
+
+}  // namespace
+
+std::vector<Example> read_jsonl(std::filesystem::path const& file, JsonlFields const& fields) {
+  const bool templated = fields.prompt.find('{') != std::string::npos;
+  const Template prompt(templated ? fields.prompt : "{" + fields.prompt + "}",
+                        "the prompt template");
+  std::vector<std::string> const& names = prompt.fields();
+  if (!fields.passage.empty() &&
+      std::find(names.begin(), names.end(), fields.passage) == names.end()) {
+    throw Error(Exit::usage, "the passage field \"" + fields.passage +
+                                 "\" does not occur in the prompt " + fields.prompt);
+  }
+  std::vector<Example> examples;
+  for (Records records(file); records.next();) {
+    const Record record = records.record();
+    Example example;
+    example.where = record.place();
+    example.id = std::to_string(examples.size());
+    Fields values;
+    for (std::string const& name : names) values[name] = as_text(record, name);
+    prompt.render(values, fields.passage, example);
+    if (record.has(fields.answer)) example.answer = as_text(record, fields.answer);
+    examples.push_back(std::move(example));
+  }
+  return examples;
+}
+
+Dataset read_ids(std::filesystem::path const& file, std::int64_t max_length) {
+  Dataset data;
+  for (Records records(file); records.next();) {
+    const Record record = records.record();
+    std::vector<std::int32_t> ids;
+    for (nlohmann::json const& id : record.array("ids")) {
+      if (!id.is_number_integer() || id < 0 || id > INT32_MAX) {
+        record.fail("ids", "holds " + id.dump() + ", which is no token id");
+      }
+      ids.push_back(id.get<std::int32_t>());
+    }
+    const std::int64_t loss_from = record.has("loss_from") ? record.integer("loss_from") : 0;
+    const auto count = static_cast<std::int64_t>(ids.size());
+    if (loss_from < 0 || loss_from >= std::max<std::int64_t>(count, 1)) {
+      record.fail("loss_from", "is " + std::to_string(loss_from) + " in a list of " +
+                                   std::to_string(count) + " ids");
+    }
+    if (max_length > 0 && count > max_length + 1) {
+      record.fail("ids", "has " + std::to_string(count) +
+                             " ids, more than max_length + 1 = " + std::to_string(max_length + 1) +
+                             "; cut the record or raise max_length");
+    }
+    data.sequences.push_back(make_sequence(ids, static_cast<std::size_t>(loss_from)));
+    data.where.push_back(record.place());
+  }
+  return data;
+}
+
+std::vector<Document> read_documents(std::filesystem::path const& file,
+                                     TextOptions const& options) {
+  if (file.extension() == ".jsonl") return read_json_documents(file, options.text_field);
+  std::string text;
+  for (Lines lines(file); lines.next();) text += lines.text() + "\n";
+  std::vector<Document> documents;
+  std::int64_t line = 1;
+  for (std::size_t at = 0; at < text.size();) {
+    std::string const& bar = options.document_separator;
+    const std::size_t end = bar.empty() ? std::string::npos : text.find(bar, at);
+    const std::size_t next = end == std::string::npos ? text.size() : end + bar.size();
+    const std::string part = text.substr(at, std::min(end, text.size()) - at);
+    const std::size_t first = std::min(part.find_first_not_of('\n'), part.size());
+    const std::string where =
+        file.filename().string() + ":" + std::to_string(line + static_cast<std::int64_t>(first));
+    Document document = trimmed(part, where);
+    if (!document.text.empty()) documents.push_back(std::move(document));
+    line += std::count(text.begin() + static_cast<std::ptrdiff_t>(at),
+                       text.begin() + static_cast<std::ptrdiff_t>(next), '\n');
+    at = next;
+  }
+  return documents;
+}
+
+}  // namespace lomo
