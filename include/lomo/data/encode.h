@@ -1,0 +1,38 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "lomo/data/dataset.h"
+#include "lomo/data/example.h"
+#include "lomo/data/readers.h"
+#include "lomo/data/tokenizer.h"
+
+namespace lomo {
+
+/// ids = bos, joint encoding of prompt and answer, eos. loss_from is the first index at which these
+/// ids and the encoding of the prompt alone part, so a prompt's last space that merges into the
+/// answer's first token belongs to the answer.
+///
+/// At most max_length ids before eos (0: no limit). What is too long loses the start of its
+/// passage, at a word where one begins nearby, never inside a UTF-8 character; when the whole
+/// passage is not enough, the start of what is left of the prompt; never the answer. Throws
+/// Error(Exit::data) naming example.where when the answer alone does not fit.
+EncodedAnswer encode_answer(Tokenizer const& tokenizer, Example const& example,
+                            std::string_view answer, std::int64_t max_length);
+
+/// encode_answer() of every candidate after one and the same prompt, cut so that the longest fits.
+std::vector<EncodedAnswer> encode_candidates(Tokenizer const& tokenizer, Example const& example,
+                                             std::int64_t max_length);
+
+/// One sequence an example, with its answer. Throws Error(Exit::data) for an example without one.
+Dataset build_dataset(Tokenizer const& tokenizer, std::span<Example const> examples,
+                      std::int64_t max_length);
+
+/// Documents as bos, text, eos, every id but the first a target. One of more than max_length + 1
+/// ids is cut into pieces of max_length tokens that lose no target (0: no limit).
+Dataset build_dataset(Tokenizer const& tokenizer, std::span<Document const> documents,
+                      std::int64_t max_length);
+
+}  // namespace lomo

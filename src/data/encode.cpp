@@ -1,0 +1,157 @@
+#include "lomo/data/encode.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "lomo/core/error.h"
+#include "text.h"
+
+namespace lomo {
+
+namespace {
+
+/// A cut is moved on to the start of a word that begins within this many bytes.
+constexpr std::size_t kWordReach = 64;
+
+/// bos and the joint encoding, without eos.
+std::vector<std::int32_t> with_bos(Tokenizer const& tokenizer, std::string_view text) {
+  std::vector<std::int32_t> ids = tokenizer.encode(text);
+  if (tokenizer.bos() >= 0) ids.insert(ids.begin(), tokenizer.bos());
+  return ids;
+}
+
+/// The longest of several answers decides whether a prompt fits.
+class Fit {
+ public:
+  Fit(Tokenizer const& tokenizer, std::vector<std::string_view> answers, std::int64_t max_length)
+      : tokenizer_(tokenizer), answers_(std::move(answers)), max_length_(max_length) {}
+
+  bool operator()(std::string const& prompt) const {
+    return std::all_of(answers_.begin(), answers_.end(), [&](std::string_view answer) {
+      const auto ids = with_bos(tokenizer_, prompt + std::string(answer));
+      return max_length_ <= 0 || static_cast<std::int64_t>(ids.size()) <= max_length_;
+    });
+  }
+
+ private:
+  Tokenizer const& tokenizer_;
+  std::vector<std::string_view> answers_;
+  std::int64_t max_length_;
+};
+
+/// How many bytes to leave out from the start of text[begin, end) so that the rest fits: about as
+/// few as possible, all of them when nothing less was found to fit.
+std::size_t bytes_to_cut(std::string const& text, std::size_t begin, std::size_t end,
+                         Fit const& fits) {
+  std::vector<std::size_t> cuts;
+  for (std::size_t at = begin + 1; at < end; ++at) {
+    if (starts_character(text, at)) cuts.push_back(at - begin);
+  }
+  cuts.push_back(end - begin);
+  const auto fits_without = [&](std::size_t cut) {
+    return fits(text.substr(0, begin) + text.substr(begin + cut));
+  };
+  // Lengths in tokens are not quite monotonic in bytes, but cuts[enough] has always been tried,
+  // except for the last, which the caller tries.
+  std::size_t low = 0;
+  std::size_t enough = cuts.size() - 1;
+  while (low < enough) {
+    const std::size_t middle = low + (enough - low) / 2;
+    if (fits_without(cuts[middle])) {
+      enough = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  const std::size_t cut = cuts[enough];
+  for (std::size_t at = begin + cut; at < std::min(end, begin + cut + kWordReach); ++at) {
+    if (at > 0 && is_space(text[at - 1]) && !is_space(text[at])) {
+      return fits_without(at - begin) ? at - begin : cut;
+    }
+  }
+  return cut;
+}
+
+/// The prompt, shortened where needed.
+std::string fit_prompt(Example const& example, Fit const& fits) {
+  std::string prompt = example.prompt;
+  if (fits(prompt)) return prompt;
+  const std::size_t begin = std::min(example.passage_begin, prompt.size());
+  const std::size_t end = std::clamp(example.passage_end, begin, prompt.size());
+  prompt.erase(begin, bytes_to_cut(prompt, begin, end, fits));
+  if (fits(prompt)) return prompt;
+  prompt.erase(0, bytes_to_cut(prompt, 0, prompt.size(), fits));
+  if (fits(prompt)) return prompt;
+  throw Error(Exit::data, example.where +
+                              ": the answer alone is longer than max_length; raise it, or leave "
+                              "this example out");
+}
+
+EncodedAnswer encode_after(Tokenizer const& tokenizer, std::string const& prompt,
+                           std::string_view answer) {
+  EncodedAnswer encoded;
+  encoded.ids = with_bos(tokenizer, prompt + std::string(answer));
+  const std::vector<std::int32_t> alone = with_bos(tokenizer, prompt);
+  const auto parting =
+      std::mismatch(encoded.ids.begin(), encoded.ids.end(), alone.begin(), alone.end());
+  encoded.loss_from = static_cast<std::size_t>(parting.first - encoded.ids.begin());
+  if (tokenizer.eos() >= 0) encoded.ids.push_back(tokenizer.eos());
+  return encoded;
+}
+
+}  // namespace
+
+EncodedAnswer encode_answer(Tokenizer const& tokenizer, Example const& example,
+                            std::string_view answer, std::int64_t max_length) {
+  const std::string prompt = fit_prompt(example, Fit(tokenizer, {answer}, max_length));
+  EncodedAnswer encoded = encode_after(tokenizer, prompt, answer);
+  encoded.truncated = prompt.size() < example.prompt.size();
+  return encoded;
+}
+
+std::vector<EncodedAnswer> encode_candidates(Tokenizer const& tokenizer, Example const& example,
+                                             std::int64_t max_length) {
+  const std::string prompt = fit_prompt(
+      example, Fit(tokenizer, {example.candidates.begin(), example.candidates.end()}, max_length));
+  std::vector<EncodedAnswer> encoded;
+  for (std::string const& candidate : example.candidates) {
+    encoded.push_back(encode_after(tokenizer, prompt, candidate));
+    encoded.back().truncated = prompt.size() < example.prompt.size();
+  }
+  return encoded;
+}
+
+Dataset build_dataset(Tokenizer const& tokenizer, std::span<Example const> examples,
+                      std::int64_t max_length) {
+  Dataset data;
+  for (Example const& example : examples) {
+    if (example.answer.empty()) {
+      throw Error(Exit::data, example.where + ": no answer to train on (a test file?)");
+    }
+    const EncodedAnswer encoded = encode_answer(tokenizer, example, example.answer, max_length);
+    data.sequences.push_back(make_sequence(encoded.ids, encoded.loss_from));
+    data.where.push_back(example.where);
+    data.truncated += encoded.truncated ? 1 : 0;
+  }
+  return data;
+}
+
+Dataset build_dataset(Tokenizer const& tokenizer, std::span<Document const> documents,
+                      std::int64_t max_length) {
+  Dataset data;
+  for (Document const& document : documents) {
+    std::vector<std::int32_t> ids = with_bos(tokenizer, document.text);
+    if (tokenizer.eos() >= 0) ids.push_back(tokenizer.eos());
+    const std::size_t step = max_length > 0 ? static_cast<std::size_t>(max_length) : ids.size();
+    // Neighbouring pieces share one id: the last target of one is the first token of the next.
+    for (std::size_t from = 0; from + 1 < ids.size(); from += step) {
+      const std::size_t count = std::min(step + 1, ids.size() - from);
+      data.sequences.push_back(make_sequence(std::span(ids).subspan(from, count), 0));
+      data.where.push_back(document.where);
+    }
+  }
+  return data;
+}
+
+}  // namespace lomo
