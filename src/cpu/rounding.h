@@ -1,12 +1,13 @@
 #pragma once
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <type_traits>
-#include <utility>
 
 #include "lomo/backend/ops.h"
 #include "lomo/core/dtype.h"
+#include "philox_words.h"
 #include "vector_loop.h"
 
 /// Stores of updated weights, rounded to their storage type.
@@ -24,38 +25,6 @@ LOMO_INLINE inline bf16 round_stochastically(float x, std::uint32_t random) {
   return {static_cast<std::uint16_t>((kept | quiet) >> 16)};
 }
 
-/// words[4 c + k] = word k of philox(key, counter + c): the ten rounds written out, since only
-/// straight code is vectorised over the counters.
-LOMO_INLINE inline void philox_words(RandomKey key, std::uint64_t counter, std::int64_t counters,
-                                     std::uint32_t* words) {
-  const auto k0 = static_cast<std::uint32_t>(key.stream);
-  const auto k1 = static_cast<std::uint32_t>(key.stream >> 32);
-#pragma GCC ivdep
-  for (std::int64_t c = 0; c < counters; ++c) {
-    const std::uint64_t index = counter + static_cast<std::uint64_t>(c);
-    auto c0 = static_cast<std::uint32_t>(index);
-    auto c1 = static_cast<std::uint32_t>(index >> 32);
-    auto c2 = static_cast<std::uint32_t>(key.step);
-    auto c3 = static_cast<std::uint32_t>(key.step >> 32);
-    const auto turn = [&](std::uint32_t round) LOMO_INLINE {
-      const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c0;
-      const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * c2;
-      c0 = static_cast<std::uint32_t>(p1 >> 32) ^ c1 ^ (k0 + round * 0x9E3779B9u);
-      c1 = static_cast<std::uint32_t>(p1);
-      c2 = static_cast<std::uint32_t>(p0 >> 32) ^ c3 ^ (k1 + round * 0xBB67AE85u);
-      c3 = static_cast<std::uint32_t>(p0);
-    };
-    [&]<std::uint32_t... round>(std::integer_sequence<std::uint32_t, round...>) LOMO_INLINE {
-      (turn(round), ...);
-    }
-    (std::make_integer_sequence<std::uint32_t, 10>());
-    words[4 * c] = c0;
-    words[4 * c + 1] = c1;
-    words[4 * c + 2] = c2;
-    words[4 * c + 3] = c3;
-  }
-}
-
 /// w[i] = round(value(i, w[i] as f32)) for i in [0, n); w[0] has index `first` in its tensor.
 template <class T, class Value>
 void store_rounded(T* w, std::int64_t n, RoundingPlan const& plan, std::int64_t first,
@@ -65,21 +34,18 @@ void store_rounded(T* w, std::int64_t n, RoundingPlan const& plan, std::int64_t 
         0, n, [=](std::int64_t i) LOMO_INLINE { w[i] = round_to<T>(value(i, to_float(w[i]))); });
   }
   if constexpr (std::is_same_v<T, bf16>) {
-    vector_call([=, key = plan.key]() LOMO_INLINE {
-      constexpr std::int64_t kBlock = 512;
-      std::uint32_t words[kBlock + 4];
-      const std::int64_t skip = first % 4;  // words of the first counter before w[0]
-      for (std::int64_t done = 0; done < n; done += kBlock) {
-        const std::int64_t count = std::min(kBlock, n - done);
-        philox_words(key, static_cast<std::uint64_t>((first + done) / 4), (count + skip + 3) / 4,
-                     words);
-#pragma GCC ivdep
-        for (std::int64_t i = 0; i < count; ++i) {
-          const float next = value(done + i, to_float(w[done + i]));
-          w[done + i] = round_stochastically(next, words[skip + i]);
-        }
-      }
-    });
+    constexpr std::int64_t kBlock = 1024;
+    alignas(64) std::array<std::uint32_t, kBlock + kPhiloxWords> buffer;
+    const std::int64_t skip = first % 4;  // words of the first counter before w[0]
+    std::uint32_t const* const words = buffer.data() + skip;
+    for (std::int64_t done = 0; done < n; done += kBlock) {
+      const std::int64_t last = std::min(done + kBlock, n);
+      philox_words(plan.key, static_cast<std::uint64_t>((first + done) / 4),
+                   (last - done + skip + 3) / 4, buffer.data());
+      vector_loop(done, last, [=](std::int64_t i) LOMO_INLINE {
+        w[i] = round_stochastically(value(i, to_float(w[i])), words[i - done]);
+      });
+    }
   }
 }
 
