@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <bit>
 #include <numeric>
 #include <string>
@@ -6,6 +5,7 @@
 
 #include "lomo/core/error.h"
 #include "lomo/data/subset.h"
+#include "shuffle.h"
 
 namespace lomo {
 
@@ -100,19 +100,18 @@ std::vector<std::int64_t> CpythonRandom::sample(std::int64_t n, std::int64_t k) 
   return result;
 }
 
-Subset parse_subset(std::string_view name) {
-  if (name == "all") return Subset::all;
-  if (name == "first") return Subset::first;
-  if (name == "published") return Subset::published;
-  throw Error(Exit::usage, "\"" + std::string(name) +
-                               "\" is no way to choose a subset; use all, first or published");
-}
-
-std::vector<std::int64_t> choose_subset(Subset subset, std::int64_t count, std::int64_t cap) {
-  if (subset == Subset::published && count > cap) return CpythonRandom(0).sample(count, cap);
-  std::vector<std::int64_t> indices(
-      static_cast<std::size_t>(subset == Subset::all ? count : std::min(count, cap)));
-  std::iota(indices.begin(), indices.end(), 0);
+std::vector<std::int64_t> choose_subset(Subset subset, std::int64_t count, std::int64_t cap,
+                                        std::uint64_t seed) {
+  const bool whole = cap <= 0 || count <= cap;
+  if (!whole && subset == Subset::published) return CpythonRandom(0).sample(count, cap);
+  std::vector<std::int64_t> indices;
+  if (!whole && subset == Subset::seeded) {
+    indices = shuffled(count, random_key(seed, "subset", "", 0));
+  } else {
+    indices.resize(static_cast<std::size_t>(count));
+    std::iota(indices.begin(), indices.end(), 0);
+  }
+  if (!whole) indices.resize(static_cast<std::size_t>(cap));
   return indices;
 }
 

@@ -44,11 +44,16 @@ TEST_CASE("Samples are CPython's, with and without a pool") {
 
 TEST_CASE("Subsets keep small sets whole") {
   CHECK(choose_subset(Subset::published, 2490, 1000) == CpythonRandom(0).sample(2490, 1000));
-  for (Subset subset : {Subset::all, Subset::first, Subset::published}) {
+  for (Subset subset : {Subset::published, Subset::seeded, Subset::first}) {
     CHECK(choose_subset(subset, 3, 1000) == std::vector<std::int64_t>{0, 1, 2});
+    CHECK(choose_subset(subset, 3, 3) == std::vector<std::int64_t>{0, 1, 2});
+    CHECK(choose_subset(subset, 3, 0) == std::vector<std::int64_t>{0, 1, 2});
   }
   CHECK(choose_subset(Subset::first, 5, 2) == std::vector<std::int64_t>{0, 1});
-  CHECK(choose_subset(Subset::all, 5, 2).size() == 5);
-  CHECK(parse_subset("published") == Subset::published);
-  CHECK_THROWS_AS(parse_subset("random"), Error);
+  std::vector<std::int64_t> drawn = choose_subset(Subset::seeded, 100, 60, 7);
+  CHECK(choose_subset(Subset::seeded, 100, 60, 7) == drawn);
+  CHECK(choose_subset(Subset::seeded, 100, 60, 8) != drawn);
+  std::sort(drawn.begin(), drawn.end());
+  CHECK(drawn.size() == 60);
+  CHECK(std::adjacent_find(drawn.begin(), drawn.end()) == drawn.end());
 }

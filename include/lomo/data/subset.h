@@ -1,7 +1,6 @@
 #pragma once
 #include <array>
 #include <cstdint>
-#include <string_view>
 #include <vector>
 
 namespace lomo {
@@ -24,13 +23,13 @@ class CpythonRandom {
 
 /// How a data set is brought down to `cap` examples.
 enum class Subset {
-  all,        // no cap
-  first,      // the first `cap` in file order
   published,  // random.seed(0), random.sample(examples, cap), in the order drawn
+  seeded,     // the same of core/random.h, keyed by `seed`
+  first,      // the first in file order
 };
-/// "all", "first", "published"; throws Error(Exit::usage) on anything else.
-Subset parse_subset(std::string_view name);
-/// The indices to use. Fewer than `cap` examples are used whole, in file order.
-std::vector<std::int64_t> choose_subset(Subset subset, std::int64_t count, std::int64_t cap);
+/// The indices to use. A set of no more than `cap` examples is used whole, in file order (0: no
+/// cap).
+std::vector<std::int64_t> choose_subset(Subset subset, std::int64_t count, std::int64_t cap,
+                                        std::uint64_t seed = 0);
 
 }  // namespace lomo
