@@ -81,5 +81,6 @@ TEST_CASE("Errors in a wording name file and key") {
             "mine.json: /COPA/words/question/effect is missing"));
   CHECK(has(complaint(R"({"ReCoRD": {"prompt": "", "candidates": {}}})"),
             "mine.json: /ReCoRD/candidates has no meaning"));
-  CHECK(has(refusal(Exit::usage, [] { Prompts("/nowhere/prompts.json"); }), "cannot open /nowhere/prompts.json"));
+  CHECK(has(refusal(Exit::usage, [] { Prompts("/nowhere/prompts.json"); }),
+            "cannot open /nowhere/prompts.json"));
 }
