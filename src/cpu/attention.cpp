@@ -1,0 +1,53 @@
+#include <omp.h>
+
+#include "dispatch.h"
+#include "engine.h"
+#include "kernels.h"
+#include "strips.h"
+
+namespace lomo::cpu {
+
+void CpuBackend::do_attention(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,
+                              Sequences const& q_rows, Sequences const& k_rows,
+                              Heads const& heads) {
+  if (q.rows() == 0) return;
+  const std::int64_t width = heads.width, group = heads.query / heads.key_value;
+  const std::int64_t per_thread = attention_scratch(width);
+  const Buffer scratch =
+      allocate({threads_, per_thread}, DType::f32, Category::workspace, "attention");
+  float* const work = scratch.tensor().data<float>();
+  const std::vector<Strip> strips = cut_strips(q_rows, kStripRows);
+  const auto tasks = static_cast<std::int64_t>(strips.size()) * heads.query;
+  std::int32_t const* const k_starts = k_rows.starts.data<std::int32_t>();
+  std::int32_t const* const q_positions = q_rows.positions.data<std::int32_t>();
+  std::int32_t const* const k_positions = k_rows.positions.data<std::int32_t>();
+  dispatch(q.dtype(), [&]<class T>(T) {
+    auto const& run = kernels().of<T>();
+#pragma omp parallel for num_threads(threads_) schedule(dynamic)
+    for (std::int64_t task = 0; task < tasks; ++task) {
+      Strip const& strip = strips[static_cast<std::size_t>(task / heads.query)];
+      const std::int64_t head = task % heads.query;
+      const std::int64_t key = k_starts[strip.sequence];
+      const std::int64_t column = head / group * width;
+      run.attention({.q = q.data<T>() + strip.first * q.pitch() + head * width,
+                     .k = k.data<T>() + key * k.pitch() + column,
+                     .v = v.data<T>() + key * v.pitch() + column,
+                     .q_pitch = q.pitch(),
+                     .k_pitch = k.pitch(),
+                     .v_pitch = v.pitch(),
+                     .q_positions = q_positions + strip.first,
+                     .k_positions = k_positions + key,
+                     .queries = strip.count,
+                     .keys = k_starts[strip.sequence + 1] - key,
+                     .width = width,
+                     .scale = heads.scale,
+                     .lse = lse.data<float>() + strip.first * lse.pitch() + head,
+                     .lse_pitch = lse.pitch(),
+                     .out = out.data<T>() + strip.first * out.pitch() + head * width,
+                     .out_pitch = out.pitch(),
+                     .scratch = work + omp_get_thread_num() * per_thread});
+    }
+  });
+}
+
+}  // namespace lomo::cpu

@@ -1,0 +1,373 @@
+#pragma once
+// One strip of attention. Included by the kernel files only; see vector_math.h.
+//
+// The strip's rows are vector lanes: a strip is cut into panels of up to two vectors of rows, kept
+// transposed as (D, lanes), and every product is (rows of a block) x (lanes of a panel), whose left
+// factor is read element by element and whose right factor lies in the first-level cache. Softmax
+// then works down the lanes and nothing is summed across them.
+#include "kernels.h"
+#include "vector_math.h"
+
+namespace lomo::cpu {
+namespace {
+
+/// c (kRows, lanes) = or += a b, lanes = kVecs kLanes.   a(m, t) stands at a[m * lda + t], or at
+/// a[t * lda + m] when kTransposed;  b (depth, lanes).
+template <int kRows, int kVecs, bool kTransposed, bool kAdd>
+LOMO_KERNEL void product_tile(float* c, float const* a, std::int64_t lda, float const* b,
+                              std::int64_t depth) {
+  constexpr int kWidth = kVecs * kLanes;
+  Vec sum[kRows][kVecs];
+#pragma GCC unroll 16
+  for (int m = 0; m < kRows; ++m) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVecs; ++v) sum[m][v] = kAdd ? load(c + m * kWidth + v * kLanes) : Vec{};
+  }
+  for (std::int64_t t = 0; t < depth; ++t) {
+    Vec right[kVecs];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVecs; ++v) right[v] = load(b + t * kWidth + v * kLanes);
+#pragma GCC unroll 16
+    for (int m = 0; m < kRows; ++m) {
+      const Vec left = splat(kTransposed ? a[t * lda + m] : a[m * lda + t]);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVecs; ++v) sum[m][v] += left * right[v];
+    }
+  }
+#pragma GCC unroll 16
+  for (int m = 0; m < kRows; ++m) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVecs; ++v) store(c + m * kWidth + v * kLanes, sum[m][v]);
+  }
+}
+
+/// The same for any number of rows. An element's bits do not depend on the tile it falls into.
+template <int kVecs, bool kTransposed, bool kAdd>
+void product(float* c, float const* a, std::int64_t lda, float const* b, std::int64_t rows,
+             std::int64_t depth) {
+  constexpr int kWidth = kVecs * kLanes;
+  const std::int64_t step = kTransposed ? 1 : lda;
+  std::int64_t m = 0;
+  for (; m + 8 <= rows; m += 8) {
+    product_tile<8, kVecs, kTransposed, kAdd>(c + m * kWidth, a + m * step, lda, b, depth);
+  }
+  if (rows - m >= 4) {
+    product_tile<4, kVecs, kTransposed, kAdd>(c + m * kWidth, a + m * step, lda, b, depth);
+    m += 4;
+  }
+  if (rows - m >= 2) {
+    product_tile<2, kVecs, kTransposed, kAdd>(c + m * kWidth, a + m * step, lda, b, depth);
+    m += 2;
+  }
+  if (rows > m)
+    product_tile<1, kVecs, kTransposed, kAdd>(c + m * kWidth, a + m * step, lda, b, depth);
+}
+
+/// Least and greatest of positions[0, n).
+struct Range {
+  std::int32_t least, most;
+};
+Range range_of(std::int32_t const* positions, std::int64_t n) {
+  Range r{positions[0], positions[0]};
+  for (std::int64_t i = 1; i < n; ++i) {
+    if (positions[i] < r.least) r.least = positions[i];
+    if (positions[i] > r.most) r.most = positions[i];
+  }
+  return r;
+}
+
+/// panel (D, lanes) = scale * rows (count, D) transposed; lanes without a row are zero.
+template <class T>
+void pack_panel(float* panel, T const* rows, std::int64_t pitch, std::int64_t count,
+                std::int64_t width, int lanes, float scale) {
+  for (std::int64_t d = 0; d < width; ++d) {
+    float* to = panel + d * lanes;
+    for (std::int64_t i = 0; i < count; ++i) to[i] = scale * load_one(rows + i * pitch + d);
+    for (std::int64_t i = count; i < lanes; ++i) to[i] = 0.0f;
+  }
+}
+
+/// rows (count, D) = panel transposed, lane i scaled by scales[i].
+template <class T>
+void unpack_panel(T* rows, std::int64_t pitch, float const* panel, std::int64_t count,
+                  std::int64_t width, int lanes, float const* scales) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    for (std::int64_t d = 0; d < width; ++d) {
+      store_one(rows + i * pitch + d, panel[d * lanes + i] * scales[i]);
+    }
+  }
+}
+
+/// block (count, D) = scale * rows.
+template <class T>
+void pack_block(float* block, T const* rows, std::int64_t pitch, std::int64_t count,
+                std::int64_t width, float scale) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    by_lanes(width, [&](std::int64_t d, int n) LOMO_KERNEL_LAMBDA {
+      store(block + i * width + d, load(rows + i * pitch + d, n) * scale, n);
+    });
+  }
+}
+
+/// A panel's share of the strip: rows [first, first + count) in `lanes` = kLanes or 2 kLanes lanes.
+struct Panel {
+  std::int64_t first, count;
+  int lanes;
+};
+constexpr int kPanelLanes = 2 * kLanes;
+static_assert(kPanelLanes <= kMostPanelLanes && kStripRows % kPanelLanes == 0);
+
+/// f(panel) for each panel of a strip of `rows` rows.
+template <class F>
+LOMO_KERNEL void by_panels(std::int64_t rows, F f) {
+  for (std::int64_t first = 0; first < rows; first += kPanelLanes) {
+    const std::int64_t count = rows - first < kPanelLanes ? rows - first : kPanelLanes;
+    f(Panel{first, count, count <= kLanes ? kLanes : kPanelLanes});
+  }
+}
+
+/// Takes one block of keys into the running softmax of a panel.   scores (keys, lanes);
+/// o (D, lanes), max, sum (lanes);  v (keys, D). Lane i sees key j when k_positions[j] <= its own.
+template <int kVecs>
+void attend_block(float* scores, float* o, float* max, float* sum, float const* q, float const* k,
+                  float const* v, std::int32_t const* q_positions, std::int32_t const* k_positions,
+                  std::int64_t keys, std::int64_t width, bool masked) {
+  constexpr int kWidth = kVecs * kLanes;
+  const float least = -__builtin_inff();
+  product<kVecs, false, false>(scores, k, width, q, keys, width);
+  for (int part = 0; part < kWidth; part += kLanes) {
+    const IntVec seen = load(q_positions + part);
+    const Vec before = load(max + part);
+    Vec most = before;
+    for (std::int64_t j = 0; j < keys; ++j) {
+      float* at = scores + j * kWidth + part;
+      Vec s = load(at);
+      if (masked) {
+        s = splat(k_positions[j]) <= seen ? s : splat(least);
+        store(at, s);
+      }
+      most = s > most ? s : most;
+    }
+    const Vec shift = most == splat(least) ? Vec{} : most;  // a lane that has seen nothing yet
+    const Vec fade = exp_of(before - shift);
+    Vec total = load(sum + part) * fade;
+    for (std::int64_t j = 0; j < keys; ++j) {
+      float* at = scores + j * kWidth + part;
+      const Vec p = exp_of(load(at) - shift);
+      store(at, p);
+      total += p;
+    }
+    store(max + part, most);
+    store(sum + part, total);
+    for (std::int64_t d = 0; d < width; ++d) {
+      float* at = o + d * kWidth + part;
+      store(at, load(at) * fade);
+    }
+  }
+  product<kVecs, true, true>(o, v, width, scores, width, keys);
+}
+
+template <class T>
+void attention_strip(AttentionStrip<T> const& s) {
+  const std::int64_t strip = kStripRows * s.width;
+  float* const q = s.scratch;
+  float* const o = q + strip;
+  float* const k = o + strip;
+  float* const v = k + kBlockRows * s.width;
+  float* const scores = v + kBlockRows * s.width;
+  float* const max = scores + kBlockRows * kMostPanelLanes;
+  float* const sum = max + kStripRows;
+  auto* const seen = reinterpret_cast<std::int32_t*>(sum + kStripRows);
+  const Range strip_range = range_of(s.q_positions, s.queries);
+
+  for (std::int64_t i = 0; i < kStripRows; ++i) {
+    max[i] = -__builtin_inff();
+    sum[i] = 0;
+    seen[i] = i < s.queries ? s.q_positions[i] : INT32_MIN;
+  }
+  by_panels(s.queries, [&](Panel p) {
+    pack_panel(q + p.first * s.width, s.q + p.first * s.q_pitch, s.q_pitch, p.count, s.width,
+               p.lanes, s.scale);
+    for (std::int64_t i = 0; i < s.width * p.lanes; ++i) o[p.first * s.width + i] = 0;
+  });
+  for (std::int64_t j = 0; j < s.keys; j += kBlockRows) {
+    const std::int64_t keys = s.keys - j < kBlockRows ? s.keys - j : kBlockRows;
+    const Range block = range_of(s.k_positions + j, keys);
+    if (block.least > strip_range.most) continue;
+    pack_block(k, s.k + j * s.k_pitch, s.k_pitch, keys, s.width, 1.0f);
+    pack_block(v, s.v + j * s.v_pitch, s.v_pitch, keys, s.width, 1.0f);
+    by_panels(s.queries, [&](Panel p) {
+      const Range rows = range_of(s.q_positions + p.first, p.count);
+      if (block.least > rows.most) return;
+      const bool masked = block.most > rows.least;
+      const auto attend = p.lanes == kLanes ? attend_block<1> : attend_block<2>;
+      attend(scores, o + p.first * s.width, max + p.first, sum + p.first, q + p.first * s.width, k,
+             v, seen + p.first, s.k_positions + j, keys, s.width, masked);
+    });
+  }
+  for (std::int64_t i = 0; i < s.queries; ++i) {
+    s.lse[i * s.lse_pitch] = max[i] + __builtin_logf(sum[i]);  // -inf for a row that saw nothing
+    sum[i] = sum[i] == 0 ? 0.0f : 1.0f / sum[i];
+  }
+  by_panels(s.queries, [&](Panel p) {
+    unpack_panel(s.out + p.first * s.out_pitch, s.out_pitch, o + p.first * s.width, p.count,
+                 s.width, p.lanes, sum + p.first);
+  });
+}
+
+/// scores, grads (others, lanes) become P = exp(scores - lse) and dS = P (grads - delta).
+/// kLanesAreQueries: lse, delta and the first positions run along lanes and the others are keys;
+/// else the others are queries with statistics a pitch apart.
+template <int kVecs, bool kLanesAreQueries>
+void softmax_backward_block(float* scores, float* grads, float const* lse, float const* delta,
+                            std::int64_t lse_pitch, std::int64_t delta_pitch,
+                            std::int32_t const* lane_positions, std::int32_t const* other_positions,
+                            std::int64_t others, bool masked) {
+  constexpr int kWidth = kVecs * kLanes;
+  for (int part = 0; part < kWidth; part += kLanes) {
+    const IntVec here = load(lane_positions + part);
+    Vec lane_lse{}, lane_delta{};
+    if (kLanesAreQueries) {
+      lane_lse = load(lse + part);
+      lane_delta = load(delta + part);
+    }
+    for (std::int64_t j = 0; j < others; ++j) {
+      const Vec l = kLanesAreQueries ? lane_lse : splat(lse[j * lse_pitch]);
+      const Vec d = kLanesAreQueries ? lane_delta : splat(delta[j * delta_pitch]);
+      float* const score = scores + j * kWidth + part;
+      float* const grad = grads + j * kWidth + part;
+      Vec p = exp_of(load(score) - l);
+      Vec g = p * (load(grad) - d);
+      if (masked) {
+        const IntVec there = splat(other_positions[j]);
+        const IntVec sees = kLanesAreQueries ? there <= here : here <= there;
+        p = sees ? p : Vec{};
+        g = sees ? g : Vec{};
+      }
+      store(score, p);
+      store(grad, g);
+    }
+  }
+}
+
+/// dq of a strip of queries:  dq = scale * sum over keys of dS k.
+template <class T>
+void attention_backward_queries_strip(AttentionStrip<T> const& s) {
+  const std::int64_t strip = kStripRows * s.width;
+  float* const q = s.scratch;
+  float* const dout = q + strip;
+  float* const dq = dout + strip;
+  float* const k = dq + strip + strip;
+  float* const v = k + kBlockRows * s.width;
+  float* const scores = v + kBlockRows * s.width;
+  float* const grads = scores + kBlockRows * kMostPanelLanes;
+  float* const lse = grads + kBlockRows * kMostPanelLanes;
+  float* const delta = lse + kStripRows;
+  float* const scales = delta + kStripRows;
+  auto* const seen = reinterpret_cast<std::int32_t*>(scales + kStripRows);
+  const Range strip_range = range_of(s.q_positions, s.queries);
+
+  for (std::int64_t i = 0; i < kStripRows; ++i) {
+    const bool row = i < s.queries;
+    lse[i] = row ? s.lse[i * s.lse_pitch] : 0.0f;
+    delta[i] = row ? s.delta[i * s.delta_pitch] : 0.0f;
+    seen[i] = row ? s.q_positions[i] : INT32_MIN;
+    scales[i] = s.scale;
+  }
+  by_panels(s.queries, [&](Panel p) {
+    const std::int64_t at = p.first * s.width;
+    pack_panel(q + at, s.q + p.first * s.q_pitch, s.q_pitch, p.count, s.width, p.lanes, s.scale);
+    pack_panel(dout + at, s.dout + p.first * s.dout_pitch, s.dout_pitch, p.count, s.width, p.lanes,
+               1.0f);
+    for (std::int64_t i = 0; i < s.width * p.lanes; ++i) dq[at + i] = 0;
+  });
+  for (std::int64_t j = 0; j < s.keys; j += kBlockRows) {
+    const std::int64_t keys = s.keys - j < kBlockRows ? s.keys - j : kBlockRows;
+    const Range block = range_of(s.k_positions + j, keys);
+    if (block.least > strip_range.most) continue;
+    pack_block(k, s.k + j * s.k_pitch, s.k_pitch, keys, s.width, 1.0f);
+    pack_block(v, s.v + j * s.v_pitch, s.v_pitch, keys, s.width, 1.0f);
+    const auto panel = [&]<int kVecs>(Panel p) {
+      const Range rows = range_of(s.q_positions + p.first, p.count);
+      if (block.least > rows.most) return;
+      const std::int64_t at = p.first * s.width;
+      product<kVecs, false, false>(scores, k, s.width, q + at, keys, s.width);
+      product<kVecs, false, false>(grads, v, s.width, dout + at, keys, s.width);
+      softmax_backward_block<kVecs, true>(scores, grads, lse + p.first, delta + p.first, 1, 1,
+                                          seen + p.first, s.k_positions + j, keys,
+                                          block.most > rows.least);
+      product<kVecs, true, true>(dq + at, k, s.width, grads, s.width, keys);
+    };
+    by_panels(s.queries, [&](Panel p) {
+      p.lanes == kLanes ? panel.template operator()<1>(p) : panel.template operator()<2>(p);
+    });
+  }
+  by_panels(s.queries, [&](Panel p) {
+    unpack_panel(s.out + p.first * s.out_pitch, s.out_pitch, dq + p.first * s.width, p.count,
+                 s.width, p.lanes, scales);
+  });
+}
+
+/// dk, dv of a strip of keys:  dv = sum over query heads and queries of P dout,
+/// dk = sum of dS (scale q).
+template <class T>
+void attention_backward_keys_strip(AttentionStrip<T> const& s) {
+  const std::int64_t strip = kStripRows * s.width;
+  float* const k = s.scratch;
+  float* const v = k + strip;
+  float* const dk = v + strip;
+  float* const dv = dk + strip;
+  float* const q = dv + strip;
+  float* const dout = q + kBlockRows * s.width;
+  float* const scores = dout + kBlockRows * s.width;
+  float* const grads = scores + kBlockRows * kMostPanelLanes;
+  float* const ones = grads + kBlockRows * kMostPanelLanes;
+  auto* const here = reinterpret_cast<std::int32_t*>(ones + kStripRows);
+  const Range strip_range = range_of(s.k_positions, s.keys);
+
+  for (std::int64_t i = 0; i < kStripRows; ++i) {
+    here[i] = i < s.keys ? s.k_positions[i] : INT32_MAX;
+    ones[i] = 1.0f;
+  }
+  by_panels(s.keys, [&](Panel p) {
+    const std::int64_t at = p.first * s.width;
+    pack_panel(k + at, s.k + p.first * s.k_pitch, s.k_pitch, p.count, s.width, p.lanes, 1.0f);
+    pack_panel(v + at, s.v + p.first * s.v_pitch, s.v_pitch, p.count, s.width, p.lanes, 1.0f);
+    for (std::int64_t i = 0; i < s.width * p.lanes; ++i) dk[at + i] = dv[at + i] = 0;
+  });
+  for (std::int64_t head = 0; head < s.heads; ++head) {
+    for (std::int64_t j = 0; j < s.queries; j += kBlockRows) {
+      const std::int64_t rows = s.queries - j < kBlockRows ? s.queries - j : kBlockRows;
+      const Range block = range_of(s.q_positions + j, rows);
+      if (strip_range.least > block.most) continue;
+      pack_block(q, s.q + j * s.q_pitch + head * s.width, s.q_pitch, rows, s.width, s.scale);
+      pack_block(dout, s.dout + j * s.dout_pitch + head * s.width, s.dout_pitch, rows, s.width,
+                 1.0f);
+      float const* const lse = s.lse + j * s.lse_pitch + head;
+      float const* const delta = s.delta + j * s.delta_pitch + head;
+      const auto panel = [&]<int kVecs>(Panel p) {
+        const Range keys = range_of(s.k_positions + p.first, p.count);
+        if (keys.least > block.most) return;
+        const std::int64_t at = p.first * s.width;
+        product<kVecs, false, false>(scores, q, s.width, k + at, rows, s.width);
+        product<kVecs, false, false>(grads, dout, s.width, v + at, rows, s.width);
+        softmax_backward_block<kVecs, false>(scores, grads, lse, delta, s.lse_pitch, s.delta_pitch,
+                                             here + p.first, s.q_positions + j, rows,
+                                             keys.most > block.least);
+        product<kVecs, true, true>(dv + at, dout, s.width, scores, s.width, rows);
+        product<kVecs, true, true>(dk + at, q, s.width, grads, s.width, rows);
+      };
+      by_panels(s.keys, [&](Panel p) {
+        p.lanes == kLanes ? panel.template operator()<1>(p) : panel.template operator()<2>(p);
+      });
+    }
+  }
+  by_panels(s.keys, [&](Panel p) {
+    const std::int64_t at = p.first * s.width;
+    unpack_panel(s.dk + p.first * s.dk_pitch, s.dk_pitch, dk + at, p.count, s.width, p.lanes, ones);
+    unpack_panel(s.dv + p.first * s.dv_pitch, s.dv_pitch, dv + at, p.count, s.width, p.lanes, ones);
+  });
+}
+
+}  // namespace
+}  // namespace lomo::cpu

@@ -1,0 +1,41 @@
+#include <algorithm>
+
+#include "dispatch.h"
+#include "engine.h"
+#include "kernels.h"
+
+namespace lomo::cpu {
+
+void CpuBackend::do_rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation) {
+  const std::int64_t rows = x.rows(), half = inv_freq.rows();
+  if (rows == 0 || half == 0) return;
+  const std::int64_t heads = x.cols() / (2 * half);
+  // Sines and cosines are the same for all heads of a row: a block of rows at a time, so that the
+  // scratch does not depend on the number of threads.
+  constexpr std::int64_t kRowsAtOnce = 256;
+  const std::int64_t most = std::min(rows, kRowsAtOnce);
+  const Buffer table =  // (most,D): sines, then cosines
+      allocate({most, 2 * half}, DType::f32, Category::workspace, "rope");
+  float* const turns = table.tensor().data<float>();
+  std::int32_t const* const at = positions.data<std::int32_t>();
+  float const* const freq = inv_freq.data<float>();
+  dispatch(x.dtype(), [&]<class T>(T) {
+    auto const& k = kernels();
+    T* const data = x.data<T>();
+    for (std::int64_t first = 0; first < rows; first += kRowsAtOnce) {
+      const std::int64_t count = std::min(kRowsAtOnce, rows - first);
+#pragma omp parallel for num_threads(threads_)
+      for (std::int64_t i = 0; i < count; ++i) {
+        const std::int32_t position = at[first + i];
+        float* const sine = turns + i * 2 * half;
+        float* const cosine = sine + half;
+        // An inverse turn is a turn by the opposite angle.
+        k.sine_cosine(sine, cosine, rotation == Rotation::forward ? position : -position, freq,
+                      half);
+        k.of<T>().rotate(data + (first + i) * x.pitch(), sine, cosine, heads, half);
+      }
+    }
+  });
+}
+
+}  // namespace lomo::cpu
