@@ -182,7 +182,7 @@ for task in $tasks; do
         >"$best/test.txt.new"
       mv "$best/test.txt.new" "$best/test.txt"
     fi
-    reported=$(sed -n "s/.*\"\{0,1\}$metric\"\{0,1\}[: ]*\([0-9.e+-]*\).*/\1/p" "$best/test.txt" | head -n 1)
+    reported=$(sed -n "s/^$metric \\([0-9.e+-]*\\)\$/\\1/p" "$best/test.txt" | head -n 1)
   fi
   printf '%-8s %-9s %-8s %-7s %-6s %9.2f %9.2f\n' "$task" "$metric" "${best_row[@]}" "$best_score" \
     "$reported" >>"$report.new"
