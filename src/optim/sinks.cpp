@@ -30,7 +30,6 @@ double GradientStats::norm() const {
 }
 
 // ---- what tile sinks share
-// ------------------------------------------------------------------------
 
 TileSink::TileSink(Backend& backend, TileSize tile)
     : backend_(backend),
@@ -68,7 +67,6 @@ void TileSink::for_each_tile(ParameterGroup const& group, std::size_t member,
 }
 
 // ---- LOMO
-// -----------------------------------------------------------------------------------------
 
 FusedUpdate::FusedUpdate(Backend& backend, TileSize tile, UpdateRule& rule, StepContext const& step)
     : TileSink(backend, tile), rule_(rule), step_(step) {}
@@ -93,7 +91,6 @@ void FusedUpdate::act(ParameterGroup& group, std::vector<Offer> const& offers) {
 }
 
 // ---- the norm pass
-// --------------------------------------------------------------------------------
 
 NormProbe::NormProbe(Backend& backend, TileSize tile, float scale)
     : TileSink(backend, tile), scale_(scale) {}
@@ -111,7 +108,6 @@ void NormProbe::act(ParameterGroup& group, std::vector<Offer> const& offers) {
 }
 
 // ---- stored gradients
-// -----------------------------------------------------------------------------
 
 KeepGradients::KeepGradients(Backend& backend, TileSize tile,
                              std::vector<ParameterGroup*> const& groups, float scale)
