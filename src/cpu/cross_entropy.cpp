@@ -35,8 +35,9 @@ void CpuBackend::do_cross_entropy_end(Tensor loss, Tensor lse, Tensor running) {
   float* const e = lse.data<float>();
   for (std::int64_t n = 0; n < running.rows(); ++n) {
     float const* const row = r + n * running.pitch();
-    e[n] = row[0] + std::log(row[1]);
-    l[n] = e[n] - row[2];
+    const float log_sum = std::log(row[1]);
+    e[n] = row[0] + log_sum;
+    l[n] = log_sum + (row[0] - row[2]);  // lse - target would carry the rounding of a large lse
   }
 }
 

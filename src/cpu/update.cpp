@@ -34,8 +34,7 @@ Measured measure_piece(float const* g, std::int64_t n, float scale) {
 }  // namespace
 
 void CpuBackend::do_measure(Tensor stats, Tensor g, float scale) {
-  if (g.dense()) g = flat(g);
-  const Pieces pieces(g);
+  const Pieces pieces(g);  // of rows, so that the tile does not show in the order of the sum
   const Buffer partial = allocate(Shape(pieces.count, 2), DType::f64, Category::workspace,
                                   "partial sums of a gradient norm");
   double* const sums = partial.tensor().data<double>();

@@ -124,7 +124,8 @@ class Backend {
   // ---- gradients and updates --------------------------------------------------------------------
 
   /// stats (2) f64: adds sum of (scale * g)^2 over finite elements to stats[0] and the number of
-  /// non-finite elements to stats[1], in a fixed order.   g f32.
+  /// non-finite elements to stats[1], row after row, so that a matrix measured in tiles of rows
+  /// gives the same bits however it is cut.   g f32.
   void measure(Tensor stats, Tensor g, float scale);
 
   // The updates below leave everything as it was when guard (2) f64 is given and guard[1] != 0:
