@@ -11,8 +11,8 @@ namespace lomo {
 
 namespace {
 
-/// A cut is moved on to the start of a word that begins within this many bytes.
-constexpr std::size_t kWordReach = 64;
+/// Only words longer than this are cut within.
+constexpr std::size_t kLongWord = 64;
 
 /// bos and the joint encoding, without eos.
 std::vector<std::int32_t> with_bos(Tokenizer const& tokenizer, std::string_view text) {
@@ -21,60 +21,61 @@ std::vector<std::int32_t> with_bos(Tokenizer const& tokenizer, std::string_view 
   return ids;
 }
 
-/// The longest of several answers decides whether a prompt fits.
+/// Tries prompts before one or several answers, all of which must fit.
 class Fit {
  public:
   Fit(Tokenizer const& tokenizer, std::vector<std::string_view> answers, std::int64_t max_length)
       : tokenizer_(tokenizer), answers_(std::move(answers)), max_length_(max_length) {}
 
-  bool operator()(std::string const& prompt) const {
-    return std::all_of(answers_.begin(), answers_.end(), [&](std::string_view answer) {
-      const auto ids = with_bos(tokenizer_, prompt + std::string(answer));
-      return max_length_ <= 0 || static_cast<std::int64_t>(ids.size()) <= max_length_;
-    });
+  bool operator()(std::string const& prompt) {
+    ids_.clear();
+    for (std::string_view answer : answers_) {
+      ids_.push_back(with_bos(tokenizer_, prompt + std::string(answer)));
+      const auto count = static_cast<std::int64_t>(ids_.back().size());
+      if (max_length_ > 0 && count > max_length_) return false;
+    }
+    return true;
   }
+  /// Prompt and each answer, of the last prompt that was tried and fitted.
+  std::vector<std::vector<std::int32_t>> const& ids() const { return ids_; }
 
  private:
   Tokenizer const& tokenizer_;
   std::vector<std::string_view> answers_;
   std::int64_t max_length_;
+  std::vector<std::vector<std::int32_t>> ids_;
 };
 
-/// How many bytes to leave out from the start of text[begin, end) so that the rest fits: about as
-/// few as possible, all of them when nothing less was found to fit.
-std::size_t bytes_to_cut(std::string const& text, std::size_t begin, std::size_t end,
-                         Fit const& fits) {
+/// How many bytes to leave out from the start of text[begin, end) so that the rest fits: up to the
+/// start of a word, about as few as possible, all of them when nothing less was found to fit.
+std::size_t bytes_to_cut(std::string const& text, std::size_t begin, std::size_t end, Fit& fits) {
   std::vector<std::size_t> cuts;
+  std::size_t word = begin;
   for (std::size_t at = begin + 1; at < end; ++at) {
-    if (starts_character(text, at)) cuts.push_back(at - begin);
+    const bool starts_word = is_space(text[at - 1]) && !is_space(text[at]);
+    if (starts_word || (at - word >= kLongWord && starts_character(text, at))) {
+      cuts.push_back(at - begin);
+      word = at;
+    }
   }
   cuts.push_back(end - begin);
-  const auto fits_without = [&](std::size_t cut) {
-    return fits(text.substr(0, begin) + text.substr(begin + cut));
-  };
   // Lengths in tokens are not quite monotonic in bytes, but cuts[enough] has always been tried,
   // except for the last, which the caller tries.
   std::size_t low = 0;
   std::size_t enough = cuts.size() - 1;
   while (low < enough) {
     const std::size_t middle = low + (enough - low) / 2;
-    if (fits_without(cuts[middle])) {
+    if (fits(text.substr(0, begin) + text.substr(begin + cuts[middle]))) {
       enough = middle;
     } else {
       low = middle + 1;
     }
   }
-  const std::size_t cut = cuts[enough];
-  for (std::size_t at = begin + cut; at < std::min(end, begin + cut + kWordReach); ++at) {
-    if (at > 0 && is_space(text[at - 1]) && !is_space(text[at])) {
-      return fits_without(at - begin) ? at - begin : cut;
-    }
-  }
-  return cut;
+  return cuts[enough];
 }
 
-/// The prompt, shortened where needed.
-std::string fit_prompt(Example const& example, Fit const& fits) {
+/// The prompt, shortened where needed; the last that `fits` has tried.
+std::string fit_prompt(Example const& example, Fit& fits) {
   std::string prompt = example.prompt;
   if (fits(prompt)) return prompt;
   const std::size_t begin = std::min(example.passage_begin, prompt.size());
@@ -88,38 +89,34 @@ std::string fit_prompt(Example const& example, Fit const& fits) {
                               "this example out");
 }
 
-EncodedAnswer encode_after(Tokenizer const& tokenizer, std::string const& prompt,
-                           std::string_view answer) {
-  EncodedAnswer encoded;
-  encoded.ids = with_bos(tokenizer, prompt + std::string(answer));
+std::vector<EncodedAnswer> encode_answers(Tokenizer const& tokenizer, Example const& example,
+                                          std::vector<std::string_view> answers,
+                                          std::int64_t max_length) {
+  Fit fits(tokenizer, std::move(answers), max_length);
+  const std::string prompt = fit_prompt(example, fits);
   const std::vector<std::int32_t> alone = with_bos(tokenizer, prompt);
-  const auto parting =
-      std::mismatch(encoded.ids.begin(), encoded.ids.end(), alone.begin(), alone.end());
-  encoded.loss_from = static_cast<std::size_t>(parting.first - encoded.ids.begin());
-  if (tokenizer.eos() >= 0) encoded.ids.push_back(tokenizer.eos());
-  return encoded;
+  std::vector<EncodedAnswer> all;
+  for (std::vector<std::int32_t> const& ids : fits.ids()) {
+    const auto parting = std::mismatch(ids.begin(), ids.end(), alone.begin(), alone.end());
+    EncodedAnswer encoded{ids, static_cast<std::size_t>(parting.first - ids.begin()),
+                          prompt.size() < example.prompt.size()};
+    if (tokenizer.eos() >= 0) encoded.ids.push_back(tokenizer.eos());
+    all.push_back(std::move(encoded));
+  }
+  return all;
 }
 
 }  // namespace
 
 EncodedAnswer encode_answer(Tokenizer const& tokenizer, Example const& example,
                             std::string_view answer, std::int64_t max_length) {
-  const std::string prompt = fit_prompt(example, Fit(tokenizer, {answer}, max_length));
-  EncodedAnswer encoded = encode_after(tokenizer, prompt, answer);
-  encoded.truncated = prompt.size() < example.prompt.size();
-  return encoded;
+  return std::move(encode_answers(tokenizer, example, {answer}, max_length).front());
 }
 
 std::vector<EncodedAnswer> encode_candidates(Tokenizer const& tokenizer, Example const& example,
                                              std::int64_t max_length) {
-  const std::string prompt = fit_prompt(
-      example, Fit(tokenizer, {example.candidates.begin(), example.candidates.end()}, max_length));
-  std::vector<EncodedAnswer> encoded;
-  for (std::string const& candidate : example.candidates) {
-    encoded.push_back(encode_after(tokenizer, prompt, candidate));
-    encoded.back().truncated = prompt.size() < example.prompt.size();
-  }
-  return encoded;
+  return encode_answers(tokenizer, example, {example.candidates.begin(), example.candidates.end()},
+                        max_length);
 }
 
 Dataset build_dataset(Tokenizer const& tokenizer, std::span<Example const> examples,

@@ -142,6 +142,19 @@ TEST_CASE("Truncation never removes the answer, splits no character, keeps withi
   CHECK(refused > 5);
 }
 
+TEST_CASE("Text without spaces is cut too, at characters") {
+  std::string passage;
+  for (int i = 0; i < 100; ++i) passage += "\xE4\xB8\xAD\xE6\x96\x87";
+  const Example e = example_of(passage, "\nAnswer: ");
+  const auto whole = static_cast<std::int64_t>(encode_answer(small(), e, "Yes", 0).ids.size()) - 1;
+  const EncodedAnswer cut = encode_answer(small(), e, "Yes", whole - 100);
+  CHECK(cut.truncated);
+  const std::string text = text_of(cut);
+  CHECK_FALSE(invalid_utf8(text).has_value());
+  // One step of a cut is 64 bytes at least, and 66 with whole characters.
+  CHECK(text.size() + 100 + 66 + 8 > e.prompt.size() + 3);
+}
+
 TEST_CASE("Candidates share one prompt, cut for the longest of them") {
   Example e = example_of("The dog saw the cat. The cat saw the dog and ran.", "\nAnswer: ");
   e.candidates = {"No", "the old house by the river"};

@@ -15,10 +15,10 @@ namespace lomo {
 /// ids and the encoding of the prompt alone part, so a prompt's last space that merges into the
 /// answer's first token belongs to the answer.
 ///
-/// At most max_length ids before eos (0: no limit). What is too long loses the start of its
-/// passage, at a word where one begins nearby, never inside a UTF-8 character; when the whole
-/// passage is not enough, the start of what is left of the prompt; never the answer. Throws
-/// Error(Exit::data) naming example.where when the answer alone does not fit.
+/// At most max_length ids before eos (0: no limit). What is too long loses words from the start of
+/// its passage (only words of more than 64 bytes are cut within, never inside a UTF-8 character);
+/// when the whole passage is not enough, from the start of what is left of the prompt; never the
+/// answer. Throws Error(Exit::data) naming example.where when the answer alone does not fit.
 EncodedAnswer encode_answer(Tokenizer const& tokenizer, Example const& example,
                             std::string_view answer, std::int64_t max_length);
 
