@@ -4,6 +4,7 @@
 
 #include "reference/ops.h"
 #include "support/catch.h"
+#include "support/close.h"
 #include "support/tensors.h"
 
 using namespace lomo;
@@ -56,10 +57,6 @@ Inputs inputs_of(Case const& c, DType type, float scale) {
   return {take("q", nq * c.heads * c.width, scale), take("k", nk * c.kv_heads * c.width, scale),
           take("v", nk * c.kv_heads * c.width, 1), take("dout", nq * c.heads * c.width, 1)};
 }
-std::vector<double> doubles(std::vector<float> const& x) {
-  return {x.begin(), x.end()};
-}
-
 /// What the engine makes of a case; q, k and v lie side by side in one matrix when they have the
 /// same rows, and so do their gradients.
 struct Results {
@@ -99,19 +96,6 @@ double most_of(std::vector<double> const& x) {
   return most;
 }
 
-void check(char const* what, std::vector<double> const& got, std::vector<double> const& expected,
-           double absolute, double relative) {
-  REQUIRE(got.size() == expected.size());
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    INFO(what << " " << i << ": " << got[i] << " for " << expected[i] << ", allowed " << absolute);
-    if (std::isinf(expected[i])) {
-      REQUIRE(got[i] == expected[i]);
-    } else {
-      REQUIRE(std::fabs(got[i] - expected[i]) <= absolute + relative * std::fabs(expected[i]));
-    }
-  }
-}
-
 }  // namespace
 
 TEST_CASE("attention and its backward agree with the reference") {
@@ -138,18 +122,19 @@ TEST_CASE("attention and its backward agree with the reference") {
     const double kExp = 3e-7;
     const double p = (gamma_f32(c.width + 3) + 4 * gamma_f32(1)) * score + kExp;
     const double out = 2 * p + gamma_f32(keys + 4);  // |v| <= 1, probabilities sum to 1
-    check("out", got.out, forward.out, out, u);
-    check("lse", got.lse, forward.lse, p + gamma_f32(keys + 4), 2 * gamma_f32(1));
+    check_close("out", got.out, forward.out, out, u);
+    check_close("lse", got.lse, forward.lse, p + gamma_f32(keys + 4), 2 * gamma_f32(1));
     // dP and delta are at most D; delta reads `out` as it was stored; |dS| <= 2 P D.
     const double ds = 2 * d * (2 * p + 2 * gamma_f32(c.width + 4)) + d * (out + u);
-    check("dq", got.dq, back.dq, scale / std::sqrt(d) * (ds + 2 * d * gamma_f32(keys + 4)), u);
+    check_close("dq", got.dq, back.dq, scale / std::sqrt(d) * (ds + 2 * d * gamma_f32(keys + 4)),
+                u);
     // dk and dv sum over the queries of a group; with dout = 1, dv is the sum of probabilities.
     const std::int64_t terms = queries * c.heads / c.kv_heads + 4;
     const std::vector<double> ones(dout.size(), 1.0);
     const double column = most_of(ref::attention_backward(ones, q, k, v, c.q, c.k, hs).dv);
-    check("dk", got.dk, back.dk, column * scale / std::sqrt(d) * (ds + 2 * d * gamma_f32(terms)),
-          u);
-    check("dv", got.dv, back.dv, column * (2 * p + gamma_f32(terms)), u);
+    check_close("dk", got.dk, back.dk,
+                column * scale / std::sqrt(d) * (ds + 2 * d * gamma_f32(terms)), u);
+    check_close("dv", got.dv, back.dv, column * (2 * p + gamma_f32(terms)), u);
   }
 }
 
