@@ -47,6 +47,11 @@ bool Lines::read_line() {
   }
 }
 
+void require_some(std::size_t count, std::filesystem::path const& file) {
+  if (count > 0) return;
+  throw Error(Exit::data, file.string() + ": holds no records; was the file written whole?");
+}
+
 bool Lines::next() {
   if (!in_.good() || !read_line()) return false;
   ++number_;

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
@@ -25,5 +26,8 @@ class Lines {
   std::string line_;
   std::int64_t number_ = 0;
 };
+
+/// Throws Error(Exit::data) naming the file when nothing was read from it.
+void require_some(std::size_t count, std::filesystem::path const& file);
 
 }  // namespace lomo

@@ -35,6 +35,7 @@ std::vector<Document> read_json_documents(std::filesystem::path const& file,
     Document document = trimmed(record.text(field), record.place());
     if (!document.text.empty()) documents.push_back(std::move(document));
   }
+  require_some(documents.size(), file);
   return documents;
 }
 
@@ -62,6 +63,7 @@ std::vector<Example> read_jsonl(std::filesystem::path const& file, JsonlFields c
     if (record.has(fields.answer)) example.answer = as_text(record, fields.answer);
     examples.push_back(std::move(example));
   }
+  require_some(examples.size(), file);
   return examples;
 }
 
@@ -90,6 +92,7 @@ Dataset read_ids(std::filesystem::path const& file, std::int64_t max_length) {
     data.sequences.push_back(make_sequence(ids, static_cast<std::size_t>(loss_from)));
     data.where.push_back(record.place());
   }
+  require_some(data.sequences.size(), file);
   return data;
 }
 
@@ -114,6 +117,7 @@ std::vector<Document> read_documents(std::filesystem::path const& file,
                        text.begin() + static_cast<std::ptrdiff_t>(next), '\n');
     at = next;
   }
+  require_some(documents.size(), file);
   return documents;
 }
 

@@ -190,6 +190,7 @@ std::vector<Example> read_examples(Task task, std::filesystem::path const& file,
       examples.push_back(std::move(example));
     }
   }
+  require_some(examples.size(), file);
   return examples;
 }
 

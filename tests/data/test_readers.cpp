@@ -81,6 +81,8 @@ TEST_CASE("Token ids need no tokenizer") {
   CHECK(data.where[1] == "ids.jsonl:2");
   CHECK(has(refusal(Exit::data, [&] { read_ids(file, 2); }),
             "ids.jsonl:1: field \"ids\" has 4 ids, more than max_length + 1 = 3"));
+  CHECK(has(refusal(Exit::data, [] { read_ids(file_of("none.jsonl", "\n"), 0); }),
+            "none.jsonl: holds no records"));
   const auto complaint = [](std::string const& line) {
     return refusal(Exit::data, [&] { read_ids(file_of("bad.jsonl", line), 0); });
   };
@@ -111,7 +113,8 @@ TEST_CASE("Plain text: one document a file, or parted where the user says") {
   REQUIRE(marked.size() == 2);
   CHECK(marked[1].text == "b");
   CHECK(marked[1].where == "mark.txt:3");
-  CHECK(read_documents(file_of("empty.txt", ""), {}).empty());
+  CHECK(has(refusal(Exit::data, [] { read_documents(file_of("empty.txt", "\n\n"), {}); }),
+            "empty.txt: holds no records"));
   CHECK(has(refusal(Exit::data, [] { read_documents(file_of("bad.txt", "a\n\xff\n"), {}); }),
             "bad.txt:2: not UTF-8"));
 }

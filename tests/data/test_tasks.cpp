@@ -167,6 +167,7 @@ TEST_CASE("Broken lines name file, line and field") {
   CHECK(has(complaint(Task::boolq, "{\"question\": \"\xED\xA0\x80\"}"), ":1: not UTF-8"));
   CHECK(has(complaint(Task::boolq, std::string("{\"question\": \"a\0b\"}", 19)), "not a line of"));
   CHECK(has(complaint(Task::boolq, std::string(100000, '[')), "some.jsonl:1"));
+  CHECK(has(complaint(Task::rte, ""), "some.jsonl: holds no records"));
   CHECK(has(refusal(Exit::data, [] { read_examples(Task::rte, "/nowhere/val.jsonl", shipped()); }),
             "/nowhere/val.jsonl: cannot be opened"));
   CHECK(has(

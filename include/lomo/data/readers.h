@@ -9,6 +9,9 @@
 
 namespace lomo {
 
+// All of these throw Error(Exit::data), naming file:line and field where there is one, for a file
+// that cannot be read, holds no records, has broken lines or is not UTF-8.
+
 /// Which fields of an own JSONL file say what.
 struct JsonlFields {
   std::string prompt =
@@ -16,8 +19,7 @@ struct JsonlFields {
   std::string answer = "answer";  // a text, a number, or true/false (which become Yes/No)
   std::string passage;            // field that truncation may cut; empty: the prompt from its start
 };
-/// One Example a line, with `answer` and no candidates. Broken lines and wrong fields throw
-/// Error(Exit::data) naming file:line and field. A line without the answer field has none.
+/// One Example a line, with `answer` and no candidates. A line without the answer field has none.
 std::vector<Example> read_jsonl(std::filesystem::path const& file, JsonlFields const& fields);
 
 /// JSONL with `ids` and optionally `loss_from` (index of the first id that carries loss, default
