@@ -1,6 +1,5 @@
 #include "philox_words.h"
 
-#include "vector_loop.h"
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #endif
@@ -112,10 +111,10 @@ long long lane(std::uint64_t x) {
 
 }  // namespace
 
-void philox_words(RandomKey key, std::uint64_t counter, std::int64_t counters,
-                  std::uint32_t* words) {
+void philox_words(RandomKey key, std::uint64_t counter, std::int64_t counters, std::uint32_t* words,
+                  [[maybe_unused]] VectorWidth width) {
 #if defined(__x86_64__) && defined(__GNUC__)
-  switch (vector_width()) {
+  switch (width) {
     case VectorWidth::avx512:
       return avx512_words(key, counter, counters, words);
     case VectorWidth::avx2:

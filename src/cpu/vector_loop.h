@@ -11,9 +11,10 @@ namespace lomo::cpu {
 /// into the copy to be compiled with it.
 #define LOMO_INLINE __attribute__((always_inline))
 
-#if defined(__x86_64__) && defined(__GNUC__)
 enum class VectorWidth : std::uint8_t { baseline, avx2, avx512 };
 
+#if defined(__x86_64__) && defined(__GNUC__)
+/// The widest vectors of this machine.
 inline VectorWidth vector_width() {
   static const VectorWidth width = [] {
     __builtin_cpu_init();
@@ -51,6 +52,10 @@ void vector_call(Body body) {
   }
 }
 #else
+inline VectorWidth vector_width() {
+  return VectorWidth::baseline;
+}
+
 template <class Body>
 void vector_call(Body body) {
   body();
