@@ -60,6 +60,12 @@ CheckpointFolder::CheckpointFolder(std::filesystem::path const& folder) : folder
   }
 }
 
+bool CheckpointFolder::present(std::filesystem::path const& folder) {
+  std::error_code unreadable;
+  return std::filesystem::exists(folder / kSingle, unreadable) ||
+         std::filesystem::exists(folder / kIndex, unreadable);
+}
+
 void CheckpointFolder::open_index(std::filesystem::path const& index) {
   const Json json = read_json(index, Exit::data);
   JsonReader reader(json, index.string(), Exit::data);

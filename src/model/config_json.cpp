@@ -1,11 +1,10 @@
 #include "lomo/model/config_json.h"
 
-#include <array>
-#include <charconv>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "lomo/io/files.h"
+#include "lomo/io/safetensors.h"
 
 namespace lomo {
 namespace {
@@ -253,34 +252,14 @@ void read_dtype(JsonReader& reader, ModelConfig& config) {
   }
 }
 
-/// The double that prints with the fewest digits that give this float: 1e-05, not 9.99999974e-06.
-double shortest(float value) {
-  std::array<char, 32> text{};
-  auto const [end, status] = std::to_chars(text.data(), text.data() + text.size(), value);
-  double out = value;
-  std::from_chars(text.data(), end, out);
-  return out;
-}
-
-std::string_view hugging_face_name(DType dtype) {
-  return dtype == DType::f32 ? "float32" : dtype == DType::bf16 ? "bfloat16" : "float16";
-}
-
-Json rope_scaling_json(RopeScaling const& rope) {
-  switch (rope.kind) {
-    case RopeScaling::Kind::none:
-      return nullptr;
-    case RopeScaling::Kind::linear:  // "type" as well: transformers before 4.43 reads only that
-      return {{"rope_type", "linear"}, {"type", "linear"}, {"factor", rope.factor}};
-    case RopeScaling::Kind::llama3:
-      return {
-          {"rope_type", "llama3"},
-          {"factor", rope.factor},
-          {"low_freq_factor", rope.low_freq_factor},
-          {"high_freq_factor", rope.high_freq_factor},
-          {"original_max_position_embeddings", static_cast<std::int64_t>(rope.original_context)}};
-  }
-  return nullptr;
+/// The type of the first tensor of a folder's safetensors, where it has any.
+std::optional<DType> stored_dtype(std::filesystem::path const& folder) {
+  if (!CheckpointFolder::present(folder)) return std::nullopt;
+  const CheckpointFolder checkpoint(folder);
+  auto const& entries = checkpoint.files().front().entries();
+  if (entries.empty()) return std::nullopt;
+  const DType dtype = entries.front().dtype;
+  return dtype == DType::i32 || dtype == DType::f64 ? std::nullopt : std::optional(dtype);
 }
 
 }  // namespace
@@ -311,37 +290,16 @@ ModelConfig model_config_from_json(JsonReader reader) {
 
 ModelConfig read_model_config(std::filesystem::path const& config_json) {
   const Json json = read_json(config_json, Exit::data);
-  return model_config_from_json(JsonReader(json, config_json.string(), Exit::data));
-}
-
-void write_model_config(std::filesystem::path const& config_json, ModelConfig const& config,
-                        std::filesystem::path const& original) {
-  Json json = original.empty() ? Json::object() : read_json(original, Exit::data);
-  if (!json.is_object()) throw Error(Exit::data, original.string() + ": expected an object {...}");
-  // Other spellings of what is written below, and keys of Mistral alone.
-  for (char const* key : {"dtype", "rope_parameters", "sliding_window", "layer_types"}) {
-    json.erase(key);
+  ModelConfig config = model_config_from_json(JsonReader(json, config_json.string(), Exit::data));
+  const auto says = [&](char const* key) {
+    const auto it = json.find(key);
+    return it != json.end() && !it->is_null();
+  };
+  // A config that does not say how its weights are stored leaves that to the weights beside it.
+  if (!says("dtype") && !says("torch_dtype")) {
+    if (const auto stored = stored_dtype(config_json.parent_path())) config.dtype = *stored;
   }
-  json["architectures"] = {"LlamaForCausalLM"};
-  json["model_type"] = "llama";
-  json["hidden_act"] = "silu";
-  json["attention_bias"] = false;
-  json["mlp_bias"] = false;
-  json["hidden_size"] = config.width;
-  json["intermediate_size"] = config.ffn;
-  json["num_hidden_layers"] = config.layers;
-  json["num_attention_heads"] = config.heads;
-  json["num_key_value_heads"] = config.kv_heads;
-  json["head_dim"] = config.head_width;
-  json["vocab_size"] = config.vocab;
-  json["max_position_embeddings"] = config.context;
-  json["rms_norm_eps"] = shortest(config.norm_eps);
-  json["rope_theta"] = config.rope_theta;
-  json["rope_scaling"] = rope_scaling_json(config.rope_scaling);
-  json["tie_word_embeddings"] = config.tied_embeddings;
-  json["initializer_range"] = shortest(config.init_range);
-  json["torch_dtype"] = hugging_face_name(config.dtype);
-  write_file(config_json, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  return config;
 }
 
 }  // namespace lomo

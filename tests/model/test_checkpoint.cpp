@@ -146,6 +146,19 @@ TEST_CASE("a saved model is loaded back bit for bit, in one file or in shards") 
   }
 }
 
+TEST_CASE("a config without a dtype takes that of the weights beside it") {
+  const test::TemporaryFolder folder;
+  Model model(tiny(), DType::f16);
+  model.initialise(7);
+  model.save(folder.path());
+  Json json = read_json(folder / "config.json", Exit::data);
+  json["torch_dtype"] = nullptr;
+  folder.put("config.json", json.dump());
+  CHECK(read_model_config(folder / "config.json").dtype == DType::f16);
+  std::filesystem::remove(folder / "model.safetensors");
+  CHECK(read_model_config(folder / "config.json").dtype == DType::f32);
+}
+
 TEST_CASE("shards hold at most their size and the index counts all bytes") {
   const test::TemporaryFolder folder;
   Model model(tiny(), DType::f32);

@@ -62,6 +62,8 @@ class SafetensorsFile {
 class CheckpointFolder {
  public:
   explicit CheckpointFolder(std::filesystem::path const& folder);
+  /// Whether the folder has one of the two files that the constructor opens.
+  static bool present(std::filesystem::path const& folder);
 
   struct Tensor {
     SafetensorsFile const* file = nullptr;

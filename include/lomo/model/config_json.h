@@ -13,7 +13,8 @@ namespace lomo {
 /// window, quantization, ...) is refused by name, and so is any key not known to be without effect.
 ModelConfig model_config_from_json(JsonReader reader);
 
-/// model_config_from_json of a file (Exit::data).
+/// model_config_from_json of a file (Exit::data). When it does not name its dtype, that of the
+/// safetensors beside it is taken.
 ModelConfig read_model_config(std::filesystem::path const& config_json);
 /// Writes one that transformers reads as LlamaForCausalLM, with torch_dtype = config.dtype. Keys of
 /// `original` (an existing config.json, may be empty) that we do not model are carried over.
