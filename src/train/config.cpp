@@ -94,11 +94,13 @@ void read(JsonReader reader, DataSection& data) {
   reader.get("prompt_field", data.prompt_field);
   reader.get("answer_field", data.answer_field);
   reader.get("text_field", data.text_field);
+  reader.get("passage_field", data.passage_field);
+  reader.get("document_separator", data.document_separator);
   reader.get("prompts", data.prompts);
   reader.get("max_length", data.max_length, Range<std::int64_t>{2});
   reader.get("train_examples", data.train_examples, kCount);
   reader.get("eval_examples", data.eval_examples, kCount);
-  reader.get("sampling", data.sampling, kSamplings);
+  reader.get("sampling", data.sampling, kSubsets);
   if (!data.validation.empty() && data.validation_share > 0) {
     reader.fail("validation_share", "data.validation names files already; give one of the two");
   }

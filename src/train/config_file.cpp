@@ -40,9 +40,13 @@ void apply_override(Json& json, std::string const& text) {
 
 }  // namespace
 
+void apply_overrides(Json& json, std::vector<std::string> const& overrides) {
+  for (std::string const& text : overrides) apply_override(json, text);
+}
+
 Json read_config_file(fs::path const& file, std::vector<std::string> const& overrides) {
   Json json = read_json(file, Exit::usage);
-  for (std::string const& text : overrides) apply_override(json, text);
+  apply_overrides(json, overrides);
   return json;
 }
 
@@ -82,11 +86,13 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                  {"prompt_field", d.prompt_field},
                  {"answer_field", d.answer_field},
                  {"text_field", d.text_field},
+                 {"passage_field", d.passage_field},
+                 {"document_separator", d.document_separator},
                  {"prompts", d.prompts},
                  {"max_length", d.max_length},
                  {"train_examples", d.train_examples},
                  {"eval_examples", d.eval_examples},
-                 {"sampling", name_of(d.sampling, kSamplings)}};
+                 {"sampling", name_of(d.sampling, kSubsets)}};
   out["batch"] = {{"sequences", config.batch.sequences}, {"max_tokens", config.batch.max_tokens}};
   out["train"] = {{"epochs", config.train.epochs},
                   {"max_steps", config.train.max_steps},

@@ -15,8 +15,8 @@ using Names = std::initializer_list<std::pair<std::string_view, E>>;
 inline constexpr std::array<std::string_view, 11> kTasks{
     "boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc", "jsonl", "text", "ids"};
 
-inline const Names<Sampling> kSamplings = {
-    {"published", Sampling::published}, {"seeded", Sampling::seeded}, {"first", Sampling::first}};
+inline const Names<Subset> kSubsets = {
+    {"published", Subset::published}, {"seeded", Subset::seeded}, {"first", Subset::first}};
 inline const Names<Recompute> kRecomputes = {{"none", Recompute::none},
                                              {"block", Recompute::block}};
 inline const Names<OptimizerKind> kOptimizers = {{"lomo", OptimizerKind::lomo},

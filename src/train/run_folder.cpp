@@ -1,5 +1,7 @@
 #include "lomo/train/run_folder.h"
 
+#include <unistd.h>
+
 #include <system_error>
 #include <utility>
 
@@ -24,7 +26,7 @@ void make_folder(fs::path const& folder) {
 
 RunFolder::RunFolder(fs::path root) : root_(std::move(root)) {}
 
-RunFolder RunFolder::create(fs::path const& root) {
+void RunFolder::check(fs::path const& root) {
   std::error_code error;
   if (fs::exists(root, error) && !fs::is_directory(root, error)) {
     throw Error(Exit::usage,
@@ -36,6 +38,14 @@ RunFolder RunFolder::create(fs::path const& root) {
                                  "with --output, or continue it with --resume.");
   }
   make_folder(root);
+  if (access(root.c_str(), W_OK) != 0) {
+    throw Error(Exit::usage, "the output folder " + root.string() +
+                                 " cannot be written. Choose another with --output.");
+  }
+}
+
+RunFolder RunFolder::create(fs::path const& root) {
+  check(root);
   RunFolder folder(root);
   make_folder(folder.root_ / "checkpoints");
   make_folder(folder.predictions());

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lomo/data/subset.h"
 #include "lomo/io/json.h"
 #include "lomo/model/config.h"
 #include "lomo/model/llama.h"
@@ -23,21 +24,17 @@ struct ModelSection {
   Json shape;                  // keys of a config.json the folder must agree with; null: none
 };
 
-enum class Sampling : std::uint8_t {
-  published,  // CPython's random.Random(0).sample, as the published LOMO drew its subsets
-  seeded,     // a shuffle keyed by train.seed
-  first,      // the first in file order
-};
-
 struct DataSection {
   std::string task;  // boolq ... wsc, jsonl, text, ids
   std::vector<std::string> train, validation;
   double validation_share = 0;  // of train, cut off when no validation file is named
   std::string prompt_field = "prompt", answer_field = "answer", text_field = "text";
-  std::string prompts;  // template file; empty: the shipped one
+  std::string passage_field;       // jsonl: what truncation may cut; empty: the prompt's start
+  std::string document_separator;  // plain text; empty: a file is one document
+  std::string prompts;             // template file; empty: the shipped one
   std::int64_t max_length = 1024;
   std::int64_t train_examples = 0, eval_examples = 0;  // 0: all
-  Sampling sampling = Sampling::published;
+  Subset sampling = Subset::published;
 };
 
 struct BatchSection {
@@ -120,7 +117,11 @@ struct TrainConfig {
 /// accumulation, which a fused update cannot do. `where` is the file's name in messages.
 TrainConfig parse_config(Json const& json, std::string const& where);
 
-/// Reads a JSON file and applies `overrides` ("a.b=value", value JSON or else a string) to it.
+/// Sets "a.b=value" (value JSON or else text) of each override. Throws Error(Exit::usage) on one
+/// that is not of that form.
+void apply_overrides(Json& json, std::vector<std::string> const& overrides);
+
+/// Reads a JSON file and applies `overrides` to it.
 Json read_config_file(std::filesystem::path const& file, std::vector<std::string> const& overrides);
 
 /// A file as named, or a shipped config of that name in one of `shipped` folders.

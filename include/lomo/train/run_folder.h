@@ -16,8 +16,10 @@ namespace lomo {
 ///   model/            the final model, a Hugging Face folder
 class RunFolder {
  public:
-  /// Makes the folder. Throws Error(Exit::usage) when it holds anything already or cannot be
-  /// written, before any work is done.
+  /// Throws Error(Exit::usage) when the folder holds anything already or cannot be written: to be
+  /// asked before any work is done. Leaves at most an empty folder.
+  static void check(std::filesystem::path const& root);
+  /// Makes the folder, after `check`.
   static RunFolder create(std::filesystem::path const& root);
   /// Opens the folder of a run to be continued. Throws Error(Exit::usage) when it is finished.
   static RunFolder reopen(std::filesystem::path const& root);

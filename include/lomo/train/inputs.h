@@ -1,0 +1,48 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lomo/data/dataset.h"
+#include "lomo/data/example.h"
+#include "lomo/data/prompts.h"
+#include "lomo/data/tokenizer.h"
+#include "lomo/train/config.h"
+
+namespace lomo {
+
+/// What a model is judged by.
+struct EvalSet {
+  std::optional<Task> task;       // ranked candidates; none: the loss on held-out sequences
+  std::vector<Example> examples;  // ranked only
+  /// Ranked: every candidate of every example, in order. Else the held-out sequences.
+  Dataset data;
+  bool empty() const { return data.sequences.empty(); }
+};
+
+/// What a run reads, tokenised and checked.
+struct Inputs {
+  Dataset train;
+  EvalSet eval;
+};
+
+/// Which parts of the data a command needs.
+struct InputNeeds {
+  bool train = true;
+  bool eval = true;
+};
+
+/// Reads, samples, splits and encodes what config.data names. `tokenizer` may be null for token
+/// ids. `prompts` is the shipped wording, used unless the config names another. Throws
+/// Error(Exit::data) or Error(Exit::usage) that names file and line.
+Inputs load_inputs(TrainConfig const& config, Tokenizer const* tokenizer,
+                   std::filesystem::path const& prompts, InputNeeds needs);
+
+/// Marks about `share` of n things as held out, chosen by `seed`; things of one group (empty: none)
+/// stay together. At least one group is held out and at least one is kept.
+std::vector<bool> hold_out(std::vector<std::string> const& groups, double share,
+                           std::uint64_t seed);
+
+}  // namespace lomo

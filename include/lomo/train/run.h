@@ -1,0 +1,50 @@
+#pragma once
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lomo/backend/backend.h"
+#include "lomo/data/tokenizer.h"
+#include "lomo/model/llama.h"
+#include "lomo/train/config.h"
+#include "lomo/train/evaluator.h"
+
+namespace lomo {
+
+/// What a command gives a run beside its config.
+struct RunSetting {
+  /// Makes the engine, with at most so many bytes of memory (0: what is free).
+  std::function<std::unique_ptr<Backend>(std::size_t)> make_engine;
+  /// Asked between steps.
+  std::function<bool()> stop_requested;
+  std::filesystem::path prompts;  // the shipped wording of the tasks
+  std::string program;            // for the command that a message tells the user to type
+  bool terminal = false;          // stderr can draw a progress bar
+};
+
+/// Throws Error(Exit::data) saying what belongs into a model folder when it is not one.
+void require_model_folder(std::filesystem::path const& folder);
+
+/// The tokenizer of a model folder; none when the data are ids and the folder has none.
+std::unique_ptr<Tokenizer> open_tokenizer(std::filesystem::path const& folder,
+                                          std::string const& task);
+
+/// A model of `config` with the weights of `folder`; says the largest rounding a conversion made.
+std::unique_ptr<Llama> load_model(Backend& backend, ModelConfig const& model,
+                                  TrainConfig const& config, std::filesystem::path const& folder);
+
+enum class RunEnd { finished, stopped };
+
+/// Trains as the config says: checks, reads data, then weights, evaluates, trains, saves. `resume`
+/// names the checkpoint to continue from, or is empty. `fresh_output` is set when the run folder
+/// is to be made, and unset when a resumed run continues in its own.
+RunEnd run_training(TrainConfig config, std::filesystem::path const& resume, bool fresh_output,
+                    RunSetting const& setting);
+
+/// Evaluates a model as the config says and writes predictions to config.output when it is set.
+EvalReport run_evaluation(TrainConfig config, RunSetting const& setting);
+
+}  // namespace lomo

@@ -1,0 +1,138 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <numeric>
+#include <vector>
+
+#include "commands.h"
+#include "lomo/core/error.h"
+#include "lomo/core/log.h"
+#include "lomo/core/random.h"
+#include "lomo/data/tokenizer.h"
+#include "lomo/model/checkpoint.h"
+#include "lomo/train/run.h"
+#include "setting.h"
+
+namespace lomo::app {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// Draws the next token: the likeliest at temperature 0, else from the smallest set of likely
+/// tokens whose probability reaches top_p.
+std::int32_t draw(std::vector<float> const& logits, double temperature, double top_p,
+                  RandomStream& random) {
+  const auto likeliest = std::max_element(logits.begin(), logits.end());
+  if (temperature <= 0) return static_cast<std::int32_t>(likeliest - logits.begin());
+  std::vector<double> weight(logits.size());
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    weight[i] = std::exp((static_cast<double>(logits[i]) - *likeliest) / temperature);
+  }
+  std::vector<std::int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::int32_t a, std::int32_t b) {
+    return weight[static_cast<std::size_t>(a)] > weight[static_cast<std::size_t>(b)];
+  });
+  const double total = std::accumulate(weight.begin(), weight.end(), 0.0);
+  double kept = 0;
+  std::size_t count = 0;
+  while (count < order.size() && (count == 0 || kept < top_p * total)) {
+    kept += weight[static_cast<std::size_t>(order[count++])];
+  }
+  double left = random.uniform() * kept;
+  for (std::size_t i = 0; i + 1 < count; ++i) {
+    left -= weight[static_cast<std::size_t>(order[i])];
+    if (left < 0) return order[i];
+  }
+  return order[count - 1];
+}
+
+/// Prints text as it grows. Holds back what may still change: a character not yet complete.
+class Stream {
+ public:
+  void show(std::string const& text) {
+    std::size_t end = text.size();
+    const std::size_t replacement = text.rfind("\xEF\xBF\xBD");
+    if (replacement != std::string::npos && replacement + 3 == end) end = replacement;
+    if (end <= shown_) return;
+    std::fwrite(text.data() + shown_, 1, end - shown_, stdout);
+    std::fflush(stdout);
+    shown_ = end;
+  }
+  void finish(std::string const& text) {
+    if (text.size() > shown_) std::fwrite(text.data() + shown_, 1, text.size() - shown_, stdout);
+    std::fputc('\n', stdout);
+    std::fflush(stdout);
+  }
+
+ private:
+  std::size_t shown_ = 0;
+};
+
+}  // namespace
+
+void GenerateCommand::options(CLI::App& app) {
+  app.add_option("--model", model, "Hugging Face model folder")->required();
+  app.add_option("--prompt", prompt, "the text to continue");
+  app.add_option("--max-tokens", max_tokens, "most tokens to add")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 24))
+      ->capture_default_str();
+  app.add_option("--temperature", temperature, "0 takes the likeliest token each time")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  app.add_option("--top-p", top_p, "draw from the likeliest tokens that reach this probability")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  app.add_option("--seed", seed, "of the draws")->capture_default_str();
+  app.add_option("--dtype", dtype, "f32 or bf16; default: the checkpoint's own")
+      ->check(CLI::IsMember({"f32", "bf16"}));
+}
+
+int GenerateCommand::run(Common const& common) const {
+  const fs::path folder = model;
+  require_model_folder(folder);
+  const ModelConfig shape = read_model_config(folder / "config.json");
+  TrainConfig config;
+  config.model.path = model;
+  if (!dtype.empty()) config.model.dtype = parse_dtype(dtype);
+  settle(config, shape);
+  const Tokenizer tokenizer(folder);
+  std::vector<std::int32_t> ids = tokenizer.encode(prompt);
+  if (tokenizer.bos() >= 0) ids.insert(ids.begin(), tokenizer.bos());
+  if (ids.empty()) throw Error(Exit::usage, "--prompt is empty and the tokenizer has no bos");
+  for (const std::int32_t id : ids) {
+    if (id >= shape.vocab) {
+      throw Error(Exit::data, "token " + std::to_string(id) +
+                                  " of the prompt is not below the "
+                                  "model's vocabulary of " +
+                                  std::to_string(shape.vocab) +
+                                  ". Tokenizer and model do not belong together.");
+    }
+  }
+  const auto backend = make_engine(common, 0);
+  const auto llama = load_model(*backend, shape, config, folder);
+
+  const auto prompt_length = static_cast<std::int64_t>(ids.size());
+  KeyValueCache cache = llama->make_cache(prompt_length + max_tokens);
+  if (prompt_length + max_tokens > shape.context) {
+    log::warn("up to {} tokens, and the model was made for {}", prompt_length + max_tokens,
+              shape.context);
+  }
+  RandomStream random(random_key(seed, "generate", "", 0));
+  Stream stream;
+  stream.show(tokenizer.decode(ids));
+  std::vector<float> logits = llama->extend(cache, ids);
+  for (std::int64_t i = 0; i < max_tokens; ++i) {
+    const std::int32_t next = draw(logits, temperature, top_p, random);
+    if (next == tokenizer.eos()) break;
+    ids.push_back(next);
+    stream.show(tokenizer.decode(ids));
+    if (i + 1 < max_tokens) logits = llama->extend(cache, {next});
+  }
+  stream.finish(tokenizer.decode(ids));
+  return static_cast<int>(Exit::done);
+}
+
+}  // namespace lomo::app

@@ -1,0 +1,46 @@
+#pragma once
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+namespace lomo::app {
+
+/// What every command takes.
+struct Common {
+  std::string device = "auto";
+  int threads = 0;  // 0: as many as this process may use
+  std::string log_level = "info";
+};
+
+/// The options of one command and what it does. `run` returns the exit code.
+struct TrainCommand {
+  std::string config, resume, output;
+  std::vector<std::string> overrides;
+  void options(CLI::App& app);
+  int run(Common const& common, CLI::App const& app) const;
+};
+
+struct EvalCommand {
+  std::string config, model, task, output;
+  std::vector<std::string> data, overrides;
+  void options(CLI::App& app);
+  int run(Common const& common) const;
+};
+
+struct GenerateCommand {
+  std::string model, prompt, dtype;
+  std::int64_t max_tokens = 256;
+  double temperature = 0, top_p = 1;
+  std::uint64_t seed = 1;
+  void options(CLI::App& app);
+  int run(Common const& common) const;
+};
+
+struct InitCommand {
+  std::string config, tokenizer, output;
+  std::uint64_t seed = 1;
+  void options(CLI::App& app);
+  int run(Common const& common) const;
+};
+
+}  // namespace lomo::app

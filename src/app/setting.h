@@ -1,0 +1,21 @@
+#pragma once
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "commands.h"
+#include "lomo/train/run.h"
+
+namespace lomo::app {
+
+/// Folders of shipped configs: of the installed program, then of the source tree it was built from.
+std::vector<std::filesystem::path> shipped_configs();
+
+/// The engine that --device and --threads ask for. Throws Error(Exit::usage) for one this build
+/// does not have.
+std::unique_ptr<Backend> make_engine(Common const& common, std::size_t memory);
+
+/// What runs need, for this process.
+RunSetting run_setting(Common const& common);
+
+}  // namespace lomo::app

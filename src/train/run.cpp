@@ -1,0 +1,286 @@
+#include "lomo/train/run.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <optional>
+#include <utility>
+
+#include "closing_table.h"
+#include "lomo/core/error.h"
+#include "lomo/core/log.h"
+#include "lomo/model/checkpoint.h"
+#include "lomo/train/inputs.h"
+#include "lomo/train/progress.h"
+#include "lomo/train/run_folder.h"
+#include "lomo/train/trainer.h"
+#include "lomo/train/training_state.h"
+
+namespace lomo {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// One training run from its checked config to its last line.
+class Run {
+ public:
+  Run(TrainConfig config, fs::path const& resume, bool fresh_output, RunSetting const& setting)
+      : config_(std::move(config)),
+        setting_(setting),
+        source_(resume.empty() ? fs::path(config_.model.path) : resume),
+        resuming_(!resume.empty()),
+        fresh_output_(fresh_output) {}
+
+  RunEnd execute() {
+    read();
+    build();
+    if (!resuming_ && config_.eval.before) before_ = evaluate_now("before").json();
+    while (state_.batches < total_) {
+      if (setting_.stop_requested()) return stop();
+      one_step();
+    }
+    finish();
+    return RunEnd::finished;
+  }
+
+ private:
+  // Everything that needs neither engine nor weights, so that it fails in seconds.
+  void read() {
+    require_model_folder(source_);
+    if (resuming_) state_ = read_training_state(source_);
+    shape_ = read_model_config(source_ / "config.json");
+    settle(config_, shape_);
+    for (std::string const& warning : warnings(config_)) log::warn("{}", warning);
+    if (fresh_output_) RunFolder::check(config_.output);
+    const auto tokenizer = open_tokenizer(source_, config_.data.task);
+    inputs_ = load_inputs(config_, tokenizer.get(), setting_.prompts, {});
+    check_ids(inputs_.train, shape_.vocab);
+    check_ids(inputs_.eval.data, shape_.vocab);
+    sampler_.emplace(inputs_.train, config_.batch.sequences, config_.batch.max_tokens,
+                     config_.train.seed);
+    for (std::int64_t epoch = 0; epoch < config_.train.epochs; ++epoch) {
+      total_ += sampler_->batches_per_epoch(epoch);
+    }
+    if (config_.train.max_steps > 0) total_ = std::min(total_, config_.train.max_steps);
+    describe_data();
+    check_resumed_data();
+  }
+
+  void describe_data() const {
+    const Sampler::Largest largest = sampler_->largest(config_.train.epochs);
+    log::info("train: {} sequences, {} tokens, {} with a target; {} steps", sequences(),
+              inputs_.train.tokens(), inputs_.train.targets(), total_);
+    log::info("largest batch: {} tokens, {} with a target", largest.tokens, largest.targets);
+    if (inputs_.train.truncated + inputs_.eval.data.truncated > 0) {
+      log::warn(
+          "{} training and {} evaluation examples were longer than data.max_length {}: the "
+          "start of their passage is cut",
+          inputs_.train.truncated, inputs_.eval.data.truncated, config_.data.max_length);
+    }
+    std::size_t longest = 0;
+    for (Sequence const& s : inputs_.train.sequences) longest = std::max(longest, s.tokens.size());
+    if (static_cast<std::int64_t>(longest) > shape_.context) {
+      log::warn(
+          "the longest sequence has {} tokens, the model was made for {}; lower "
+          "data.max_length",
+          longest, shape_.context);
+    }
+    if (inputs_.eval.empty() && (config_.eval.before || config_.eval.at_end)) {
+      log::info("no evaluation: data.validation names no file and data.validation_share is 0");
+    }
+  }
+
+  std::int64_t sequences() const {
+    return static_cast<std::int64_t>(inputs_.train.sequences.size());
+  }
+
+  void check_resumed_data() {
+    if (!resuming_) {
+      state_.train_sequences = sequences();
+      state_.train_tokens = inputs_.train.tokens();
+      return;
+    }
+    if (state_.train_sequences != sequences() || state_.train_tokens != inputs_.train.tokens()) {
+      throw Error(Exit::data,
+                  "the training data changed since the checkpoint was written: it had " +
+                      std::to_string(state_.train_sequences) + " sequences of " +
+                      std::to_string(state_.train_tokens) + " tokens, now " +
+                      std::to_string(sequences()) + " of " +
+                      std::to_string(inputs_.train.tokens()));
+    }
+    sampler_->seek(state_.position);
+    before_ = state_.metrics_before;
+  }
+
+  void build() {
+    backend_ = setting_.make_engine(config_.memory.budget);
+    log::info("{}", backend_->describe());
+    model_ = load_model(*backend_, shape_, config_, source_);
+    trainer_.emplace(
+        *model_, config_,
+        Schedule(config_.schedule.kind, config_.optimizer.lr, config_.schedule.warmup, total_));
+    if (resuming_) {
+      trainer_->restore(state_.trainer);
+      load_optimizer(source_, *backend_, trainer_->rule());
+    }
+    folder_.emplace(fresh_output_ ? RunFolder::create(config_.output)
+                                  : RunFolder::reopen(config_.output));
+    log::also_to(folder_->log());
+    const auto effective = to_json(config_);
+    if (fresh_output_) folder_->write_config(effective);
+    state_.config = Json::parse(effective.dump());
+    if (resuming_) {
+      log::info("continuing after step {} from {}", state_.trainer.applied, source_.string());
+      folder_->metric({{"event", "resume"}, {"step", state_.trainer.applied}});
+    }
+    log::info("{} parameters in {}, optimizer {}, run folder {}", shape_.parameters(),
+              to_string(*config_.model.dtype), to_string(config_.optimizer.name),
+              folder_->root().string());
+    const double peak = measure_gemm_peak(*backend_, *config_.model.dtype);
+    backend_->ledger().restart();
+    progress_.emplace(Progress::Options{total_, peak, setting_.terminal}, backend_->ledger());
+  }
+
+  void one_step() {
+    const std::int64_t epoch = sampler_->position().epoch;
+    const StepReport report = trainer_->step(sampler_->next());
+    state_.batches += 1;
+    state_.position = sampler_->position();
+    state_.trainer = trainer_->state();
+    record(report, epoch);
+    if (report.outcome != StepOutcome::applied) {
+      progress_->clear();
+      log::warn("batch {} skipped: {} (loss {:.4g}, gradient norm {:.4g}); {} skipped so far",
+                state_.batches, to_string(report.outcome), report.loss, report.grad_norm,
+                state_.trainer.skipped);
+    }
+    progress_->step(report, state_.batches);
+    if (state_.batches < total_) between_steps(state_.position.epoch > epoch);
+  }
+
+  void between_steps(bool epoch_ended) {
+    const auto due = [](std::int64_t count, std::int64_t every) {
+      return every > 0 && count > 0 && count % every == 0;
+    };
+    if (due(state_.batches, config_.eval.every_steps)) {
+      evaluate_now("step-" + std::to_string(state_.batches));
+    } else if (epoch_ended && due(state_.position.epoch, config_.eval.every_epochs)) {
+      evaluate_now("epoch-" + std::to_string(state_.position.epoch));
+    }
+    if (due(state_.batches, config_.save.every_steps)) checkpoint();
+  }
+
+  void record(StepReport const& report, std::int64_t epoch) {
+    folder_->metric({{"event", "step"},
+                     {"batch", state_.batches},
+                     {"step", report.step},
+                     {"epoch", epoch},
+                     {"outcome", to_string(report.outcome)},
+                     {"loss", report.loss},
+                     {"grad_norm", report.grad_norm},
+                     {"lr", report.lr},
+                     {"clip_coefficient", report.coefficient},
+                     {"tokens", report.tokens},
+                     {"targets", report.targets},
+                     {"seconds", report.seconds}});
+  }
+
+  EvalReport evaluate_now(std::string const& tag) {
+    if (inputs_.eval.empty()) return {};
+    progress_->clear();
+    EvalReport report = evaluate(*model_, inputs_.eval, config_.eval);
+    nlohmann::ordered_json line{{"event", "eval"}, {"tag", tag}, {"batch", state_.batches}};
+    for (auto const& [name, value] : report.metrics) line[name] = value;
+    line["examples"] = report.examples;
+    line["seconds"] = report.seconds;
+    folder_->metric(line);
+    write_predictions(inputs_.eval, report, folder_->predictions() / tag);
+    log::info("eval {}: {} ({} examples, {:.1f} s)", tag, report.summary(), report.examples,
+              report.seconds);
+    progress_->clear();
+    return report;
+  }
+
+  fs::path checkpoint() {
+    progress_->clear();
+    state_.metrics_before = before_;
+    const fs::path path = folder_->checkpoint(state_.batches);
+    save_checkpoint(path, *model_, trainer_->rule(), state_, source_, config_.save.shard_size);
+    log::info("checkpoint {}", path.string());
+    return path;
+  }
+
+  RunEnd stop() {
+    const fs::path path = checkpoint();
+    log::warn("stopped after {} of {} steps. Go on with: {} --resume {}", state_.batches, total_,
+              setting_.program, path.string());
+    return RunEnd::stopped;
+  }
+
+  void finish() {
+    progress_->clear();
+    const EvalReport after = config_.eval.at_end ? evaluate_now("end") : EvalReport{};
+    fs::path saved;
+    if (config_.save.final_model) {
+      saved = folder_->model();
+      ModelConfig shape = shape_;
+      shape.dtype = *config_.model.dtype;
+      save_final(shape, saved);
+    }
+    ClosingTable table;
+    table.before = before_;
+    table.after = after.json();
+    table.memory = backend_->ledger().at_peak();
+    table.peak_bytes = backend_->ledger().peak();
+    table.tokens_per_second = progress_->tokens_per_second();
+    table.peak_share = progress_->peak_share();
+    table.steps = state_.trainer.applied;
+    table.skipped = state_.trainer.skipped;
+    table.seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    table.model = saved;
+    table.run = folder_->root();
+    const std::string text = table.render();
+    std::fputs(text.c_str(), stdout);
+    std::fflush(stdout);
+  }
+
+  void save_final(ModelConfig const& shape, fs::path const& folder) {
+    // Under another name until it is whole, so that model/ is never half a model.
+    const fs::path partial = folder.parent_path() / ".partial-model";
+    fs::remove_all(partial);
+    fs::create_directories(partial);
+    save_model(*backend_, model_->weights(), shape, partial, source_, config_.save.shard_size);
+    fs::rename(partial, folder);
+  }
+
+  using Clock = std::chrono::steady_clock;
+  TrainConfig config_;
+  RunSetting const& setting_;
+  fs::path source_;  // the folder weights and tokenizer come from
+  bool resuming_;
+  bool fresh_output_;
+  Clock::time_point start_ = Clock::now();
+
+  ModelConfig shape_;
+  Inputs inputs_;
+  std::optional<Sampler> sampler_;
+  std::int64_t total_ = 0;  // batches of the whole run
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<Llama> model_;
+  std::optional<Trainer> trainer_;
+  std::optional<RunFolder> folder_;
+  std::optional<Progress> progress_;
+  TrainingState state_;
+  Json before_;
+};
+
+}  // namespace
+
+RunEnd run_training(TrainConfig config, fs::path const& resume, bool fresh_output,
+                    RunSetting const& setting) {
+  return Run(std::move(config), resume, fresh_output, setting).execute();
+}
+
+}  // namespace lomo

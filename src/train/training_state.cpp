@@ -1,0 +1,159 @@
+#include "lomo/train/training_state.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "lomo/core/error.h"
+#include "lomo/io/files.h"
+#include "lomo/io/safetensors.h"
+#include "lomo/model/checkpoint.h"
+
+namespace lomo {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::int64_t kVersion = 1;
+constexpr char const* kStateFile = "training_state.json";
+constexpr char const* kOptimizerFile = "optimizer.safetensors";
+
+std::vector<std::int64_t> dims(Tensor tensor) {
+  if (tensor.shape().rank() == 1) return {tensor.rows()};
+  return {tensor.rows(), tensor.cols()};
+}
+
+void save_optimizer(fs::path const& file, Backend& backend, UpdateRule& rule) {
+  const std::vector<StateTensor> state = rule.state();
+  if (state.empty()) return;
+  std::vector<SafetensorsWriter::Tensor> headers;
+  for (StateTensor const& tensor : state) {
+    headers.push_back({tensor.name, tensor.value.dtype(), dims(tensor.value)});
+  }
+  SafetensorsWriter writer(file, headers, {});
+  std::vector<std::byte> bytes;
+  for (StateTensor const& tensor : state) {
+    bytes.resize(tensor.value.bytes());
+    backend.download(bytes, tensor.value);
+    writer.write(bytes);
+  }
+  writer.commit();
+}
+
+Json to_json(TrainingState const& state) {
+  return {{"version", kVersion},
+          {"applied", state.trainer.applied},
+          {"skipped", state.trainer.skipped},
+          {"skipped_in_a_row", state.trainer.skipped_in_a_row},
+          {"epoch", state.position.epoch},
+          {"next", state.position.next},
+          {"batches", state.batches},
+          {"train_sequences", state.train_sequences},
+          {"train_tokens", state.train_tokens},
+          {"metrics_before", state.metrics_before},
+          {"config", state.config}};
+}
+
+}  // namespace
+
+void save_checkpoint(fs::path const& folder, Llama& model, UpdateRule& rule,
+                     TrainingState const& state, fs::path const& source, std::size_t shard_bytes) {
+  const fs::path partial = folder.parent_path() / (".partial-" + folder.filename().string());
+  std::error_code error;
+  fs::remove_all(partial, error);
+  fs::create_directories(partial, error);
+  if (error) throw Error("cannot make " + partial.string() + ": " + error.message());
+  ModelConfig config = model.config();
+  config.dtype = model.dtype();
+  save_model(model.backend(), model.weights(), config, partial, source, shard_bytes);
+  save_optimizer(partial / kOptimizerFile, model.backend(), rule);
+  write_file(partial / kStateFile, to_json(state).dump(2) + "\n");
+  sync_folder(partial);
+  // A checkpoint of this very step is left from the run that is being continued: the same bits.
+  fs::remove_all(folder, error);
+  fs::rename(partial, folder, error);
+  if (error) {
+    throw Error("cannot rename " + partial.string() + " to " + folder.string() + ": " +
+                error.message());
+  }
+  sync_folder(folder.parent_path());
+}
+
+fs::path find_checkpoint(fs::path const& path) {
+  std::error_code error;
+  if (fs::is_regular_file(path / kStateFile, error)) return path;
+  fs::path newest;
+  std::int64_t newest_step = -1;
+  for (auto const& entry : fs::directory_iterator(path / "checkpoints", error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with("step-")) continue;
+    std::int64_t step = -1;
+    auto const [end, status] = std::from_chars(name.data() + 5, name.data() + name.size(), step);
+    if (status != std::errc() || end != name.data() + name.size()) continue;
+    if (step > newest_step && fs::is_regular_file(entry.path() / kStateFile, error)) {
+      newest_step = step;
+      newest = entry.path();
+    }
+  }
+  if (newest.empty()) {
+    throw Error(Exit::data, path.string() +
+                                " is neither a checkpoint (a folder with training_state.json) nor "
+                                "a run folder with one under checkpoints/");
+  }
+  return newest;
+}
+
+TrainingState read_training_state(fs::path const& folder) {
+  const fs::path file = folder / kStateFile;
+  const Json json = read_json(file, Exit::data);
+  JsonReader reader(json, file.string(), Exit::data);
+  for (char const* key : {"version", "applied", "skipped", "skipped_in_a_row", "epoch", "next",
+                          "batches", "train_sequences", "train_tokens", "config"}) {
+    reader.require(key);
+  }
+  std::int64_t version = 0;
+  reader.get("version", version);
+  if (version != kVersion) {
+    reader.fail("version", "this program reads version " + std::to_string(kVersion) +
+                               ", the checkpoint has " + std::to_string(version));
+  }
+  TrainingState state;
+  constexpr Range<std::int64_t> kCount{0};
+  reader.get("applied", state.trainer.applied, kCount);
+  reader.get("skipped", state.trainer.skipped, kCount);
+  reader.get("skipped_in_a_row", state.trainer.skipped_in_a_row, kCount);
+  reader.get("epoch", state.position.epoch, kCount);
+  reader.get("next", state.position.next, kCount);
+  reader.get("batches", state.batches, kCount);
+  reader.get("train_sequences", state.train_sequences, kCount);
+  reader.get("train_tokens", state.train_tokens, kCount);
+  if (Json const* before = reader.raw("metrics_before")) state.metrics_before = *before;
+  state.config = *reader.raw("config");
+  reader.finish();
+  return state;
+}
+
+void load_optimizer(fs::path const& folder, Backend& backend, UpdateRule& rule) {
+  const std::vector<StateTensor> wanted = rule.state();
+  if (wanted.empty()) return;
+  const SafetensorsFile file(folder / kOptimizerFile);
+  std::vector<std::byte> bytes;
+  for (StateTensor const& tensor : wanted) {
+    SafetensorsEntry const* entry = file.find(tensor.name);
+    if (entry == nullptr || entry->dtype != tensor.value.dtype() ||
+        entry->bytes != tensor.value.bytes()) {
+      throw Error(Exit::data, file.path().string() + ": optimizer tensor " + tensor.name +
+                                  (entry == nullptr ? " is missing" : " has another size or type") +
+                                  "; was the checkpoint written by another optimizer?");
+    }
+    bytes.resize(tensor.value.bytes());
+    file.read(*entry, 0, bytes);
+    backend.upload(tensor.value, bytes);
+  }
+}
+
+}  // namespace lomo

@@ -1,0 +1,256 @@
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "support/catch.h"
+
+extern char** environ;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string slurp(fs::path const& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// A folder of its own for each test, removed afterwards.
+struct Workplace {
+  fs::path root;
+  Workplace() {
+    std::string name = (fs::temp_directory_path() / "lomo-app-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
+    root = name;
+  }
+  Workplace(Workplace const&) = delete;
+  Workplace& operator=(Workplace const&) = delete;
+  ~Workplace() { fs::remove_all(root); }
+  std::string operator/(std::string const& name) const { return (root / name).string(); }
+};
+
+struct Outcome {
+  int code = -1;
+  std::string out, err;
+};
+
+/// The program, started without a shell, its output in files of `place`.
+class Process {
+ public:
+  Process(Workplace const& place, std::vector<std::string> arguments) : place_(place) {
+    arguments.insert(arguments.begin(), LOMO_TRAIN_PROGRAM);
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    posix_spawn_file_actions_t files;
+    posix_spawn_file_actions_init(&files);
+    const int flags = O_WRONLY | O_CREAT | O_TRUNC;
+    posix_spawn_file_actions_addopen(&files, 1, (place_ / "stdout").c_str(), flags, 0600);
+    posix_spawn_file_actions_addopen(&files, 2, (place_ / "stderr").c_str(), flags, 0600);
+    if (posix_spawn(&id_, argv[0], &files, nullptr, argv.data(), environ) != 0) id_ = -1;
+    posix_spawn_file_actions_destroy(&files);
+  }
+  void send(int signal) const { kill(id_, signal); }
+  Outcome wait() const {
+    int status = 0;
+    Outcome outcome;
+    if (id_ > 0 && waitpid(id_, &status, 0) == id_ && WIFEXITED(status)) {
+      outcome.code = WEXITSTATUS(status);
+    }
+    outcome.out = slurp(place_ / "stdout");
+    outcome.err = slurp(place_ / "stderr");
+    return outcome;
+  }
+
+ private:
+  Workplace const& place_;
+  pid_t id_ = -1;
+};
+
+Outcome run(Workplace const& place, std::vector<std::string> const& arguments) {
+  return Process(place, arguments).wait();
+}
+
+std::size_t count_lines(std::string const& text, std::string const& part) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
+    ++count;
+  }
+  return count;
+}
+
+bool contains(std::string const& text, std::string const& part) {
+  return text.find(part) != std::string::npos;
+}
+
+/// A tiny random model and a few sequences of ids to train it on.
+void make_model_and_data(Workplace const& place) {
+  std::ofstream(place / "shape.json") << R"({"architectures": ["LlamaForCausalLM"],
+    "model_type": "llama", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "num_key_value_heads": 1, "intermediate_size": 24, "vocab_size": 32,
+    "max_position_embeddings": 64, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+    "hidden_act": "silu", "tie_word_embeddings": false, "torch_dtype": "float32"})";
+  const Outcome made =
+      run(place, {"init", "--config", place / "shape.json", "--output", place / "model"});
+  INFO(made.err);
+  REQUIRE(made.code == 0);
+  std::ofstream data(place / "ids.jsonl");
+  for (int i = 0; i < 40; ++i) {
+    data << "{\"ids\": [1";
+    for (int j = 0; j < 5 + i % 7; ++j) data << ", " << 3 + (i * 5 + j * 3) % 29;
+    data << ", 2], \"loss_from\": 2}\n";
+  }
+}
+
+void write_config(Workplace const& place, std::string const& optimizer, std::string const& extra) {
+  std::ofstream(place / "run.json")
+      << R"({"model": {"path": ")" << place / "model"
+      << R"("}, "data": {"task": "ids", "train": ")" << place / "ids.jsonl"
+      << R"(", "validation_share": 0.2}, "batch": {"sequences": 4},
+      "train": {"epochs": 3, "seed": 7}, "optimizer": )"
+      << optimizer << R"(, "schedule": {"warmup": 0.1}, "clip": {"norm": 1.0})" << extra << "}";
+}
+
+/// The bytes of every weight of a model folder.
+std::string weights(fs::path const& folder) {
+  return slurp(folder / "model.safetensors");
+}
+
+}  // namespace
+
+TEST_CASE("a command line that makes no sense is one line and exit code 2") {
+  const Workplace place;
+  for (std::vector<std::string> const& arguments :
+       {std::vector<std::string>{"--no-such-flag"},
+        {"--config", place / "missing.json"},
+        {"--threads", "-3", "--config", "llama7b.json"},
+        {"--resume", place / "x", "--config", "llama7b.json"},
+        {"eval", "--task", "rte"},
+        {"--config", "llama7b.json", "--device", "cuda", "--output", place / "o", "--set",
+         "model.path=" + place.root.string()},
+        {"--config", "paper/llama7b.json", "--set", "optimizer.lrr=1"}}) {
+    const Outcome outcome = run(place, arguments);
+    INFO(outcome.err);
+    CHECK(outcome.code == 2);
+    CHECK(contains(outcome.err, "error: "));
+  }
+}
+
+TEST_CASE("a missing model folder is exit code 4 and says what belongs there") {
+  const Workplace place;
+  const Outcome outcome =
+      run(place, {"--config", "llama65b.json", "--set", "model.path=" + (place / "nothing"),
+                  "--output", place / "out"});
+  INFO(outcome.err);
+  CHECK(outcome.code == 4);
+  CHECK(contains(outcome.err, "model.safetensors"));
+  CHECK_FALSE(fs::exists(place / "out"));
+}
+
+TEST_CASE("help and version are exit code 0 and name the exit codes") {
+  const Workplace place;
+  const Outcome help = run(place, {"--help"});
+  CHECK(help.code == 0);
+  CHECK(contains(help.out, "Exit codes"));
+  CHECK(run(place, {"--version"}).code == 0);
+  CHECK(run(place, {"eval", "--help"}).code == 0);
+}
+
+TEST_CASE("a run trains, reports and saves, and is never overwritten") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, R"({"name": "lomo", "lr": 0.05})", "");
+  const std::vector<std::string> command{"--config", place / "run.json", "--output", place / "out"};
+  const Outcome first = run(place, command);
+  INFO(first.err);
+  REQUIRE(first.code == 0);
+  CHECK(contains(first.out, "perplexity"));
+  CHECK(count_lines(slurp(place / "out/metrics.jsonl"), "\"event\":\"step\"") == 24);
+  CHECK(fs::exists(place / "out/config.json"));
+  CHECK(fs::exists(place / "out/model/config.json"));
+  CHECK(weights(place / "out/model") != weights(place / "model"));
+
+  const Outcome again = run(place, command);
+  CHECK(again.code == 2);
+  CHECK(contains(again.err, "not empty"));
+
+  const Outcome eval = run(place, {"eval", "--model", place / "out/model", "--task", "ids",
+                                   "--data", place / "ids.jsonl"});
+  INFO(eval.err);
+  CHECK(eval.code == 0);
+  CHECK(contains(eval.out, "loss "));
+}
+
+TEST_CASE("a stopped and resumed run ends with the bits of one that was not stopped") {
+  const Workplace place;
+  make_model_and_data(place);
+  const std::string optimizer =
+      GENERATE(std::string(R"({"name": "lomo", "lr": 0.05})"),
+               std::string(R"({"name": "adalomo", "lr": 0.01})"),
+               std::string(R"({"name": "sgd", "lr": 0.05, "momentum": 0.9})"),
+               std::string(R"({"name": "adamw", "lr": 0.001})"));
+  INFO(optimizer);
+  // Long enough to be interrupted, short enough to wait for.
+  write_config(place, optimizer, R"(, "eval": {"before": false})");
+  const std::vector<std::string> long_run{"--config", place / "run.json", "--set",
+                                          "train.epochs=150", "--output"};
+  std::vector<std::string> whole = long_run, cut = long_run;
+  whole.push_back(place / "whole");
+  cut.push_back(place / "cut");
+  REQUIRE(run(place, whole).code == 0);
+
+  const Process process(place, cut);
+  while (count_lines(slurp(place / "cut/metrics.jsonl"), "\"event\":\"step\"") < 3) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  process.send(SIGINT);
+  const Outcome stopped = process.wait();
+  INFO(stopped.err);
+  REQUIRE(stopped.code == 7);
+  CHECK(contains(stopped.err, "--resume"));
+  CHECK_FALSE(fs::exists(place / "cut/model"));
+
+  const Outcome resumed = run(place, {"--resume", place / "cut"});
+  INFO(resumed.err);
+  REQUIRE(resumed.code == 0);
+  CHECK(weights(place / "cut/model") == weights(place / "whole/model"));
+  CHECK(weights(place / "whole/model").size() > 1000);
+
+  const Outcome twice = run(place, {"--resume", place / "cut"});
+  CHECK(twice.code == 2);
+}
+
+TEST_CASE("data that does not fit the model is exit code 4 and leaves no run folder behind") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, R"({"name": "lomo", "lr": 0.05})", "");
+  std::ofstream(place / "ids.jsonl", std::ios::app) << "{\"ids\": [1, 5, 77]}\n";
+  const std::vector<std::string> command{"--config", place / "run.json", "--output", place / "out"};
+  const Outcome beyond = run(place, command);
+  INFO(beyond.err);
+  CHECK(beyond.code == 4);
+  CHECK(contains(beyond.err, "77"));
+  CHECK((!fs::exists(place / "out") || fs::is_empty(place / "out")));
+  std::ofstream(place / "ids.jsonl") << "{\"ids\": [1, 5, \n";
+  CHECK(run(place, command).code == 4);
+}
+
+TEST_CASE("a run that cannot fit is exit code 3") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, R"({"name": "lomo", "lr": 0.05})", R"(, "memory": {"budget": "16KiB"})");
+  const Outcome outcome = run(place, {"--config", place / "run.json", "--output", place / "out"});
+  INFO(outcome.err);
+  CHECK(outcome.code == 3);
+}
