@@ -6,125 +6,11 @@
 // factor is read element by element and whose right factor lies in the first-level cache. Softmax
 // then works down the lanes and nothing is summed across them.
 #include "kernels.h"
+#include "panels.h"
 #include "vector_math.h"
 
 namespace lomo::cpu {
 namespace {
-
-/// c (kRows, lanes) = or += a b, lanes = kVecs kLanes.   a(m, t) stands at a[m * lda + t], or at
-/// a[t * lda + m] when kTransposed;  b (depth, lanes).
-template <int kRows, int kVecs, bool kTransposed, bool kAdd>
-LOMO_KERNEL void product_tile(float* c, float const* a, std::int64_t lda, float const* b,
-                              std::int64_t depth) {
-  constexpr int kWidth = kVecs * kLanes;
-  Vec sum[kRows][kVecs];
-#pragma GCC unroll 16
-  for (int m = 0; m < kRows; ++m) {
-#pragma GCC unroll 2
-    for (int v = 0; v < kVecs; ++v) sum[m][v] = kAdd ? load(c + m * kWidth + v * kLanes) : Vec{};
-  }
-  for (std::int64_t t = 0; t < depth; ++t) {
-    Vec right[kVecs];
-#pragma GCC unroll 2
-    for (int v = 0; v < kVecs; ++v) right[v] = load(b + t * kWidth + v * kLanes);
-#pragma GCC unroll 16
-    for (int m = 0; m < kRows; ++m) {
-      const Vec left = splat(kTransposed ? a[t * lda + m] : a[m * lda + t]);
-#pragma GCC unroll 2
-      for (int v = 0; v < kVecs; ++v) sum[m][v] += left * right[v];
-    }
-  }
-#pragma GCC unroll 16
-  for (int m = 0; m < kRows; ++m) {
-#pragma GCC unroll 2
-    for (int v = 0; v < kVecs; ++v) store(c + m * kWidth + v * kLanes, sum[m][v]);
-  }
-}
-
-/// The same for any number of rows. An element's bits do not depend on the tile it falls into.
-template <int kVecs, bool kTransposed, bool kAdd>
-void product(float* c, float const* a, std::int64_t lda, float const* b, std::int64_t rows,
-             std::int64_t depth) {
-  constexpr int kWidth = kVecs * kLanes;
-  const std::int64_t step = kTransposed ? 1 : lda;
-  std::int64_t m = 0;
-  for (; m + 8 <= rows; m += 8) {
-    product_tile<8, kVecs, kTransposed, kAdd>(c + m * kWidth, a + m * step, lda, b, depth);
-  }
-  if (rows - m >= 4) {
-    product_tile<4, kVecs, kTransposed, kAdd>(c + m * kWidth, a + m * step, lda, b, depth);
-    m += 4;
-  }
-  if (rows - m >= 2) {
-    product_tile<2, kVecs, kTransposed, kAdd>(c + m * kWidth, a + m * step, lda, b, depth);
-    m += 2;
-  }
-  if (rows > m)
-    product_tile<1, kVecs, kTransposed, kAdd>(c + m * kWidth, a + m * step, lda, b, depth);
-}
-
-/// Least and greatest of positions[0, n).
-struct Range {
-  std::int32_t least, most;
-};
-Range range_of(std::int32_t const* positions, std::int64_t n) {
-  Range r{positions[0], positions[0]};
-  for (std::int64_t i = 1; i < n; ++i) {
-    if (positions[i] < r.least) r.least = positions[i];
-    if (positions[i] > r.most) r.most = positions[i];
-  }
-  return r;
-}
-
-/// panel (D, lanes) = scale * rows (count, D) transposed; lanes without a row are zero.
-template <class T>
-void pack_panel(float* panel, T const* rows, std::int64_t pitch, std::int64_t count,
-                std::int64_t width, int lanes, float scale) {
-  for (std::int64_t d = 0; d < width; ++d) {
-    float* to = panel + d * lanes;
-    for (std::int64_t i = 0; i < count; ++i) to[i] = scale * load_one(rows + i * pitch + d);
-    for (std::int64_t i = count; i < lanes; ++i) to[i] = 0.0f;
-  }
-}
-
-/// rows (count, D) = panel transposed, lane i scaled by scales[i].
-template <class T>
-void unpack_panel(T* rows, std::int64_t pitch, float const* panel, std::int64_t count,
-                  std::int64_t width, int lanes, float const* scales) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    for (std::int64_t d = 0; d < width; ++d) {
-      store_one(rows + i * pitch + d, panel[d * lanes + i] * scales[i]);
-    }
-  }
-}
-
-/// block (count, D) = scale * rows.
-template <class T>
-void pack_block(float* block, T const* rows, std::int64_t pitch, std::int64_t count,
-                std::int64_t width, float scale) {
-  for (std::int64_t i = 0; i < count; ++i) {
-    by_lanes(width, [&](std::int64_t d, int n) LOMO_KERNEL_LAMBDA {
-      store(block + i * width + d, load(rows + i * pitch + d, n) * scale, n);
-    });
-  }
-}
-
-/// A panel's share of the strip: rows [first, first + count) in `lanes` = kLanes or 2 kLanes lanes.
-struct Panel {
-  std::int64_t first, count;
-  int lanes;
-};
-constexpr int kPanelLanes = 2 * kLanes;
-static_assert(kPanelLanes <= kMostPanelLanes && kStripRows % kPanelLanes == 0);
-
-/// f(panel) for each panel of a strip of `rows` rows.
-template <class F>
-LOMO_KERNEL void by_panels(std::int64_t rows, F f) {
-  for (std::int64_t first = 0; first < rows; first += kPanelLanes) {
-    const std::int64_t count = rows - first < kPanelLanes ? rows - first : kPanelLanes;
-    f(Panel{first, count, count <= kLanes ? kLanes : kPanelLanes});
-  }
-}
 
 /// Takes one block of keys into the running softmax of a panel.   scores (keys, lanes);
 /// o (D, lanes), max, sum (lanes);  v (keys, D). Lane i sees key j when k_positions[j] <= its own.
@@ -202,7 +88,8 @@ void attention_strip(AttentionStrip<T> const& s) {
       const bool masked = block.most > rows.least;
       const auto attend = p.lanes == kLanes ? attend_block<1> : attend_block<2>;
       attend(scores, o + p.first * s.width, max + p.first, sum + p.first, q + p.first * s.width, k,
-             v, seen + p.first, s.k_positions + j, keys, s.width, masked);
+             v, seen + p.first, s.k_positions + j,
+             without_later(s.k_positions + j, keys, rows.most), s.width, masked);
     });
   }
   for (std::int64_t i = 0; i < s.queries; ++i) {
@@ -291,12 +178,13 @@ void attention_backward_queries_strip(AttentionStrip<T> const& s) {
       const Range rows = range_of(s.q_positions + p.first, p.count);
       if (block.least > rows.most) return;
       const std::int64_t at = p.first * s.width;
-      product<kVecs, false, false>(scores, k, s.width, q + at, keys, s.width);
-      product<kVecs, false, false>(grads, v, s.width, dout + at, keys, s.width);
+      const std::int64_t seen_keys = without_later(s.k_positions + j, keys, rows.most);
+      product<kVecs, false, false>(scores, k, s.width, q + at, seen_keys, s.width);
+      product<kVecs, false, false>(grads, v, s.width, dout + at, seen_keys, s.width);
       softmax_backward_block<kVecs, true>(scores, grads, lse + p.first, delta + p.first, 1, 1,
-                                          seen + p.first, s.k_positions + j, keys,
+                                          seen + p.first, s.k_positions + j, seen_keys,
                                           block.most > rows.least);
-      product<kVecs, true, true>(dq + at, k, s.width, grads, s.width, keys);
+      product<kVecs, true, true>(dq + at, k, s.width, grads, s.width, seen_keys);
     };
     by_panels(s.queries, [&](Panel p) {
       p.lanes == kLanes ? panel.template operator()<1>(p) : panel.template operator()<2>(p);
@@ -349,13 +237,19 @@ void attention_backward_keys_strip(AttentionStrip<T> const& s) {
         const Range keys = range_of(s.k_positions + p.first, p.count);
         if (keys.least > block.most) return;
         const std::int64_t at = p.first * s.width;
-        product<kVecs, false, false>(scores, q, s.width, k + at, rows, s.width);
-        product<kVecs, false, false>(grads, dout, s.width, v + at, rows, s.width);
-        softmax_backward_block<kVecs, false>(scores, grads, lse, delta, s.lse_pitch, s.delta_pitch,
-                                             here + p.first, s.q_positions + j, rows,
-                                             keys.most > block.least);
-        product<kVecs, true, true>(dv + at, dout, s.width, scores, s.width, rows);
-        product<kVecs, true, true>(dk + at, q, s.width, grads, s.width, rows);
+        // Queries before the panel's first key see none of it.
+        const std::int64_t early = count_earlier(s.q_positions + j, rows, keys.least);
+        const std::int64_t left = rows - early;
+        float const* const q_seeing = q + early * s.width;
+        float const* const dout_seeing = dout + early * s.width;
+        product<kVecs, false, false>(scores, q_seeing, s.width, k + at, left, s.width);
+        product<kVecs, false, false>(grads, dout_seeing, s.width, v + at, left, s.width);
+        softmax_backward_block<kVecs, false>(
+            scores, grads, lse + early * s.lse_pitch, delta + early * s.delta_pitch, s.lse_pitch,
+            s.delta_pitch, here + p.first, s.q_positions + j + early, left,
+            keys.most > block.least);
+        product<kVecs, true, true>(dv + at, dout_seeing, s.width, scores, s.width, left);
+        product<kVecs, true, true>(dk + at, q_seeing, s.width, grads, s.width, left);
       };
       by_panels(s.keys, [&](Panel p) {
         p.lanes == kLanes ? panel.template operator()<1>(p) : panel.template operator()<2>(p);

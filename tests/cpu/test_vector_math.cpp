@@ -2,7 +2,7 @@
 #include <cmath>
 #include <limits>
 
-#include "../src/cpu/kernels.h"
+#include "kernels.h"
 #include "support/catch.h"
 
 using namespace lomo;
