@@ -180,6 +180,15 @@ TEST_CASE("sizes that cannot be are refused") {
   CHECK(read(llama2({{"head_dim", 64}})).head_width == 64);
 }
 
+TEST_CASE("a shape inside a training config names its place there") {
+  const Json json = {{"model", {{"path", "x"}, {"shape", llama2({{"hidden_act", "gelu"}})}}}};
+  CHECK(
+      error_of(Exit::usage, [&] {
+        JsonReader reader(json, "run.json");
+        model_config_from_json(*reader.object("model")->object("shape"));
+      }) == "run.json: /model/shape/hidden_act: this activation is not supported (only \"silu\")");
+}
+
 TEST_CASE("a config that is written is read back, with the original's other keys") {
   const test::TemporaryFolder folder;
   const Json changes = {
