@@ -114,9 +114,9 @@ KeepGradients::KeepGradients(Backend& backend, TileSize tile,
     : TileSink(backend, tile), groups_(groups), scale_(scale) {
   for (auto const* group : groups_) {
     for (auto const& parameter : group->members()) {
-      gradients_.emplace(&parameter,
-                         backend.allocate(parameter.matrix().shape(), DType::f32,
-                                          Category::gradients, parameter.name + " gradient"));
+      gradients_.emplace(
+          &parameter, backend.allocate(parameter.matrix().shape(), DType::f32, Category::gradients,
+                                       parameter.name + " gradient"));
     }
   }
 }

@@ -166,9 +166,9 @@ class AdaLomo final : public UpdateRule {
 
   void apply(Parameter& parameter, std::int64_t, Tensor g, StepContext const& step,
              Tensor guard) override {
-    const Tensor w = parameter.matrix();  // (O,I)
-    const Tensor row = row_.of(parameter);             // (O)
-    const Tensor col = col_.of(parameter);             // (I)
+    const Tensor w = parameter.matrix();    // (O,I)
+    const Tensor row = row_.of(parameter);  // (O)
+    const Tensor col = col_.of(parameter);  // (I)
     update_moments(row, col, g, step, guard);
 
     const Tensor norms = sums_.tensor().row_block(0, 2);
