@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "support/catch.h"
+#include "support/files.h"
 
 extern char** environ;
 
@@ -26,18 +27,9 @@ std::string slurp(fs::path const& file) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// A folder of its own for each test, removed afterwards.
-struct Workplace {
-  fs::path root;
-  Workplace() {
-    std::string name = (fs::temp_directory_path() / "lomo-app-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-    root = name;
-  }
-  Workplace(Workplace const&) = delete;
-  Workplace& operator=(Workplace const&) = delete;
-  ~Workplace() { fs::remove_all(root); }
-  std::string operator/(std::string const& name) const { return (root / name).string(); }
+/// A folder of its own for each test.
+struct Workplace : lomo::test::TemporaryFolder {
+  std::string operator/(std::string const& name) const { return (path() / name).string(); }
 };
 
 struct Outcome {
@@ -138,7 +130,7 @@ TEST_CASE("a command line that makes no sense is one line and exit code 2") {
         {"--resume", place / "x", "--config", "llama7b.json"},
         {"eval", "--task", "rte"},
         {"--config", "llama7b.json", "--device", "cuda", "--output", place / "o", "--set",
-         "model.path=" + place.root.string()},
+         "model.path=" + place.path().string()},
         {"--config", "paper/llama7b.json", "--set", "optimizer.lrr=1"}}) {
     const Outcome outcome = run(place, arguments);
     INFO(outcome.err);
