@@ -43,8 +43,7 @@ std::string format(char const* pattern, Args... args) {
 Progress::Progress(Options const& options, Ledger const& ledger)
     : options_(options),
       ledger_(ledger),
-      flops_before_(ledger.flops()),
-      last_flops_(flops_before_),
+      last_flops_(ledger.flops()),
       last_line_(Clock::now() - std::chrono::hours(1)) {}
 
 void Progress::step(StepReport const& report, std::int64_t done) {
@@ -112,7 +111,7 @@ std::string Progress::line(StepReport const& report, std::int64_t done) const {
 
 double measure_gemm_peak(Backend& backend, DType dtype) {
   constexpr std::int64_t kSide = 1024;
-  constexpr int kRuns = 5;
+  constexpr double kSeconds = 0.25;  // long enough to outlast a neighbour's burst
   Buffer x = backend.allocate(Shape(kSide, kSide), dtype, Category::workspace, "probe x");
   Buffer w = backend.allocate(Shape(kSide, kSide), dtype, Category::workspace, "probe w");
   Buffer y = backend.allocate(Shape(kSide, kSide), dtype, Category::workspace, "probe y");
@@ -120,7 +119,7 @@ double measure_gemm_peak(Backend& backend, DType dtype) {
   backend.zero(w);
   backend.linear(y, x, w);  // makes the primitive
   double best = 0;
-  for (int i = 0; i < kRuns; ++i) {
+  for (const auto begin = Clock::now(); since(begin) < kSeconds;) {
     const double before = backend.ledger().flops();
     backend.synchronize();
     const auto start = Clock::now();

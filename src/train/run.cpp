@@ -117,6 +117,8 @@ class Run {
   void build() {
     backend_ = setting_.make_engine(config_.memory.budget);
     log::info("{}", backend_->describe());
+    // Before the weights, so that the probe never adds to what a run needs.
+    const double peak = measure_gemm_peak(*backend_, *config_.model.dtype);
     model_ = load_model(*backend_, shape_, config_, source_);
     trainer_.emplace(
         *model_, config_,
@@ -138,7 +140,6 @@ class Run {
     log::info("{} parameters in {}, optimizer {}, run folder {}", shape_.parameters(),
               to_string(*config_.model.dtype), to_string(config_.optimizer.name),
               folder_->root().string());
-    const double peak = measure_gemm_peak(*backend_, *config_.model.dtype);
     backend_->ledger().restart();
     progress_.emplace(Progress::Options{total_, peak, setting_.terminal}, backend_->ledger());
   }

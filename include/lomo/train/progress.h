@@ -38,7 +38,6 @@ class Progress {
 
   Options options_;
   Ledger const& ledger_;
-  double flops_before_;
   double last_flops_;
   double tokens_ = 0, seconds_ = 0, flops_ = 0;
   std::int64_t steps_ = 0;
