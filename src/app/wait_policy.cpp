@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 namespace lomo::app {
 
@@ -11,8 +13,10 @@ void settle_wait_policy(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv(kMarker) != nullptr) return;
   setenv("OMP_WAIT_POLICY", "passive", 1);
   setenv(kMarker, "1", 1);
-  execv("/proc/self/exe", argv);
-  // Without /proc the run is only slower.
+  // By its own path, so that the process keeps its name. Without /proc the run is only slower.
+  std::error_code error;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (!error) execv(self.c_str(), argv);
 }
 
 }  // namespace lomo::app
