@@ -79,6 +79,12 @@ Parts<T> read_split(TrainConfig const& config, InputNeeds needs,
       (held[i] ? split.validation : kept).push_back(std::move(split.train[i]));
     }
     split.train = std::move(kept);
+    if (split.validation.empty()) {
+      throw Error(Exit::data,
+                  "data.validation_share of " + std::to_string(held.size()) +
+                      " documents or examples holds out none: name data.validation, or part a text "
+                      "file by data.document_separator");
+    }
   }
   keep_sample(split.train, config, data.train_examples);
   keep_sample(split.validation, config, data.eval_examples);
