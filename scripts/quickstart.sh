@@ -82,12 +82,16 @@ metric() {
 }
 before=$(metric before accuracy)
 after=$(metric end accuracy)
+if [[ -z $before || -z $after ]]; then
+  echo "quickstart: no evaluation in $run/finetune/metrics.jsonl" >&2
+  exit 1
+fi
 
 cat <<SUMMARY
 
 == Done ($SECONDS s)
 
-Held-out accuracy     before ${before:?no evaluation in $run/finetune/metrics.jsonl} %, after ${after:?} %  (500 questions, chance is 50 %)
+Held-out accuracy     $(printf 'before %.1f %%, after %.1f %%' "$before" "$after")  (500 questions, chance is 50 %)
 Speed                 $(sed -n 's/^ *speed *//p' "$run/finetune.txt")
 
 Peak engine memory (measured, 3 steps, the same batches)

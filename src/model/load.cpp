@@ -90,7 +90,9 @@ class Loader {
 
   /// Fills `parameter` from its tensor, which is there and has the right shape.
   void load(Parameter const& parameter) {
-    const auto [file, entry] = checkpoint_.find(parameter.name);
+    const auto found = checkpoint_.find(parameter.name);
+    auto const* file = found.file;
+    auto const* entry = found.entry;
     Conversion conversion;
     for_each_host_block(parameter.value, [&](Tensor block, std::int64_t first) {
       const auto count = static_cast<std::size_t>(block.numel());

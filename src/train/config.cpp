@@ -15,7 +15,6 @@ namespace {
 constexpr Range<std::int64_t> kCount{0};
 constexpr Range<std::int64_t> kAtLeastOne{1};
 constexpr Range<double> kNotNegative{0.0};
-constexpr Range<double> kShare{0.0, 1.0};
 constexpr Range<double> kBelowOne{0.0, 0.999999999};
 
 /// A path or a list of paths.
