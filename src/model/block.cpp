@@ -12,22 +12,41 @@ Heads heads_of(ModelConfig const& c) {
           static_cast<float>(1.0 / std::sqrt(static_cast<double>(c.head_width)))};
 }
 
-/// Column blocks of a (N,(H+2G)D) matrix that holds q, k and v, or their gradients.
+/// Queries, keys and values, or their gradients: column blocks of one matrix (N,(H+2G)D), or of
+/// (N,2GD) where the queries (M,HD) stand alone.
 struct QueryKeyValue {
-  Tensor q;   // (N,HD)
-  Tensor k;   // (N,GD)
-  Tensor v;   // (N,GD)
-  Tensor qk;  // (N,(H+G)D), the part that rope turns
-  QueryKeyValue(Tensor qkv, ModelConfig const& c)
-      : q(qkv.col_block(0, c.heads * c.head_width)),
-        k(qkv.col_block(q.cols(), c.kv_heads * c.head_width)),
-        v(qkv.col_block(q.cols() + k.cols(), k.cols())),
-        qk(qkv.col_block(0, q.cols() + k.cols())) {}
+  Tensor q;  // (M,HD)
+  Tensor k;  // (N,GD)
+  Tensor v;  // (N,GD)
+  QueryKeyValue(Tensor qkv, Buffer const& alone, ModelConfig const& c)
+      : q(alone ? alone.tensor() : qkv.col_block(0, c.heads * c.head_width)),
+        k(qkv.col_block(alone ? 0 : q.cols(), c.kv_heads * c.head_width)),
+        v(qkv.col_block((alone ? 0 : q.cols()) + k.cols(), k.cols())) {}
 };
 
+/// The weights of a group's members from `first` on, stacked.
+Tensor stacked_from(ParameterGroup const& group, std::size_t first) {
+  std::int64_t row = 0;
+  for (std::size_t m = 0; m < first; ++m) row += group.members()[m].value.rows();
+  return group.stacked().row_block(row, group.stacked().rows() - row);
+}
+
+Tensor queries_of(BlockWeights const& w) {
+  return w.qkv.members().front().value;  // (HD,C)
+}
+Tensor keys_values_of(BlockWeights const& w) {
+  return stacked_from(w.qkv, 1);  // (2GD,C)
+}
+
+/// (M,cols), a row for each that leaves the block.
 Buffer make(BlockContext const& ctx, std::int64_t cols, char const* what) {
-  return ctx.backend.allocate(Shape(ctx.batch.positions.tensor().rows(), cols), ctx.dtype,
+  return ctx.backend.allocate(Shape(ctx.queries().positions.rows(), cols), ctx.dtype,
                               Category::activations, what);
+}
+
+/// (N,cols), a row for each that enters it.
+Buffer make_full(BlockContext const& ctx, std::int64_t cols, char const* what) {
+  return ctx.backend.allocate(Shape(ctx.rows(), cols), ctx.dtype, Category::activations, what);
 }
 
 /// f32 figures of each row: (N), or (N,cols).
@@ -40,48 +59,75 @@ Factor take(Buffer& buffer, bool consume) {
   return consume ? Factor(std::move(buffer)) : Factor::lent(buffer);
 }
 
+/// The rows of x (N,C) that query: x itself, or a copy of them into `copy`.
+Tensor query_rows(BlockContext const& ctx, Tensor x, Buffer& copy, char const* what) {
+  if (!ctx.loss_rows_only) return x;
+  copy = make(ctx, x.cols(), what);
+  ctx.backend.gather_rows(copy, x, ctx.batch.loss_rows);
+  return copy;
+}
+
 }  // namespace
+
+Buffer spread_rows(Backend& backend, Tensor x, Tensor index, std::int64_t n) {
+  Buffer y = backend.allocate(Shape(n, x.cols()), x.dtype(), Category::activations, "spread rows");
+  backend.zero(y);
+  backend.scatter_rows(y, x, index);
+  return y;
+}
 
 Buffer block_forward(BlockContext const& ctx, BlockWeights const& w, BlockActivations& a, Keep keep,
                      Past const* past) {
   Backend& be = ctx.backend;
   ModelConfig const& c = ctx.config;
-  const std::int64_t n = a.x.tensor().rows();  // N
+  const Sequences queries = ctx.queries(), keys = ctx.keys();
+  const std::int64_t n = ctx.rows(), m = queries.positions.rows();  // N, M
   const auto done = [keep](Buffer& buffer) {
     if (keep != Keep::all) buffer.reset();
   };
 
-  a.normed1 = make(ctx, c.width, "norm1");
+  a.normed1 = make_full(ctx, c.width, "norm1");
   a.rstd1 = make_stats(ctx, n, "norm1 rstd");
   be.rmsnorm(a.normed1, a.rstd1, a.x, w.norm1.stacked(), c.norm_eps);
-  a.qkv = make(ctx, w.qkv.stacked().rows(), "qkv");
-  be.linear(a.qkv, a.normed1, w.qkv.stacked());
+  if (ctx.loss_rows_only) {
+    a.qkv = make_full(ctx, keys_values_of(w).rows(), "key value");
+    be.linear(a.qkv, a.normed1, keys_values_of(w));
+    Buffer normed_rows;  // (M,C) of normed1
+    a.q = make(ctx, queries_of(w).rows(), "query");
+    be.linear(a.q, query_rows(ctx, a.normed1, normed_rows, "norm1 of loss rows"), queries_of(w));
+  } else {
+    a.qkv = make_full(ctx, w.qkv.stacked().rows(), "qkv");
+    be.linear(a.qkv, a.normed1, w.qkv.stacked());
+  }
   done(a.normed1);
   done(a.rstd1);
 
-  const QueryKeyValue qkv(a.qkv, c);
-  be.rope(qkv.qk, ctx.batch.positions, ctx.inv_freq, Rotation::forward);
+  const QueryKeyValue qkv(a.qkv, a.q, c);
+  be.rope(qkv.q, queries.positions, ctx.inv_freq, Rotation::forward);
+  be.rope(qkv.k, keys.positions, ctx.inv_freq, Rotation::forward);
   a.attended = make(ctx, c.heads * c.head_width, "attended");
-  a.lse = make_stats(ctx, Shape(n, c.heads), "attention lse");
-  const Sequences rows = ctx.batch.sequences();
+  a.lse = make_stats(ctx, Shape(m, c.heads), "attention lse");
   if (past == nullptr) {
-    be.attention(a.attended, a.lse, qkv.q, qkv.k, qkv.v, rows, rows, heads_of(c));
+    be.attention(a.attended, a.lse, qkv.q, qkv.k, qkv.v, queries, keys, heads_of(c));
   } else {
     be.copy(past->keys.row_block(past->used, n), qkv.k);
     be.copy(past->values.row_block(past->used, n), qkv.v);
     be.attention(a.attended, a.lse, qkv.q, past->keys.row_block(0, past->used + n),
-                 past->values.row_block(0, past->used + n), rows, past->rows, heads_of(c));
+                 past->values.row_block(0, past->used + n), queries, past->rows, heads_of(c));
   }
   done(a.qkv);
+  done(a.q);
   done(a.lse);
 
   a.mid = make(ctx, c.width, "mid");
-  be.linear(a.mid, a.attended, w.out.stacked(), a.x);
+  Buffer x_rows;  // (M,C) of x
+  be.linear(a.mid, a.attended, w.out.stacked(), query_rows(ctx, a.x, x_rows, "loss rows"));
+  x_rows.reset();
   done(a.attended);
   if (keep == Keep::nothing) a.x.reset();
 
   a.normed2 = make(ctx, c.width, "norm2");
-  a.rstd2 = make_stats(ctx, n, "norm2 rstd");
+  a.rstd2 = make_stats(ctx, m, "norm2 rstd");
   be.rmsnorm(a.normed2, a.rstd2, a.mid, w.norm2.stacked(), c.norm_eps);
   a.gate_up = make(ctx, 2 * c.ffn, "gate_up");
   be.linear(a.gate_up, a.normed2, w.gate_up.stacked());
@@ -134,27 +180,48 @@ Buffer block_backward(BlockContext const& ctx, BlockWeights& w, BlockActivations
   // Attention.
   Buffer d_attended = make(ctx, c.heads * c.head_width, "d attended");
   be.linear_backward_input(d_attended, d_mid, w.out.stacked());
-  Buffer d_qkv = make(ctx, w.qkv.stacked().rows(), "d qkv");
-  const QueryKeyValue qkv(a.qkv, c);
-  const QueryKeyValue d(d_qkv, c);
-  const Sequences rows = ctx.batch.sequences();
-  be.attention_backward(d.q, d.k, d.v, d_attended, a.attended, a.lse, qkv.q, qkv.k, qkv.v, rows,
-                        rows, heads_of(c));
-  be.rope(d.qk, ctx.batch.positions, ctx.inv_freq, Rotation::inverse);
+  const bool alone = ctx.loss_rows_only;
+  Buffer d_q = alone ? make(ctx, queries_of(w).rows(), "d query") : Buffer();  // (M,HD)
+  Buffer d_qkv = make_full(ctx, alone ? keys_values_of(w).rows() : w.qkv.stacked().rows(), "d qkv");
+  const QueryKeyValue qkv(a.qkv, a.q, c);
+  const QueryKeyValue d(d_qkv, d_q, c);
+  const Sequences queries = ctx.queries(), keys = ctx.keys();
+  be.attention_backward(d.q, d.k, d.v, d_attended, a.attended, a.lse, qkv.q, qkv.k, qkv.v, queries,
+                        keys, heads_of(c));
+  be.rope(d.q, queries.positions, ctx.inv_freq, Rotation::inverse);
+  be.rope(d.k, keys.positions, ctx.inv_freq, Rotation::inverse);
   d_attended.reset();
-  if (consume) a.qkv.reset();
+  if (consume) {
+    a.qkv.reset();
+    a.q.reset();
+  }
 
   Buffer dx;
   Buffer d_norm1;
   if (input_gradient || sink.wants(w.norm1)) {
-    Buffer d_normed1 = make(ctx, c.width, "d norm1");
-    be.linear_backward_input(d_normed1, d_qkv, w.qkv.stacked());
-    dx = make(ctx, c.width, "d block input");
+    Buffer d_normed1 = make_full(ctx, c.width, "d norm1");
+    be.linear_backward_input(d_normed1, d_qkv, alone ? keys_values_of(w) : w.qkv.stacked());
+    if (alone) {    // the rows that query get a second part
+      Buffer rows;  // (M,C)
+      query_rows(ctx, d_normed1, rows, "d norm1 of loss rows");
+      be.linear_backward_input(rows, d_q, queries_of(w), /*accumulate=*/true);
+      be.scatter_rows(d_normed1, rows, ctx.batch.loss_rows);
+    }
+    dx = alone ? spread_rows(be, d_mid, ctx.batch.loss_rows, ctx.rows())
+               : make(ctx, c.width, "d block input");
     d_norm1 = norm_gradient(w.norm1);
-    be.rmsnorm_backward(dx, d_norm1, d_normed1, a.x, w.norm1.stacked(), a.rstd1, d_mid);
+    be.rmsnorm_backward(dx, d_norm1, d_normed1, a.x, w.norm1.stacked(), a.rstd1,
+                        alone ? dx.tensor() : d_mid.tensor());
   }
   offer_linear(w.out, std::move(d_mid), take(a.attended, consume));
-  offer_linear(w.qkv, std::move(d_qkv), take(a.normed1, consume));
+  if (alone && sink.wants(w.qkv)) {
+    Buffer normed_rows;  // (M,C) of normed1
+    query_rows(ctx, a.normed1, normed_rows, "norm1 of loss rows");
+    sink.offer(w.qkv, LinearOffer{std::move(d_q), std::move(normed_rows), 0, 1}, false);
+    sink.offer(w.qkv, LinearOffer{std::move(d_qkv), take(a.normed1, consume), 1}, true);
+  } else {
+    offer_linear(w.qkv, std::move(d_qkv), take(a.normed1, consume));
+  }
   offer_norm(w.norm1, std::move(d_norm1));
   if (consume) {  // what no offer took; the input is the caller's to free
     Buffer x = std::move(a.x);

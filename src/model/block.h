@@ -14,7 +14,17 @@ struct BlockContext {
   DType dtype;
   DeviceBatch const& batch;
   Tensor inv_freq;  // (D/2) f32
+  /// The last block of a pass: M = N' rows, those that reach a target, query and leave the block;
+  /// keys and values are of all N rows. Otherwise M = N.
+  bool loss_rows_only = false;
+
+  std::int64_t rows() const { return batch.positions.tensor().rows(); }  // N
+  Sequences keys() const { return batch.sequences(); }
+  Sequences queries() const { return loss_rows_only ? batch.loss_sequences() : keys(); }
 };
+
+/// Rows x (M,C) at the places `index` (M) of a zero matrix (n,C).
+Buffer spread_rows(Backend& backend, Tensor x, Tensor index, std::int64_t n);
 
 enum class Keep : std::uint8_t {
   nothing,  // free every intermediate, the input too, as soon as it is read for the last time
@@ -31,11 +41,11 @@ struct Past {
 };
 
 /// One decoder block: x + attention(norm1(x)), then that plus mlp(norm2(.)). Reads a.x and returns
-/// the block's output (N,C); leaves in `a` what `keep` says.
+/// the block's output (M,C); leaves in `a` what `keep` says.
 Buffer block_forward(BlockContext const& ctx, BlockWeights const& w, BlockActivations& a, Keep keep,
                      Past const* past = nullptr);
 
-/// Given dout (N,C), the gradient of the block's output, offers every wanted gradient of the block
+/// Given dout (M,C), the gradient of the block's output, offers every wanted gradient of the block
 /// and returns that of its input (N,C). With `consume` the activations are moved into the offers or
 /// overwritten; without, they stay for another backward. When `input_gradient` is false nothing
 /// below this block is wanted and the result is empty.

@@ -14,6 +14,10 @@ namespace lomo {
 
 namespace {
 
+// The last block runs on the rows that carry loss alone unless they are all but an eighth: then one
+// product for q, k and v and no row copies are worth more than what is saved.
+constexpr std::int64_t kAllRowsShare = 8;
+
 void require_ids(std::vector<std::int32_t> const& ids, std::int64_t vocab, char const* what) {
   for (const std::int32_t id : ids) {
     if (id < 0 || id >= vocab) {
@@ -48,10 +52,19 @@ DeviceBatch Llama::upload(Batch const& batch) {
   out.longest = batch.longest;
   out.loss_rows = to_engine(backend_, batch.loss_rows, "batch loss rows");
   out.targets = to_engine(backend_, batch.targets, "batch targets");
+  out.loss_starts = to_engine(backend_, batch.loss_starts, "batch loss starts");
+  out.loss_positions = to_engine(backend_, batch.loss_positions, "batch loss positions");
+  out.loss_longest = batch.loss_longest;
   out.unique_ids = to_engine(backend_, batch.unique_ids, "batch unique ids");
   out.id_order = to_engine(backend_, batch.id_order, "batch id order");
   out.id_segments = to_engine(backend_, batch.id_segments, "batch id segments");
   return out;
+}
+
+BlockContext Llama::block_context(Pass const& pass, std::size_t l) {
+  const bool last = l + 1 == weights_.blocks.size();
+  return {backend_,   config_,   dtype_,
+          pass.batch, inv_freq_, /*loss_rows_only=*/last && pass.last_on_loss_rows};
 }
 
 Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
@@ -64,21 +77,25 @@ Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
   pass.loss_rows = batch.loss_count();
   pass.recompute = recompute;
   pass.batch = upload(batch);
-  const BlockContext ctx{backend_, config_, dtype_, pass.batch, inv_freq_};
+  pass.last_on_loss_rows = pass.loss_rows * kAllRowsShare < pass.rows * (kAllRowsShare - 1);
 
   Buffer x = backend_.allocate(Shape(pass.rows, config_.width), dtype_, Category::activations,
                                "embedded");  // (N,C)
   backend_.gather_rows(x, weights_.embedding.stacked(), pass.batch.tokens);
-  for (auto const& block : weights_.blocks) {
+  for (std::size_t l = 0; l < weights_.blocks.size(); ++l) {
     BlockActivations a;
     a.x = std::move(x);
-    x = block_forward(ctx, block, a, keep);
+    x = block_forward(block_context(pass, l), weights_.blocks[l], a, keep);
     if (training) pass.blocks.push_back(std::move(a));
   }
-  pass.head.x = backend_.allocate(Shape(pass.loss_rows, config_.width), dtype_,
-                                  Category::activations, "head input");  // (N',C)
-  backend_.gather_rows(pass.head.x, x, pass.batch.loss_rows);
-  x.reset();
+  if (pass.last_on_loss_rows) {
+    pass.head.x = std::move(x);  // (N',C)
+  } else {
+    pass.head.x = backend_.allocate(Shape(pass.loss_rows, config_.width), dtype_,
+                                    Category::activations, "head input");  // (N',C)
+    backend_.gather_rows(pass.head.x, x, pass.batch.loss_rows);
+    x.reset();
+  }
   const HeadContext head{backend_, config_, dtype_, head_, pass.batch.targets};
   head_forward(head, weights_.norm, weights_.head(), pass.head, training);
   return pass;
@@ -97,7 +114,6 @@ std::vector<float> Llama::losses(Batch const& batch) {
 }
 
 void Llama::backward(Pass& pass, GradientSink& sink, float scale, bool keep) {
-  const BlockContext ctx{backend_, config_, dtype_, pass.batch, inv_freq_};
   const bool tied = config_.tied_embeddings;
 
   // Below the lowest wanted parameter nothing is computed.
@@ -112,17 +128,14 @@ void Llama::backward(Pass& pass, GradientSink& sink, float scale, bool keep) {
   }
 
   const HeadContext head{backend_, config_, dtype_, head_, pass.batch.targets};
-  Buffer d_rows = head_backward(head, weights_.norm, weights_.head(), pass.head, scale, sink, !keep,
-                                /*last=*/!tied);  // (N',C)
-  Buffer d = backend_.allocate(Shape(pass.rows, config_.width), dtype_, Category::activations,
-                               "d last block");  // (N,C)
-  backend_.zero(d);
-  backend_.scatter_rows(d, d_rows, pass.batch.loss_rows);
-  d_rows.reset();
+  Buffer d = head_backward(head, weights_.norm, weights_.head(), pass.head, scale, sink, !keep,
+                           /*last=*/!tied);  // (N',C)
+  if (!pass.last_on_loss_rows) d = spread_rows(backend_, d, pass.batch.loss_rows, pass.rows);
 
   for (std::size_t l = weights_.blocks.size(); l-- > lowest;) {
     BlockActivations& a = pass.blocks[l];
     const bool replayed = pass.recompute == Recompute::block;
+    const BlockContext ctx = block_context(pass, l);
     if (replayed) block_forward(ctx, weights_.blocks[l], a, Keep::all);
     d = block_backward(ctx, weights_.blocks[l], a, std::move(d), sink, replayed || !keep,
                        l > lowest || embedding_wanted);

@@ -18,8 +18,8 @@ struct Tile {
   bool accumulate;
 
   void render(LinearOffer const& offer) const {
-    std::int64_t column = first;  // of dy, which covers the whole group
-    for (std::size_t m = 0; m < member; ++m) column += group.members()[m].value.rows();
+    std::int64_t column = first;  // of dy
+    for (std::size_t m = offer.first; m < member; ++m) column += group.members()[m].value.rows();
     const Tensor dy = offer.dy.tensor().col_block(column, g.rows());  // (N,t)
     backend.linear_backward_weight(g, dy, offer.x, accumulate);
   }
@@ -61,6 +61,9 @@ void render(Backend& backend, std::vector<Offer> const& offers, ParameterGroup c
             std::size_t member, std::int64_t first, Tensor g) {
   bool accumulate = false;
   for (auto const& offer : offers) {
+    if (auto const* linear = std::get_if<LinearOffer>(&offer); linear && !linear->covers(member)) {
+      continue;
+    }
     const Tile tile{backend, group, member, first, g, accumulate};
     std::visit([&tile](auto const& kind) { tile.render(kind); }, offer);
     accumulate = true;

@@ -12,8 +12,9 @@ namespace {
 // rounding errors of 2^-24 at the very most.
 constexpr double kReordered = 300 * 0x1p-24;
 
-Batch mixed_batch(std::int64_t vocab) {
-  const auto sequences = random_sequences({17, 1, 5, 30, 2}, 1, vocab, 11);
+/// With a `prompt` of 12 two sequences of five and 23 rows of 55 carry loss.
+Batch mixed_batch(std::int64_t vocab, std::size_t prompt = 1) {
+  const auto sequences = random_sequences({17, 1, 5, 30, 2}, prompt, vocab, 11);
   return make_batch(sequences);
 }
 
@@ -21,10 +22,11 @@ Batch mixed_batch(std::int64_t vocab) {
 
 TEST_CASE("recomputing a block gives the same bits as keeping it") {
   const DType dtype = GENERATE(DType::f32, DType::bf16);
+  const std::size_t prompt = GENERATE(1u, 12u);
   auto backend = make_cpu(2);
   Llama model(*backend, tiny_config(false), dtype);
   fill_weights(model, 1);
-  const Batch batch = mixed_batch(101);
+  const Batch batch = mixed_batch(101, prompt);
   const Gradients kept = gradients_of(model, batch, Recompute::none, 0.1f);
   const Gradients replayed = gradients_of(model, batch, Recompute::block, 0.1f);
   CHECK(kept == replayed);
@@ -35,10 +37,11 @@ TEST_CASE("a pass that is kept gives the same gradients again") {
   const Recompute recompute = GENERATE(Recompute::none, Recompute::block);
   const bool tied = GENERATE(false, true);
   const std::size_t logits = GENERATE(std::size_t{0}, std::size_t{64} << 20);
+  const std::size_t prompt = GENERATE(1u, 12u);
   auto backend = make_cpu(2);
   Llama model(*backend, tiny_config(tied), DType::f32, HeadOptions{32, logits});
   fill_weights(model, 1);
-  const Batch batch = mixed_batch(101);
+  const Batch batch = mixed_batch(101, prompt);
   const Gradients once = gradients_of(model, batch, recompute, 0.1f);
 
   const auto before = weight_bits(model);
@@ -128,6 +131,7 @@ TEST_CASE("a fused step of a tied model equals the step with stored gradients, b
   const OptimizerKind kind = GENERATE(OptimizerKind::lomo, OptimizerKind::adalomo);
   const DType dtype = GENERATE(DType::f32, DType::bf16);
   const std::size_t logits = GENERATE(std::size_t{0}, std::size_t{64} << 20);
+  const std::size_t prompt = GENERATE(1u, 12u);
   const auto train = [&](bool fuse) {
     auto backend = make_cpu(2);
     Llama model(*backend, tiny_config(tied), dtype, HeadOptions{32, logits});
@@ -137,7 +141,7 @@ TEST_CASE("a fused step of a tied model equals the step with stored gradients, b
     auto rule = make_update_rule(*backend, options, model.weights().groups());
     StepContext step;
     step.lr = 0.03f;
-    Pass pass = model.forward(mixed_batch(101), Recompute::block);
+    Pass pass = model.forward(mixed_batch(101, prompt), Recompute::block);
     if (fuse) {
       FusedUpdate sink(*backend, TileSize{1000}, *rule, step);
       model.backward(pass, sink, 0.1f, /*keep=*/false);

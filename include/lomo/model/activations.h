@@ -16,24 +16,29 @@ enum class Recompute : std::uint8_t {
 struct DeviceBatch {
   Buffer tokens, positions, starts;          // (N), (N), (S+1) i32
   Buffer loss_rows, targets;                 // (N'), (N') i32
+  Buffer loss_starts, loss_positions;        // (S+1), (N') i32
   Buffer unique_ids, id_order, id_segments;  // (U), (N), (U+1) i32
-  std::int64_t longest = 0;
+  std::int64_t longest = 0, loss_longest = 0;
   Sequences sequences() const { return {starts, positions, longest}; }
+  /// The rows that carry loss, as queries of the last block.
+  Sequences loss_sequences() const { return {loss_starts, loss_positions, loss_longest}; }
 };
 
 /// What backward reads of one block. Between forward and backward, with recomputation, only `x`.
+/// M = N, or N' in a last block that only rows with a target leave.
 struct BlockActivations {
   Buffer x;         // (N,C)   block input
   Buffer normed1;   // (N,C)   norm1(x)
   Buffer rstd1;     // (N) f32
-  Buffer qkv;       // (N,(H+2G)D) q and k after rope
-  Buffer attended;  // (N,HD)
-  Buffer lse;       // (N,H) f32
-  Buffer mid;       // (N,C)   x + attention
-  Buffer normed2;   // (N,C)   norm2(mid)
-  Buffer rstd2;     // (N) f32
-  Buffer gate_up;   // (N,2F)
-  Buffer act;       // (N,F)   silu(gate) * up
+  Buffer qkv;       // (N,(H+2G)D) q and k after rope; where M < N only k and v, (N,2GD)
+  Buffer q;         // (M,HD)  where M < N, else empty: q is in qkv
+  Buffer attended;  // (M,HD)
+  Buffer lse;       // (M,H) f32
+  Buffer mid;       // (M,C)   x + attention
+  Buffer normed2;   // (M,C)   norm2(mid)
+  Buffer rstd2;     // (M) f32
+  Buffer gate_up;   // (M,2F)
+  Buffer act;       // (M,F)   silu(gate) * up
 };
 
 /// What backward reads of the head. Only rows that carry loss enter it.
@@ -50,6 +55,8 @@ struct HeadActivations {
 struct Pass {
   DeviceBatch batch;
   Recompute recompute = Recompute::block;
+  /// Whether the last block ran its queries and MLP on the rows that carry loss alone.
+  bool last_on_loss_rows = false;
   std::vector<BlockActivations> blocks;  // L
   HeadActivations head;
   std::int64_t rows = 0;       // N

@@ -9,6 +9,8 @@
 
 namespace lomo {
 
+struct BlockContext;  // src/model/block.h
+
 struct HeadOptions {
   /// Logits of at most this many vocabulary rows exist at once.
   std::int64_t block_rows = 4096;
@@ -51,6 +53,7 @@ class Llama {
   enum class Purpose : std::uint8_t { train, evaluate };
   Pass run(Batch const& batch, Recompute recompute, Purpose purpose);
   DeviceBatch upload(Batch const& batch);
+  BlockContext block_context(Pass const& pass, std::size_t l);
 
   Backend& backend_;
   ModelConfig config_;

@@ -10,8 +10,10 @@ namespace lomo {
 /// - Nothing is offered for a parameter that no sink wants; backward stops below the lowest wanted.
 /// - Every dx that reads a weight is computed before that weight is offered, and a recomputed
 ///   forward is finished before anything of its block is offered: a sink may overwrite the weight.
-/// - A group may be offered several times (an embedding tied to the head: twice); `last` marks the
-///   final one, and a sink acts only then. Until then it needs the factors of the earlier ones.
+/// - A group may be offered several times (an embedding tied to the head; members with rows of
+/// their
+///   own); `last` marks the final one, and a sink acts only then. Until then it needs the factors
+///   of the earlier ones. Every member is covered by an offer.
 class GradientSink {
  public:
   virtual ~GradientSink() = default;

@@ -1,5 +1,7 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <variant>
 #include <vector>
 
@@ -28,10 +30,14 @@ class Factor {
   Buffer owned_;
 };
 
-/// dW = dy^T x for the stacked matrices of a group.
+/// dW = dy^T x for stacked matrices of a group: all of them, or `count` members from `first` on
+/// where members have rows of their own (the queries of a last block).
 struct LinearOffer {
-  Factor dy;  // (N, sum of O)
+  Factor dy;  // (N, sum of O of the members covered)
   Factor x;   // (N, I)
+  std::size_t first = 0;
+  std::size_t count = std::numeric_limits<std::size_t>::max();
+  bool covers(std::size_t member) const { return member >= first && member - first < count; }
 };
 
 /// The rows of the embedding's gradient that are not zero: dW[ids[u]] = rows[u].
