@@ -98,7 +98,8 @@ Gemm::Gemm(Backend& memory, int threads, Bf16Products bf16)
 Gemm::~Gemm() = default;
 
 void Gemm::product(Tensor c, Operand a, Operand b, bool accumulate) {
-  if (a.matrix.dtype() == DType::bf16 && bf16_ == Bf16Products::widened) {
+  const DType type = a.matrix.dtype();
+  if (type == DType::f16 || (type == DType::bf16 && bf16_ == Bf16Products::widened)) {
     return widened(c, a, b, accumulate);
   }
   native(c, a, b, accumulate);

@@ -32,9 +32,9 @@ class Gemm {
     std::int64_t rows() const { return use == Use::plain ? matrix.rows() : matrix.cols(); }
     std::int64_t cols() const { return use == Use::plain ? matrix.cols() : matrix.rows(); }
   };
-  /// c (M,N) = a (M,K) b (K,N), or adds to c. a and b are both f32 or both bf16, c is either f32 or
-  /// of their type; sums are f32 and c is rounded once. No extent is 0. Any row pitch; dense
-  /// operands are a few per cent faster.
+  /// c (M,N) = a (M,K) b (K,N), or adds to c. a and b are both f32, both bf16 or both f16, c is
+  /// either f32 or of their type; sums are f32 and c is rounded once. f16 is always widened. No
+  /// extent is 0. Any row pitch; dense operands are a few per cent faster.
   void product(Tensor c, Operand a, Operand b, bool accumulate);
 
   /// Whether an element's bits are known not to depend on the extents of dense operands that do not

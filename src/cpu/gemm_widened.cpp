@@ -1,9 +1,10 @@
 #include <algorithm>
 
+#include "dispatch.h"
 #include "gemm.h"
 #include "vector_loop.h"
 
-// Products of bf16 matrices by f32 instructions: tiles of both operands are converted, multiplied
+// Products of 16-bit matrices by f32 instructions: tiles of both operands are converted, multiplied
 // and added up in an f32 tile of the result, which is rounded when its sum is complete.
 namespace lomo::cpu {
 namespace {
@@ -24,12 +25,14 @@ Tensor shaped(Tensor scratch, lomo::Shape shape) {
 }
 
 void widen(Tensor to, Tensor from, int threads) {
+  dispatch(from.dtype(), [&]<class T>(T) {
 #pragma omp parallel for num_threads(threads)
-  for (std::int64_t n = 0; n < to.rows(); ++n) {
-    float* const t = to.data<float>() + n * to.pitch();
-    bf16 const* const f = from.data<bf16>() + n * from.pitch();
-    vector_loop(0, to.cols(), [=](std::int64_t i) LOMO_INLINE { t[i] = to_float(f[i]); });
-  }
+    for (std::int64_t n = 0; n < to.rows(); ++n) {
+      float* const t = to.data<float>() + n * to.pitch();
+      T const* const f = from.data<T>() + n * from.pitch();
+      vector_loop(0, to.cols(), [=](std::int64_t i) LOMO_INLINE { t[i] = to_float(f[i]); });
+    }
+  });
 }
 
 /// c = round([c +] sum).
@@ -78,11 +81,7 @@ void Gemm::widened(Tensor c, Operand a, Operand b, bool accumulate) {
         native(tile, {a_tile, a.use}, {b_tile, b.use}, k > 0);
       }
       const Tensor out = c.row_block(m, m_count).col_block(n, n_count);
-      if (c.dtype() == DType::f32) {
-        finish<float>(out, tile, accumulate, threads_);
-      } else {
-        finish<bf16>(out, tile, accumulate, threads_);
-      }
+      dispatch(c.dtype(), [&]<class T>(T) { finish<T>(out, tile, accumulate, threads_); });
     }
   }
 }

@@ -27,6 +27,7 @@ constexpr Kernels kernel_table(char const* name) {
       .name = name,
       .f32 = typed_kernels<float>(),
       .bf16s = typed_kernels<bf16>(),
+      .f16s = typed_kernels<f16>(),
       .cross_entropy_block = cross_entropy_block_row,
       .sine_cosine = sine_cosine_row,
       .exp = exp_row,

@@ -71,6 +71,7 @@ struct Kernels {
   char const* name;
   TypedKernels<float> f32;
   TypedKernels<bf16> bf16s;
+  TypedKernels<f16> f16s;
   /// running (3): max, sum, target logit; see Backend::cross_entropy_block.
   void (*cross_entropy_block)(float* running, float const* z, std::int64_t target, std::int64_t b);
   /// sine, cosine (half) of position * inv_freq.
@@ -88,6 +89,10 @@ inline TypedKernels<float> const& Kernels::of<float>() const {
 template <>
 inline TypedKernels<bf16> const& Kernels::of<bf16>() const {
   return bf16s;
+}
+template <>
+inline TypedKernels<f16> const& Kernels::of<f16>() const {
+  return f16s;
 }
 
 /// All sets this machine can run, best first; the last one is plain C++.

@@ -4,6 +4,14 @@
 #include <cstdint>
 
 #include "lomo/core/dtype.h"
+#if defined(__F16C__)
+#include <immintrin.h>
+#endif
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12's own AVX-512 headers start values from themselves (its bug 105593).
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 
 namespace lomo::cpu {
 namespace {
@@ -39,7 +47,7 @@ LOMO_KERNEL To bits_of(From from) {
   return to;
 }
 
-/// The values of kLanes elements; the conversion from bf16 is exact.
+/// The values of kLanes elements; the conversions from 16 bits are exact.
 LOMO_KERNEL Vec load(float const* p) {
   Vec v;
   __builtin_memcpy(&v, p, sizeof v);
@@ -50,20 +58,56 @@ LOMO_KERNEL Vec load(bf16 const* p) {
   __builtin_memcpy(&h, p, sizeof h);
   return bits_of<Vec>(__builtin_convertvector(h, UintVec) << 16);
 }
+LOMO_KERNEL Vec load(f16 const* p) {
+  HalfVec h;
+  __builtin_memcpy(&h, p, sizeof h);
+#if defined(__AVX512F__)
+  return bits_of<Vec>(_mm512_cvtph_ps(bits_of<__m256i>(h)));
+#elif defined(__F16C__)
+  return bits_of<Vec>(_mm256_cvtph_ps(bits_of<__m128i>(h)));
+#else  // as to_float of lomo/core/dtype.h, lane by lane
+  const UintVec bits = __builtin_convertvector(h, UintVec);
+  const UintVec magnitude = (bits & 0x7fffu) << 13;
+  const UintVec normal = magnitude + (112u << 23);
+  const UintVec small = bits_of<UintVec>(bits_of<Vec>(normal + (1u << 23)) - 0x1p-14f);
+  const UintVec large = magnitude >= (31u << 23) ? normal + (112u << 23) : normal;
+  return bits_of<Vec>((magnitude < (1u << 23) ? small : large) | ((bits & 0x8000u) << 16));
+#endif
+}
 LOMO_KERNEL IntVec load(std::int32_t const* p) {
   IntVec v;
   __builtin_memcpy(&v, p, sizeof v);
   return v;
 }
-/// Rounds to nearest even, NaN stays NaN: to_bf16 of lomo/core/dtype.h, lane by lane.
 LOMO_KERNEL void store(float* p, Vec v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
+/// Rounds to nearest even, NaN stays NaN: to_bf16 of lomo/core/dtype.h, lane by lane.
 LOMO_KERNEL void store(bf16* p, Vec v) {
   const UintVec u = bits_of<UintVec>(v);
   const UintVec rounded = (u + 0x7fffu + ((u >> 16) & 1u)) >> 16;
   const UintVec quiet = (u >> 16) | 0x40u;
   const HalfVec h = __builtin_convertvector(v == v ? rounded : quiet, HalfVec);
+  __builtin_memcpy(p, &h, sizeof h);
+}
+
+LOMO_KERNEL void store(f16* p, Vec v) {
+#if defined(__AVX512F__)
+  const auto h = _mm512_cvtps_ph(bits_of<__m512>(v), _MM_FROUND_TO_NEAREST_INT);
+#elif defined(__F16C__)
+  const auto h = _mm256_cvtps_ph(bits_of<__m256>(v), _MM_FROUND_TO_NEAREST_INT);
+#else  // as to_f16
+  const UintVec u = bits_of<UintVec>(v);
+  const UintVec magnitude = u & 0x7fffffffu;
+  const UintVec normal = (magnitude + 0xfffu + ((magnitude >> 13) & 1u) - (112u << 23)) >> 13;
+  const UintVec small = bits_of<UintVec>(bits_of<Vec>(magnitude) + 0.5f) - 0x3f000000u;
+  const UintVec nan = 0x7e00u | ((magnitude >> 13) & 0x3ffu);
+  const UintVec large = magnitude > 0x7f800000u ? nan : UintVec{} + 0x7c00u;
+  const UintVec finite = magnitude < 0x38800000u ? small : normal;
+  const UintVec bits = magnitude >= 0x47800000u ? large : finite;
+  const HalfVec h = __builtin_convertvector(bits | ((u >> 16) & 0x8000u), HalfVec);
+#endif
+  static_assert(sizeof h == kLanes * sizeof(f16));
   __builtin_memcpy(p, &h, sizeof h);
 }
 
@@ -73,6 +117,17 @@ LOMO_KERNEL float load_one(float const* p) {
 LOMO_KERNEL float load_one(bf16 const* p) {
   return bits_of<float>(static_cast<std::uint32_t>(p->bits) << 16);
 }
+LOMO_KERNEL float load_one(f16 const* p) {
+#if defined(__F16C__)
+  return _cvtsh_ss(p->bits);
+#else
+  HalfVec h{};
+  h[0] = p->bits;
+  f16 part[kLanes];
+  __builtin_memcpy(part, &h, sizeof h);
+  return load(part)[0];
+#endif
+}
 LOMO_KERNEL void store_one(float* p, float x) {
   *p = x;
 }
@@ -80,6 +135,16 @@ LOMO_KERNEL void store_one(bf16* p, float x) {
   const auto u = bits_of<std::uint32_t>(x);
   p->bits = static_cast<std::uint16_t>(x == x ? (u + 0x7fffu + ((u >> 16) & 1u)) >> 16
                                               : (u >> 16) | 0x40u);
+}
+
+LOMO_KERNEL void store_one(f16* p, float x) {
+#if defined(__F16C__)
+  p->bits = static_cast<std::uint16_t>(_cvtss_sh(x, _MM_FROUND_TO_NEAREST_INT));
+#else
+  f16 part[kLanes];
+  store(part, splat(x));
+  *p = part[0];
+#endif
 }
 
 /// The first `count` lanes; the others read as zero and are not written.

@@ -37,23 +37,6 @@ struct Conversion {
   bool finite_in_source = false;  // of that one
 };
 
-template <class T>
-float widen(T x) {
-  return to_float(x);
-}
-/// From a table: binary16 is slow to widen bit by bit, and LLaMA's first checkpoints are full of
-/// it.
-float widen(f16 x) {
-  static const std::vector<float> table = [] {
-    std::vector<float> values(1u << 16);
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      values[i] = to_float(f16{static_cast<std::uint16_t>(i)});
-    }
-    return values;
-  }();
-  return table[x.bits];
-}
-
 template <class To, class From>
 void convert(std::span<std::byte> to, std::span<std::byte const> from, Conversion& result) {
   const std::size_t count = to.size() / sizeof(To);
@@ -61,7 +44,7 @@ void convert(std::span<std::byte> to, std::span<std::byte const> from, Conversio
   for (std::size_t i = 0; i < count; ++i) {
     From source;  // memcpy: byte buffers hold no objects of the storage types
     std::memcpy(&source, from.data() + i * sizeof(From), sizeof(From));
-    const float x = widen(source);
+    const float x = to_float(source);
     To y;
     if constexpr (std::is_same_v<To, From>) {
       y = source;
@@ -69,7 +52,7 @@ void convert(std::span<std::byte> to, std::span<std::byte const> from, Conversio
       y = round_to<To>(x);
     }
     std::memcpy(to.data() + i * sizeof(To), &y, sizeof(To));
-    const float rounded = widen(y);
+    const float rounded = to_float(y);
     if (!std::isfinite(rounded)) {
       result.bad = static_cast<std::int64_t>(i);
       result.finite_in_source = std::isfinite(x);

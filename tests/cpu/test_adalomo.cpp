@@ -145,7 +145,7 @@ TEST_CASE("rows of an embedding that never occurred stay as they are") {
   const auto be = engine();
   const std::int64_t o = 40;
   const std::int64_t i = 24;
-  for (const DType type : {DType::f32, DType::bf16}) {
+  for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
     const auto w0 = rounded(random_values("w", o * i), type);
     Engine e(*be, w0, o, i, type);
     Backend::AdaLomoStep s = ordinary();

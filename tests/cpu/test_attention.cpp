@@ -99,7 +99,7 @@ double most_of(std::vector<double> const& x) {
 }  // namespace
 
 TEST_CASE("attention and its backward agree with the reference") {
-  const DType type = GENERATE(DType::f32, DType::bf16);
+  const DType type = GENERATE(DType::f32, DType::bf16, DType::f16);
   const float scale = GENERATE(1.0f, 4.0f);  // 4: a softmax that is nearly one-hot
   const auto be = make_cpu_backend({.threads = 2, .memory = 256u << 20});
   for (Case const& c : cases()) {
@@ -139,7 +139,7 @@ TEST_CASE("attention and its backward agree with the reference") {
 }
 
 TEST_CASE("attention: threads and the order of the sequences do not change a bit") {
-  const DType type = GENERATE(DType::f32, DType::bf16);
+  const DType type = GENERATE(DType::f32, DType::bf16, DType::f16);
   const std::vector<std::int32_t> lengths{3, 300, 1, 20, 129};
   const ref::Rows rows = ragged(lengths);
   const Case c{"ragged", rows, rows, 4, 2, 10};

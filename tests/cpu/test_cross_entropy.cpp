@@ -42,7 +42,7 @@ Results run(Backend& be, std::vector<float> const& z, std::vector<std::int32_t> 
 }  // namespace
 
 TEST_CASE("cross-entropy and its backward agree with the reference") {
-  const DType type = GENERATE(DType::f32, DType::bf16);
+  const DType type = GENERATE(DType::f32, DType::bf16, DType::f16);
   const std::int64_t n = GENERATE(0, 1, 7), vocab = GENERATE(1, 37, 1003);
   const std::int64_t block = GENERATE(1, 16, 100, 2000);
   const float size = GENERATE(1.0f, 60.0f), scale = 0.125f;

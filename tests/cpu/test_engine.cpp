@@ -27,9 +27,3 @@ TEST_CASE("the engine holds no more than it was given") {
     CHECK(std::string(error.what()).find("too much") != std::string::npos);
   }
 }
-
-TEST_CASE("f16 is refused by name") {
-  const auto be = engine(1);
-  const Buffer x = make(*be, Shape(2, 2), DType::f16, std::vector<float>(4, 1.0f));
-  CHECK_THROWS_WITH(be->linear(x, x, x), "the CPU engine does not multiply f16");
-}

@@ -43,7 +43,7 @@ struct Product {
         const double off = gamma_f32(k + 2) * size;
         const double u = type == DType::f32 ? 0 : unit_roundoff(type);
         wanted.push_back(sum);
-        bound.push_back(off + u * (std::abs(sum) + off));
+        bound.push_back(off + u * (std::abs(sum) + off) + subnormal_roundoff(type));
       }
     }
   }
@@ -67,7 +67,7 @@ template <class F>
 void everywhere(F&& f) {
   for (Setup const& setup : setups()) {
     const auto be = setup.make();
-    for (const DType type : {DType::f32, DType::bf16}) {
+    for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
       for (Sizes const& z : kSizes) {
         INFO(text(setup, z, type));
         f(*be, z, type, DType::f32);
@@ -197,7 +197,7 @@ TEST_CASE("an element of a weight gradient has the same bits in every tile") {
       {512, 288, 130}, {700, 65, 300}, {1537, 101, 257}, {4200, 40, 96}, {513, 1001, 65}};
   for (Setup const& setup : setups()) {
     const auto be = setup.make();
-    for (const DType type : {DType::f32, DType::bf16}) {
+    for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
       for (Sizes const& z : shapes) {
         INFO(text(setup, z, type));
         const Buffer dy = make(*be, Shape(z.n, z.o), type, random_values("dy", z.n * z.o));
@@ -222,7 +222,7 @@ TEST_CASE("an element of a weight gradient has the same bits in every tile") {
 TEST_CASE("a row of y depends on its row of x alone") {
   for (Setup const& setup : setups()) {
     const auto be = setup.make();
-    for (const DType type : {DType::f32, DType::bf16}) {
+    for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
       Values x = random_values("x", 40 * 96);
       const Buffer w = make(*be, Shape(50, 96), type, random_values("w", 50 * 96));
       const Buffer y1 = make_poisoned(*be, Shape(40, 50), type);
@@ -244,7 +244,7 @@ TEST_CASE("products do not depend on the number of threads where the kernels all
   }
   const auto one = setups()[0].make();
   const auto two = setups()[1].make();
-  for (const DType type : {DType::f32, DType::bf16}) {
+  for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
     for (Sizes const& z : {Sizes{130, 288, 200}, Sizes{513, 129, 65}, Sizes{1, 300, 500}}) {
       const auto run = [&](Backend& be) {
         const Buffer x = make(be, Shape(z.n, z.i), type, random_values("x", z.n * z.i));

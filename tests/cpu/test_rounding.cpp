@@ -1,4 +1,5 @@
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -29,49 +30,79 @@ TEST_CASE("vectors of random words are philox's, whatever their width") {
   }
 }
 
-TEST_CASE("stochastic rounding keeps what bf16 holds and never makes an infinity") {
-  using cpu::round_stochastically;
+TEMPLATE_TEST_CASE("stochastic rounding keeps what 16 bits hold and never makes an infinity", "",
+                   bf16, f16) {
+  const auto round = [](float x, std::uint32_t random) {
+    return cpu::round_stochastically<TestType>(x, random);
+  };
+  const float largest = std::numeric_limits<float>::max();
+  const float infinity = std::numeric_limits<float>::infinity();
   for (const std::uint32_t random : {0u, 1u << 16, 0x7fff0000u, 0xffffffffu}) {
     for (std::uint32_t bits = 0; bits < 0x10000u; ++bits) {
-      const float x = to_float(bf16{static_cast<std::uint16_t>(bits)});
-      const bf16 y = round_stochastically(x, random);
-      if (std::isnan(x) ? !std::isnan(to_float(y)) : y.bits != bits) FAIL("bf16 " << bits);
+      const float x = to_float(TestType{static_cast<std::uint16_t>(bits)});
+      const TestType y = round(x, random);
+      if (std::isnan(x) ? !std::isnan(to_float(y)) : y.bits != bits) FAIL("bits " << bits);
     }
-    CHECK(std::isnan(to_float(round_stochastically(std::bit_cast<float>(0x7f800001u), random))));
-    const float largest = std::numeric_limits<float>::max();
-    CHECK(std::isfinite(to_float(round_stochastically(largest, random))));
-    CHECK(std::isfinite(to_float(round_stochastically(-largest, random))));
+    CHECK(std::isnan(to_float(round(std::bit_cast<float>(0x7f800001u), random))));
+    CHECK(to_float(round(infinity, random)) == infinity);
+    for (const float x : {largest, 65505.0f, 65535.9f, 65536.0f}) {
+      CHECK(std::isfinite(to_float(round(x, random))));
+      CHECK(to_float(round(-x, random)) == -to_float(round(x, random)));
+    }
   }
-  const float x = 1 + 0x1p-7f * 0.25f;
-  CHECK(to_float(round_stochastically(x, 0xbfffffffu)) == 1.0f);
-  CHECK(to_float(round_stochastically(x, 0xc0000000u)) == 1 + 0x1p-7f);
+  const float quantum = 2 * static_cast<float>(unit_roundoff(dtype_of<TestType>));
+  const float x = 1 + quantum * 0.25f;
+  CHECK(to_float(round(x, 0xbfffffffu)) == 1.0f);
+  CHECK(to_float(round(x, 0xc0000000u)) == 1 + quantum);
+}
+
+TEST_CASE("stochastic rounding to f16 goes to a neighbour, subnormal ones too") {
+  RandomStream random(random_key(1, "test", "neighbours", 0));
+  for (std::uint32_t bits = 0; bits < 0x7bffu; ++bits) {
+    const float below = to_float(f16{static_cast<std::uint16_t>(bits)});
+    const float above = to_float(f16{static_cast<std::uint16_t>(bits + 1)});
+    const float x = below + static_cast<float>(random.uniform()) * (above - below);
+    const auto y = cpu::round_stochastically<f16>(x, random.next_u32()).bits;
+    if (y != bits && y != bits + 1) FAIL("f16 " << bits << " of " << x);
+  }
 }
 
 // x lies a fraction f of the way between two neighbours of distance q, so one rounding has mean x
 // and variance q^2 f (1 - f); the mean of n has standard deviation q sqrt(f (1 - f) / n). Five of
 // them are exceeded once in 1.7 million honest tests, and the stream is fixed.
 TEST_CASE("stochastic rounding is unbiased") {
+  struct Place {
+    DType type;
+    float below;  // a number of the type
+    double q;     // to the next one
+  };
+  const auto [type, below, q] =
+      GENERATE(Place{DType::bf16, 1, 0x1p-7}, Place{DType::bf16, 0x1.02p-9f, 0x1p-16},
+               Place{DType::f16, 1, 0x1p-10}, Place{DType::f16, 0x1.004p-9f, 0x1p-19},
+               Place{DType::f16, 5 * 0x1p-24f, 0x1p-24}, Place{DType::f16, 0, 0x1p-24});
   const auto be = engine();
   const std::int64_t n = 1 << 20;
   const Buffer g = make(*be, Shape(1, n), DType::f32, std::vector<float>(n, -1.0f));
   for (const double fraction : {1 / 64.0, 0.25, 0.5, 0.9}) {
-    const Buffer w = make(*be, Shape(1, n), DType::bf16, std::vector<float>(n, 1.0f));
+    INFO(to_string(type) << " above " << below << " by " << fraction);
+    const Buffer w = make(*be, Shape(1, n), type, std::vector<float>(n, below));
     Backend::SgdStep step;
-    step.lr = static_cast<float>(fraction * 0x1p-7);
-    const float exact = 1.0f + step.lr;  // what is rounded
-    const double f = (static_cast<double>(exact) - 1) * 0x1p7;
+    step.lr = static_cast<float>(fraction * q);
+    const float exact = below + step.lr;  // what is rounded
+    const double f = (static_cast<double>(exact) - below) / q;
     be->sgd_update(w, g, step, {Rounding::stochastic, random_key(1, "round", "w", 1), 0});
     double sum = 0;
     for (const double v : values(*be, w)) {
-      if (v != 1.0 && v != 1 + 0x1p-7) FAIL("not a neighbour: " << v);
+      if (v != below && v != below + q) FAIL("not a neighbour: " << v);
       sum += v;
     }
-    const double deviation = 0x1p-7 * std::sqrt(f * (1 - f) / static_cast<double>(n));
+    const double deviation = q * std::sqrt(f * (1 - f) / static_cast<double>(n));
     CHECK(std::abs(sum / static_cast<double>(n) - exact) <= 5 * deviation);
   }
 }
 
 TEST_CASE("stochastic rounding does not depend on tiles, threads or row lists") {
+  const DType type = GENERATE(DType::bf16, DType::f16);
   const std::int64_t rows = 37;
   const std::int64_t cols = 515;  // not a multiple of the four words of a counter
   const auto w0 = random_values("w", rows * cols);
@@ -82,7 +113,7 @@ TEST_CASE("stochastic rounding does not depend on tiles, threads or row lists") 
   const std::int64_t offset = 3 * cols + 1;  // of the rows in their tensor
   const auto whole = [&](int threads) {
     const auto be = engine(threads);
-    const Buffer w = make(*be, Shape(rows, cols), DType::bf16, w0);
+    const Buffer w = make(*be, Shape(rows, cols), type, w0);
     be->sgd_update(w, make(*be, Shape(rows, cols), DType::f32, g0), step,
                    {Rounding::stochastic, key, offset});
     return bits(*be, w);
@@ -92,7 +123,7 @@ TEST_CASE("stochastic rounding does not depend on tiles, threads or row lists") 
   const auto be = engine(2);
   const Buffer g = make(*be, Shape(rows, cols), DType::f32, g0);
   for (const std::int64_t tile : {1, 5, 16}) {
-    const Buffer w = make(*be, Shape(rows, cols), DType::bf16, w0);
+    const Buffer w = make(*be, Shape(rows, cols), type, w0);
     for (std::int64_t first = 0; first < rows; first += tile) {
       const std::int64_t count = std::min(tile, rows - first);
       be->sgd_update(w.tensor().row_block(first, count), g.tensor().row_block(first, count), step,
@@ -100,7 +131,7 @@ TEST_CASE("stochastic rounding does not depend on tiles, threads or row lists") 
     }
     CHECK(bits(*be, w) == one);
   }
-  const Buffer w = make(*be, Shape(rows, cols), DType::bf16, w0);
+  const Buffer w = make(*be, Shape(rows, cols), type, w0);
   std::vector<std::int32_t> backwards;
   for (std::int32_t i = 0; i < rows; ++i)
     backwards.push_back(static_cast<std::int32_t>(rows) - 1 - i);

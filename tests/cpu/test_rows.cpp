@@ -16,7 +16,7 @@ std::vector<float> row_of(std::vector<float> const& m, std::int64_t row, std::in
 
 TEST_CASE("gather and scatter move rows and leave the others alone") {
   const auto be = engine();
-  for (const DType type : {DType::f32, DType::bf16}) {
+  for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
     const std::int64_t cols = 37;
     const auto values_in = rounded(random_values("x", 9 * cols), type);
     const Buffer wide = make_poisoned(*be, Shape(9, cols + 2), type);
@@ -41,7 +41,7 @@ TEST_CASE("gather and scatter move rows and leave the others alone") {
 
 TEST_CASE("sum_rows adds the rows of each segment in order") {
   for (const std::int64_t cols : {1, 5, 700}) {
-    for (const DType type : {DType::f32, DType::bf16}) {
+    for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
       const auto dy = rounded(random_values("dy", 7 * cols), type);
       const std::vector<std::int32_t> order = {6, 2, 0, 5, 1, 3, 4};
       const std::vector<std::int32_t> segments = {0, 1, 1, 6, 7};  // the second one is empty

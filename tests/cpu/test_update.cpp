@@ -31,7 +31,7 @@ void expect_sgd(std::vector<double> const& got, std::vector<float> const& w,
     const double off = 6 * kU * (std::abs(kept) + std::abs(change));
     const double u = type == DType::f32 ? 0 : unit_roundoff(type);
     wanted.push_back(kept - change);
-    bound.push_back(off + u * (std::abs(wanted.back()) + off));
+    bound.push_back(off + u * (std::abs(wanted.back()) + off) + subnormal_roundoff(type));
   }
   check_within(got, wanted, bound);
 }
@@ -41,7 +41,7 @@ void expect_sgd(std::vector<double> const& got, std::vector<float> const& w,
 TEST_CASE("sgd clips by value, then scales by the coefficient, then steps") {
   for (const int threads : {1, 2}) {
     const auto be = engine(threads);
-    for (const DType type : {DType::f32, DType::bf16}) {
+    for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
       for (const Shape shape : {Shape(1, 1), Shape(3, 37), Shape(2, 40000)}) {
         const auto w0 = rounded(random_values("w", shape.numel()), type);
         const auto g = random_values("g", shape.numel(), 4);
@@ -79,7 +79,7 @@ TEST_CASE("a gradient that is not a number reaches an unguarded weight") {
 
 TEST_CASE("sgd touches the listed rows only") {
   const auto be = engine();
-  for (const DType type : {DType::f32, DType::bf16}) {
+  for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
     const std::int64_t cols = 21;
     const auto w0 = rounded(random_values("w", 6 * cols), type);
     const auto g = random_values("g", 2 * cols);
@@ -175,7 +175,7 @@ TEST_CASE("momentum accumulates and hands the mean on as the gradient") {
 
 TEST_CASE("adamw follows its paper") {
   const auto be = engine();
-  for (const DType type : {DType::f32, DType::bf16}) {
+  for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
     const std::int64_t n = 517;
     const auto w0 = rounded(random_values("w", n), type);
     const Buffer w = make(*be, Shape(n), type, w0);
@@ -203,7 +203,9 @@ TEST_CASE("adamw follows its paper") {
         rw[i] = rw[i] * (1 - double{step.lr} * step.weight_decay) - rate * rm[i];
         // m and v take 5 roundings a step (v's count half, under the root), the quotient 8 more.
         bound[i] += kU * ((8 * t + 8) * rate * rm_size[i] + 3 * std::abs(rw[i]));
-        if (type != DType::f32) bound[i] += unit_roundoff(type) * (std::abs(rw[i]) + bound[i]);
+        if (type != DType::f32) {
+          bound[i] += unit_roundoff(type) * (std::abs(rw[i]) + bound[i]) + subnormal_roundoff(type);
+        }
       }
       check_within(values(*be, w), rw, bound);
     }

@@ -105,3 +105,36 @@ TEST_CASE("every kernel set computes the same attention strip to rounding error"
     }
   }
 }
+
+TEST_CASE("every kernel set reads and rounds f16 as lomo/core/dtype.h does") {
+  const std::vector<float> zero(4, 0.0f), one(4, 1.0f);
+  constexpr std::int64_t kHalf = 4;
+  for (Kernels const* set : kernel_sets()) {
+    INFO(set->name);
+    for (std::uint32_t bits = 0; bits < 0x7c00u; bits += 2 * kHalf) {
+      std::vector<f16> x(2 * kHalf);
+      for (std::uint32_t i = 0; i < 2 * kHalf; ++i) {
+        x[i].bits = static_cast<std::uint16_t>((bits + i) | (i % 2 == 0 ? 0x8000u : 0));
+      }
+      std::vector<f16> turned = x;
+      set->f16s.rotate(turned.data(), zero.data(), one.data(), 1, kHalf);  // by no angle
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        if (to_float(turned[i]) != to_float(x[i])) FAIL("f16 " << x[i].bits);
+      }
+    }
+    // 1e-8 ... 1e6: subnormal, normal and infinite results of a row of the softmax's gradient.
+    std::vector<float> z;
+    for (float v = -18; v < 14; v += 0x1p-7f) z.push_back(v);
+    const auto n = static_cast<std::int64_t>(z.size());
+    std::vector<f16> dz(z.size());
+    std::vector<float> exact(z.size());
+    set->f16s.cross_entropy_backward(dz.data(), z.data(), 0, 1, -1, n);
+    set->f32.cross_entropy_backward(exact.data(), z.data(), 0, 1, -1, n);
+    for (std::size_t i = 0; i < z.size(); ++i) {
+      if (dz[i].bits != to_f16(exact[i]).bits) FAIL("e^" << z[i]);
+    }
+    set->f16s.cross_entropy_backward(dz.data(), std::vector<float>(1, std::nanf("")).data(), 0, 1,
+                                     -1, 1);
+    CHECK(std::isnan(to_float(dz[0])));
+  }
+}

@@ -159,6 +159,12 @@ inline double unit_roundoff(DType type) {
   return 0;
 }
 
+/// What one rounding may change besides, where the type's numbers are subnormal: half their
+/// distance. Nothing for the others, whose subnormal range no test comes near.
+inline double subnormal_roundoff(DType type) {
+  return type == DType::f16 ? 0x1p-25 : 0;
+}
+
 /// gamma_n = n u / (1 - n u): the relative error of a sum of n products in f32, in any order,
 /// against the sum of the absolute values.
 inline double gamma_f32(std::int64_t n) {

@@ -20,7 +20,7 @@ namespace lomo {
 /// both shapes when they do not match, records its cost on the ledger, and calls the engine's do_
 /// method, which trusts its arguments. Zero rows are legal everywhere.
 ///
-/// `T` below is the storage type of a run: f32 or bf16 (f16 where the engine says so). All
+/// `T` below is the storage type of a run: f32, bf16 or f16. All
 /// arithmetic is f32 or better whatever T is; results are rounded to T once, nearest. Outputs are
 /// wholly overwritten unless the comment says "adds". Inputs and outputs do not overlap unless the
 /// comment allows it. Operations are asynchronous on the engine's compute queue; those that block
@@ -256,7 +256,7 @@ struct EngineOptions {
 };
 
 /// The CPU engine (src/cpu). Its slab is address space reserved once and touched page by page as it
-/// is used. Storage types f32 and bf16.
+/// is used.
 std::unique_ptr<Backend> make_cpu_backend(EngineOptions const& options);
 
 }  // namespace lomo

@@ -46,8 +46,19 @@ inline float to_float(float x) {
 inline float to_float(bf16 x) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(x.bits) << 16);
 }
-/// Exact.
-float to_float(f16 x);
+/// Exact. Without branches, so that loops over it become vector code, and without a denormal f32 on
+/// the way, so that it is exact where those are flushed.
+inline float to_float(f16 x) {
+  constexpr std::uint32_t kRebias = 112u << 23;  // of the exponents: 127 - 15
+  const std::uint32_t magnitude = static_cast<std::uint32_t>(x.bits & 0x7fffu) << 13;
+  const std::uint32_t sign = static_cast<std::uint32_t>(x.bits & 0x8000u) << 16;
+  const std::uint32_t normal = magnitude + kRebias;
+  // Zero and subnormals, m 2^-24, get the exponent of 2^-14 and are then freed of it.
+  const float small = std::bit_cast<float>(normal + (1u << 23)) - 0x1p-14f;
+  const std::uint32_t large = magnitude >= (31u << 23) ? normal + kRebias : normal;
+  const std::uint32_t bits = magnitude < (1u << 23) ? std::bit_cast<std::uint32_t>(small) : large;
+  return std::bit_cast<float>(bits | sign);
+}
 
 /// Nearest, ties to even; NaN stays NaN, overflow goes to infinity.
 inline bf16 to_bf16(float x) {
@@ -55,7 +66,20 @@ inline bf16 to_bf16(float x) {
   if ((u & 0x7fffffffu) > 0x7f800000u) return {static_cast<std::uint16_t>((u >> 16) | 0x40u)};
   return {static_cast<std::uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16)};
 }
-f16 to_f16(float x);
+inline f16 to_f16(float x) {
+  const auto u = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t magnitude = u & 0x7fffffffu;
+  const std::uint32_t normal = (magnitude + 0xfffu + ((magnitude >> 13) & 1u) - (112u << 23)) >> 13;
+  // Below 2^-14 results are multiples of 2^-24, which is what 0.5 + x is rounded to.
+  const std::uint32_t small =
+      std::bit_cast<std::uint32_t>(std::bit_cast<float>(magnitude) + 0.5f) - 0x3f000000u;
+  const std::uint32_t nan = 0x7e00u | ((magnitude >> 13) & 0x3ffu);
+  const std::uint32_t large = magnitude > 0x7f800000u ? nan : 0x7c00u;
+  const std::uint32_t finite = magnitude < 0x38800000u ? small : normal;
+  // From 65536 on infinity; a carry out of 65504 has given it already.
+  const std::uint32_t bits = magnitude >= 0x47800000u ? large : finite;
+  return {static_cast<std::uint16_t>(bits | ((u >> 16) & 0x8000u))};
+}
 
 /// Rounds f32 to storage type T, nearest.
 template <class T>
