@@ -4,7 +4,7 @@
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-mapfile -t sources < <(git ls-files '*.cpp' '*.h')
+mapfile -t sources < <(git ls-files '*.cpp' '*.h' '*.cu' '*.cuh')
 if [[ ${1:-} == --fix ]]; then
   clang-format -i "${sources[@]}"
 fi
@@ -20,7 +20,7 @@ if ! clang-format --dry-run --Werror "${sources[@]}"; then
   complain "not formatted" "run scripts/check-style.sh --fix"
 fi
 complain "white space at the end of a line" "$(git grep -nIE '[[:blank:]]+$' || true)"
-complain "tab" "$(git grep -nIP '\t' -- '*.cpp' '*.h' '*.txt' '*.cmake' '*.json' '*.md' '*.sh' || true)"
+complain "tab" "$(git grep -nIP '\t' -- '*.cpp' '*.h' '*.cu' '*.cuh' '*.txt' '*.cmake' '*.json' '*.md' '*.sh' || true)"
 complain "no newline at the end" "$(git ls-files -z -- ':!LICENSE' | while IFS= read -r -d '' file; do
   if [[ -s $file && -n $(tail -c 1 "$file") ]] && grep -qI . "$file"; then echo "$file"; fi
 done)"

@@ -1,0 +1,236 @@
+// RMSNorm, and its backward with the residual's gradient added.
+//
+//   u = x rstd,   y = u w,   rstd = 1 / sqrt(mean(x^2) + eps)
+//   dx = residual + rstd (w dy - u mean(w dy u)),   dw = sum over rows of dy u
+//
+// Bytes: forward reads x and writes y once (the second reading of a row comes from the cache).
+// Backward reads dy, x, residual and writes dx once, and besides 2 x 4 x cols x runs bytes of
+// partial sums of dw. Launch: forward a block of 256 threads a row. Backward a block a run of rows;
+// each thread owns the same columns in all its rows, so the run's dw needs neither atomics nor
+// barriers in shared memory. Runs are at most 256 and depend on the rows alone. Memory-bound.
+#include "norm.h"
+
+#include "block.cuh"
+#include "launch.cuh"
+
+namespace lomo::kernels {
+namespace {
+
+constexpr std::int64_t kMostRuns = 256;
+constexpr std::int64_t kLeastRunRows = 4;
+/// Columns whose sums fit the shared memory that needs no opting in.
+constexpr std::int64_t kMostColumns = 11 * 1024;
+
+std::int64_t rows_of_a_run(std::int64_t rows) {
+  return std::max(kLeastRunRows, div_up(rows, kMostRuns));
+}
+
+template <class T, int N>
+__global__ void __launch_bounds__(kThreads)
+    rmsnorm_kernel(T* y, std::int64_t y_pitch, float* rstd, T const* x, std::int64_t x_pitch,
+                   T const* w, float eps, std::int64_t cols) {
+  SHARED_ARRAY(float, scratch, kThreads / 32);
+  const std::int64_t row = blockIdx.x;
+  const int thread = threadIdx.x;
+  T const* const from = x + row * x_pitch;
+  float squares = 0;
+  for (std::int64_t j = static_cast<std::int64_t>(thread) * N; j < cols; j += kThreads * N) {
+    float v[N];
+    load(v, from + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) squares += v[k] * v[k];
+  }
+  squares = reduce_block(squares, scratch, Add{});
+  const float r = 1.0f / sqrtf(squares / static_cast<float>(cols) + eps);
+  if (thread == 0) rstd[row] = r;
+  for (std::int64_t j = static_cast<std::int64_t>(thread) * N; j < cols; j += kThreads * N) {
+    float v[N], weight[N];
+    load(v, from + j);
+    load(weight, w + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) v[k] *= r * weight[k];
+    store(y + row * y_pitch + j, v);
+  }
+}
+
+/// Where the sum of column j + k lies: groups of four columns, a group apart in its own plane, so
+/// that the lanes of a warp touch 16-byte words side by side.
+template <int N>
+__device__ __forceinline__ std::int64_t plane(std::int64_t j, int k, std::int64_t cols) {
+  if constexpr (N != 8) return j + k;
+  return k / 4 * (cols / 2) + j / 2 + k % 4;
+}
+
+struct ColumnSums {
+  float of[kMostColumns];
+};
+
+template <class T>
+struct NormGradient {
+  T* dx;
+  float* partial;  // (runs,cols) or null
+  T const *dy, *x, *w, *residual;
+  float const* rstd;
+  std::int64_t dx_pitch, dy_pitch, x_pitch, residual_pitch;
+  std::int64_t rows, cols, run;
+};
+
+template <class T, int N>
+__global__ void __launch_bounds__(kThreads) rmsnorm_backward_kernel(NormGradient<T> a) {
+  DYN_SHARED(ColumnSums, sums);  // cols of them, none when partial is null
+  SHARED_ARRAY(float, scratch, kThreads / 32);
+  const int thread = threadIdx.x;
+  const std::int64_t start = static_cast<std::int64_t>(thread) * N;
+  const std::int64_t first = blockIdx.x * a.run;
+  const std::int64_t end = first + a.run < a.rows ? first + a.run : a.rows;
+  if (a.partial != nullptr) {
+    for (std::int64_t j = start; j < a.cols; j += kThreads * N) {
+#pragma unroll
+      for (int k = 0; k < N; ++k) sums.of[plane<N>(j, k, a.cols)] = 0;
+    }
+  }
+  for (std::int64_t row = first; row < end; ++row) {
+    T const* const up = a.dy + row * a.dy_pitch;
+    T const* const from = a.x + row * a.x_pitch;
+    const float r = a.rstd[row];
+    float dot = 0;
+    for (std::int64_t j = start; j < a.cols; j += kThreads * N) {
+      float d[N], u[N], w[N];
+      load(d, up + j);
+      load(u, from + j);
+      load(w, a.w + j);
+#pragma unroll
+      for (int k = 0; k < N; ++k) dot += w[k] * d[k] * (u[k] * r);
+    }
+    const float mean = reduce_block(dot, scratch, Add{}) / static_cast<float>(a.cols);
+    for (std::int64_t j = start; j < a.cols; j += kThreads * N) {
+      float d[N], u[N], w[N], add[N] = {};
+      load(d, up + j);
+      load(u, from + j);
+      load(w, a.w + j);
+      if (a.residual != nullptr) load(add, a.residual + row * a.residual_pitch + j);
+#pragma unroll
+      for (int k = 0; k < N; ++k) {
+        const float scaled = u[k] * r;
+        add[k] += (w[k] * d[k] - scaled * mean) * r;
+        d[k] *= scaled;
+      }
+      if (a.partial != nullptr) {
+#pragma unroll
+        for (int k = 0; k < N; ++k) sums.of[plane<N>(j, k, a.cols)] += d[k];
+      }
+      store(a.dx + row * a.dx_pitch + j, add);
+    }
+  }
+  if (a.partial == nullptr) return;
+  for (std::int64_t j = start; j < a.cols; j += kThreads * N) {
+    float sum[N];
+#pragma unroll
+    for (int k = 0; k < N; ++k) sum[k] = sums.of[plane<N>(j, k, a.cols)];
+    store(a.partial + blockIdx.x * a.cols + j, sum);
+  }
+}
+
+/// partial of a run by threads that each own a column: for rows too wide for shared memory.
+template <class T>
+__global__ void __launch_bounds__(kThreads) wide_partial_kernel(NormGradient<T> a) {
+  const std::int64_t j = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (j >= a.cols) return;
+  const std::int64_t first = blockIdx.y * a.run;
+  const std::int64_t end = first + a.run < a.rows ? first + a.run : a.rows;
+  float sum = 0;
+  for (std::int64_t row = first; row < end; ++row) {
+    sum +=
+        to_float(a.dy[row * a.dy_pitch + j]) * (to_float(a.x[row * a.x_pitch + j]) * a.rstd[row]);
+  }
+  a.partial[blockIdx.y * a.cols + j] = sum;
+}
+
+/// dw = sum of the runs: eight groups of runs, each in order, then the groups in order.
+__global__ void __launch_bounds__(kThreads)
+    sum_runs_kernel(float* dw, float const* partial, std::int64_t runs, std::int64_t cols) {
+  constexpr int kGroups = kThreads / 32;
+  SHARED_ARRAY(float, group_sums, kThreads);
+  const int lane = threadIdx.x % 32;
+  const int group = threadIdx.x / 32;
+  const std::int64_t j = static_cast<std::int64_t>(blockIdx.x) * 32 + lane;
+  const std::int64_t each = (runs + kGroups - 1) / kGroups;
+  const std::int64_t end = (group + 1) * each < runs ? (group + 1) * each : runs;
+  float sum = 0;
+  if (j < cols) {
+#pragma unroll 8
+    for (std::int64_t run = group * each; run < end; ++run) sum += partial[run * cols + j];
+  }
+  group_sums[threadIdx.x] = sum;
+  __syncthreads();
+  if (group != 0 || j >= cols) return;
+  for (int g = 1; g < kGroups; ++g) sum += group_sums[g * 32 + lane];
+  dw[j] = sum;
+}
+
+}  // namespace
+
+cudaError_t rmsnorm(Storage type, Out y, float* rstd, In x, void const* w, float eps,
+                    std::int64_t rows, std::int64_t cols, cudaStream_t stream, Variant variant) {
+  return with_storage(type, [&]<class T>(T) {
+    const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
+                         aligned(y, sizeof(T)) && aligned(x, sizeof(T)) &&
+                         aligned({w, 0}, sizeof(T));
+    return with_width<T>(vectors, [&]<int N>(std::integral_constant<int, N>) {
+      return launch(rmsnorm_kernel<T, N>, dim3(static_cast<unsigned>(rows)), dim3(kThreads), 0,
+                    stream, static_cast<T*>(y.data), y.pitch, rstd, static_cast<T const*>(x.data),
+                    x.pitch, static_cast<T const*>(w), eps, cols);
+    });
+  });
+}
+
+std::size_t rmsnorm_backward_workspace(std::int64_t rows, std::int64_t cols) {
+  return static_cast<std::size_t>(div_up(rows, rows_of_a_run(rows)) * cols) * sizeof(float);
+}
+
+cudaError_t rmsnorm_backward(Storage type, Out dx, float* dw, In dy, In x, void const* w,
+                             float const* rstd, In residual, void* workspace, std::int64_t rows,
+                             std::int64_t cols, cudaStream_t stream, Variant variant) {
+  const std::int64_t run = rows_of_a_run(rows);
+  const auto runs = static_cast<unsigned>(div_up(rows, run));
+  const bool shared = variant == Variant::tuned && cols <= kMostColumns;
+  auto* const partial = dw == nullptr ? nullptr : static_cast<float*>(workspace);
+  const cudaError_t error = with_storage(type, [&]<class T>(T) {
+    const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
+                         aligned(dx, sizeof(T)) && aligned(dy, sizeof(T)) &&
+                         aligned(x, sizeof(T)) && aligned({w, 0}, sizeof(T)) &&
+                         aligned(residual, sizeof(T)) && aligned({workspace, 0}, sizeof(float));
+    NormGradient<T> a{static_cast<T*>(dx.data),
+                      partial,
+                      static_cast<T const*>(dy.data),
+                      static_cast<T const*>(x.data),
+                      static_cast<T const*>(w),
+                      static_cast<T const*>(residual.data),
+                      rstd,
+                      dx.pitch,
+                      dy.pitch,
+                      x.pitch,
+                      residual.pitch,
+                      rows,
+                      cols,
+                      run};
+    if (partial != nullptr && !shared) {  // before dx, which may overwrite dy
+      const cudaError_t failed =
+          launch(wide_partial_kernel<T>, dim3(static_cast<unsigned>(div_up(cols, kThreads)), runs),
+                 dim3(kThreads), 0, stream, a);
+      if (failed != cudaSuccess) return failed;
+      a.partial = nullptr;
+    }
+    const std::size_t bytes =
+        a.partial == nullptr ? 0 : static_cast<std::size_t>(cols) * sizeof(float);
+    return with_width<T>(vectors, [&]<int N>(std::integral_constant<int, N>) {
+      return launch(rmsnorm_backward_kernel<T, N>, dim3(runs), dim3(kThreads), bytes, stream, a);
+    });
+  });
+  if (error != cudaSuccess || dw == nullptr) return error;
+  return launch(sum_runs_kernel, dim3(static_cast<unsigned>(div_up(cols, 32))), dim3(kThreads), 0,
+                stream, dw, static_cast<float const*>(partial), static_cast<std::int64_t>(runs),
+                cols);
+}
+
+}  // namespace lomo::kernels

@@ -1,0 +1,44 @@
+#pragma once
+#include "launch.h"
+
+namespace lomo::kernels {
+
+/// g' = coefficient * clamp(scale * g, -clip_value, +clip_value); clip_value 0: no clamp.
+struct GradientRule {
+  float scale = 1, clip_value = 0, coefficient = 1;
+};
+
+/// How weights are stored. Element (i, j) has index first + row * cols + j in its tensor, where row
+/// is i or rows[i]; with (stream, step) that names its random number.
+struct RoundingRule {
+  bool stochastic = false;
+  std::uint64_t stream = 0, step = 0;
+  std::int64_t first = 0;
+};
+
+// All of these do nothing when `guard` is given and guard[1] != 0. g, m, v are f32; w is `type`.
+// The arithmetic is that of the CPU engine, operation by operation: the same bits.
+
+/// w row = round(w keep - lr g');  row is rows[i], or i when rows is null.   g (count,cols).
+cudaError_t sgd_update(Storage type, Out w, In g, float lr, float keep, GradientRule gradient,
+                       RoundingRule rounding, double const* guard, std::int32_t const* rows,
+                       std::int64_t count, std::int64_t cols, cudaStream_t stream,
+                       Variant variant = Variant::tuned);
+
+/// m = momentum m + g';  g = m.
+cudaError_t momentum_update(Out m, Out g, float momentum, GradientRule gradient,
+                            double const* guard, std::int64_t rows, std::int64_t cols,
+                            cudaStream_t stream, Variant variant = Variant::tuned);
+
+/// m = beta1 m + (1 - beta1) g',  v = beta2 v + (1 - beta2) g'^2,
+/// w = round(w keep - lr m / (sqrt(v correct) + eps)): lr holds 1 / (1 - beta1^t), correct is
+/// 1 / (1 - beta2^t).
+struct AdamRule {
+  float lr = 0, keep = 1, beta1 = 0, beta2 = 0, eps = 0, correct = 1;
+};
+cudaError_t adamw_update(Storage type, Out w, Out m, Out v, In g, AdamRule adam,
+                         GradientRule gradient, RoundingRule rounding, double const* guard,
+                         std::int64_t rows, std::int64_t cols, cudaStream_t stream,
+                         Variant variant = Variant::tuned);
+
+}  // namespace lomo::kernels
