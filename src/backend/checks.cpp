@@ -91,6 +91,10 @@ void Check::guard(Tensor guard) const {
   if (guard) vector({"guard", guard}, kF64, 2);
 }
 
+void Check::rounding(RoundingPlan const& plan) const {
+  if (plan.tally) vector({"tally", plan.tally}, kF64, 4);
+}
+
 void Check::sequences(std::string_view name, Sequences const& sequences, Arg rows) const {
   const std::string starts = std::string(name) + ".starts";
   const std::string positions = std::string(name) + ".positions";

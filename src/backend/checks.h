@@ -46,6 +46,8 @@ class Check {
   void dense(Arg a) const;
   /// A vector of sums that decide an update: (2) f64 or none.
   void guard(Tensor guard) const;
+  /// Where an update tells what rounding made of it: (4) f64 or none.
+  void rounding(RoundingPlan const& plan) const;
   /// Starts and positions of the rows of `rows`.
   void sequences(std::string_view name, Sequences const& sequences, Arg rows) const;
   [[noreturn]] void fail(std::string_view what) const;

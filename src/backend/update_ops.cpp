@@ -41,6 +41,7 @@ void Backend::sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan c
   check.any({"w", w}, kStorage);
   check.any({"g", g}, kF32);
   check.guard(guard);
+  check.rounding(plan);
   w = as_matrix(w);
   g = as_matrix(g);
   check.same_cols({"w", w}, {"g", g});
@@ -77,6 +78,7 @@ void Backend::adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep cons
   check.any({"w", w}, kStorage);
   for (const Arg a : {Arg{"m", m}, Arg{"v", v}, Arg{"g", g}}) check.any(a, kF32);
   check.guard(guard);
+  check.rounding(plan);
   if (step.t < 1) check.fail("t is " + std::to_string(step.t) + ", it is 1 on the first update");
   w = as_matrix(w);
   m = as_matrix(m);
@@ -150,6 +152,7 @@ void Backend::adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, Tensor 
   check.vector({"sums", sums}, kF64, 2);
   check_whole(check, whole, {"g", g});
   check.guard(guard);
+  check.rounding(plan);
   ledger_.record("adalomo_update", cost::elementwise(cost::kAdaLomoUpdate, count(g.numel()),
                                                      {w, g, row, col, sums, guard}));
   if (g.numel() > 0) do_adalomo_update(w, g, row, col, sums, whole, step, plan, guard);

@@ -141,6 +141,7 @@ void CpuBackend::do_adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, T
   const auto rate = static_cast<float>(eta / std::max(1.0, excess));
   const auto keep = static_cast<float>(1 - eta * step.weight_decay);
   const Pieces pieces(g);
+  const Tallies tallies(*this, plan, pieces.count);
   dispatch(w.dtype(), [&](auto zero) {
     using T = decltype(zero);
 #pragma omp parallel for num_threads(threads_)
@@ -149,12 +150,14 @@ void CpuBackend::do_adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, T
       float const* const from = at<float>(g, piece);
       float const* const factor = c + piece.col;
       const float r_i = r[piece.row];
-      store_rounded(
-          at<T>(w, piece), piece.width, plan, plan.first + piece.row * w.cols() + piece.col,
-          [=](std::int64_t j, float old)
-              LOMO_INLINE { return old * keep - rate * (scaled(from[j]) * r_i * factor[j]); });
+      store_rounded(at<T>(w, piece), piece.width, plan,
+                    plan.first + piece.row * w.cols() + piece.col, tallies.at(i),
+                    [=](std::int64_t j, float old) LOMO_INLINE {
+                      return old * keep - rate * (scaled(from[j]) * r_i * factor[j]);
+                    });
     }
   });
+  tallies.finish();
 }
 
 }  // namespace lomo::cpu

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "lomo/backend/ops.h"
+#include "lomo/backend/backend.h"
 #include "lomo/core/dtype.h"
 #include "philox_words.h"
 #include "vector_loop.h"
@@ -52,28 +52,101 @@ LOMO_INLINE inline f16 round_stochastically<f16>(float x, std::uint32_t random) 
   return {static_cast<std::uint16_t>(bits | ((u >> 16) & 0x8000u))};
 }
 
-/// w[i] = round(value(i, w[i] as f32)) for i in [0, n); w[0] has index `first` in its tensor.
+constexpr std::int64_t kRoundingBlock = 1024;
+
+/// to[i] = round(value(i)) for i in [0, n), n at most kRoundingBlock; to[0] has index `first` in
+/// its tensor.
 template <class T, class Value>
-void store_rounded(T* w, std::int64_t n, RoundingPlan const& plan, std::int64_t first,
-                   Value value) {
-  if (std::is_same_v<T, float> || plan.mode == Rounding::nearest) {
-    return vector_loop(
-        0, n, [=](std::int64_t i) LOMO_INLINE { w[i] = round_to<T>(value(i, to_float(w[i]))); });
-  }
+void store_block(T* to, std::int64_t n, RoundingPlan const& plan, std::int64_t first, Value value) {
   if constexpr (!std::is_same_v<T, float>) {
-    constexpr std::int64_t kBlock = 1024;
-    alignas(64) std::array<std::uint32_t, kBlock + kPhiloxWords> buffer;
-    const std::int64_t skip = first % 4;  // words of the first counter before w[0]
-    std::uint32_t const* const words = buffer.data() + skip;
-    for (std::int64_t done = 0; done < n; done += kBlock) {
-      const std::int64_t last = std::min(done + kBlock, n);
-      philox_words(plan.key, static_cast<std::uint64_t>((first + done) / 4),
-                   (last - done + skip + 3) / 4, buffer.data());
-      vector_loop(done, last, [=](std::int64_t i) LOMO_INLINE {
-        w[i] = round_stochastically<T>(value(i, to_float(w[i])), words[i - done]);
+    if (plan.mode == Rounding::stochastic) {
+      alignas(64) std::array<std::uint32_t, kRoundingBlock + kPhiloxWords> buffer;
+      const std::int64_t skip = first % 4;  // words of the first counter before to[0]
+      std::uint32_t const* const words = buffer.data() + skip;
+      philox_words(plan.key, static_cast<std::uint64_t>(first / 4), (n + skip + 3) / 4,
+                   buffer.data());
+      return vector_loop(0, n, [=](std::int64_t i) LOMO_INLINE {
+        to[i] = round_stochastically<T>(value(i), words[i]);
       });
     }
   }
+  vector_loop(0, n, [=](std::int64_t i) LOMO_INLINE { to[i] = round_to<T>(value(i)); });
 }
+
+/// See RoundingPlan::tally.
+using Tally = std::array<double, 4>;
+
+/// Adds what became of n weights that were `before`, should have become `wanted` and are `after`.
+template <class T>
+void add_to(Tally& tally, T const* before, float const* wanted, T const* after, std::int64_t n) {
+  const auto sum = [n](auto term) { return vector_sum(0, n, term); };
+  tally[0] +=
+      sum([=](std::int64_t i) LOMO_INLINE { return wanted[i] != to_float(before[i]) ? 1.0 : 0.0; });
+  tally[1] += sum([=](std::int64_t i) LOMO_INLINE {
+    return to_float(after[i]) != to_float(before[i]) ? 1.0 : 0.0;
+  });
+  tally[2] += sum([=](std::int64_t i) LOMO_INLINE {
+    const float old = to_float(before[i]);
+    return static_cast<double>(to_float(after[i]) - old) * static_cast<double>(wanted[i] - old);
+  });
+  tally[3] += sum([=](std::int64_t i) LOMO_INLINE {
+    const double step = wanted[i] - to_float(before[i]);
+    return step * step;
+  });
+}
+
+/// w[i] = round(value(i, w[i] as f32)) for i in [0, n); w[0] has index `first` in its tensor.
+/// `tally`, when not null, is added to.
+template <class T, class Value>
+void store_rounded(T* w, std::int64_t n, RoundingPlan const& plan, std::int64_t first, Tally* tally,
+                   Value value) {
+  for (std::int64_t done = 0; done < n; done += kRoundingBlock) {
+    const std::int64_t count = std::min(kRoundingBlock, n - done);
+    T* const block = w + done;
+    if (tally == nullptr) {
+      store_block(block, count, plan, first + done,
+                  [=](std::int64_t i) LOMO_INLINE { return value(done + i, to_float(block[i])); });
+      continue;
+    }
+    alignas(64) std::array<T, kRoundingBlock> old;
+    alignas(64) std::array<float, kRoundingBlock> updated;
+    T* const before = old.data();
+    float* const wanted = updated.data();
+    vector_loop(0, count, [=](std::int64_t i) LOMO_INLINE {
+      before[i] = block[i];
+      wanted[i] = value(done + i, to_float(block[i]));
+    });
+    store_block(block, count, plan, first + done,
+                [=](std::int64_t i) LOMO_INLINE { return wanted[i]; });
+    add_to(*tally, before, wanted, block, count);
+  }
+}
+
+/// The tallies of an update's pieces, added up in their order when the update is done: the same
+/// bits on any number of threads.
+class Tallies {
+ public:
+  /// None are kept when the plan wants none.
+  Tallies(Backend& backend, RoundingPlan const& plan, std::int64_t pieces) : plan_(plan) {
+    if (!plan.tally) return;
+    buffer_ = backend.allocate(Shape(pieces, 4), DType::f64, Category::workspace,
+                               "rounding tally of an update");
+    std::fill_n(at(0)->data(), 4 * pieces, 0.0);
+  }
+  Tally* at(std::int64_t piece) const {
+    return buffer_ ? reinterpret_cast<Tally*>(buffer_.tensor().data<double>()) + piece : nullptr;
+  }
+  void finish() const {
+    if (!buffer_) return;
+    double* const total = plan_.tally.data<double>();
+    for (std::int64_t piece = 0; piece < buffer_.tensor().rows(); ++piece) {
+      for (std::size_t k = 0; k < 4; ++k) total[k] += (*at(piece))[k];
+    }
+  }
+
+ private:
+  RoundingPlan const& plan_;
+  Buffer buffer_;
+};
 
 }  // namespace lomo::cpu

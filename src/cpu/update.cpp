@@ -64,6 +64,7 @@ void CpuBackend::do_sgd_update(Tensor w, Tensor g, SgdStep const& step, Rounding
   const float lr = step.lr;
   const auto keep = static_cast<float>(1.0 - static_cast<double>(lr) * step.weight_decay);
   const Pieces pieces(g);
+  const Tallies tallies(*this, plan, pieces.count);
   dispatch(w.dtype(), [&](auto zero) {
     using T = decltype(zero);
 #pragma omp parallel for num_threads(threads_)
@@ -73,10 +74,12 @@ void CpuBackend::do_sgd_update(Tensor w, Tensor g, SgdStep const& step, Rounding
       if (listed != nullptr) target.row = listed[piece.row];
       float const* const from = at<float>(g, piece);
       store_rounded(at<T>(w, target), piece.width, plan, plan.first + target.row * cols + piece.col,
-                    [=](std::int64_t j, float old)
-                        LOMO_INLINE { return old * keep - lr * scaled(from[j]); });
+                    tallies.at(i), [=](std::int64_t j, float old) LOMO_INLINE {
+                      return old * keep - lr * scaled(from[j]);
+                    });
     }
   });
+  tallies.finish();
 }
 
 void CpuBackend::do_momentum_update(Tensor m, Tensor g, float momentum,
@@ -119,6 +122,7 @@ void CpuBackend::do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamSte
   const auto correct = static_cast<float>(1 / (1 - std::pow(beta2, t)));
   const auto keep = static_cast<float>(1.0 - static_cast<double>(step.lr) * step.weight_decay);
   const Pieces pieces(g);
+  const Tallies tallies(*this, plan, pieces.count);
   dispatch(w.dtype(), [&](auto zero) {
     using T = decltype(zero);
 #pragma omp parallel for num_threads(threads_)
@@ -128,7 +132,7 @@ void CpuBackend::do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamSte
       float* const first = at<float>(m, piece);
       float* const second = at<float>(v, piece);
       store_rounded(at<T>(w, piece), piece.width, plan, plan.first + piece.row * cols + piece.col,
-                    [=](std::int64_t j, float old) LOMO_INLINE {
+                    tallies.at(i), [=](std::int64_t j, float old) LOMO_INLINE {
                       const float grad = scaled(from[j]);
                       first[j] = beta1 * first[j] + (1 - beta1) * grad;
                       second[j] = beta2 * second[j] + (1 - beta2) * (grad * grad);
@@ -137,6 +141,7 @@ void CpuBackend::do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamSte
                     });
     }
   });
+  tallies.finish();
 }
 
 }  // namespace lomo::cpu

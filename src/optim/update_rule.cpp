@@ -16,10 +16,10 @@ namespace {
 
 /// How a rule rounds one tensor in one step, starting at row `first`.
 RoundingPlan rounding_plan(OptimizerOptions const& options, Parameter const& parameter,
-                           std::int64_t first, std::int64_t step) {
+                           std::int64_t first, StepContext const& step) {
   return {options.rounding,
-          random_key(options.seed, "round", parameter.name, static_cast<std::uint64_t>(step)),
-          first * parameter.matrix().cols()};
+          random_key(options.seed, "round", parameter.name, static_cast<std::uint64_t>(step.step)),
+          first * parameter.matrix().cols(), step.tally};
 }
 
 /// f32 optimizer state of one kind: a zeroed buffer a parameter.
@@ -61,12 +61,12 @@ class Sgd final : public UpdateRule {
   void apply(Parameter& parameter, std::int64_t first, Tensor g, StepContext const& step,
              Tensor guard) override {
     backend_.sgd_update(parameter.matrix().row_block(first, g.rows()), g, sgd_step(step),
-                        rounding_plan(options_, parameter, first, step.step), guard);
+                        rounding_plan(options_, parameter, first, step), guard);
   }
   void apply_rows(Parameter& parameter, Tensor rows, Tensor g, StepContext const& step,
                   Tensor guard) override {
     backend_.sgd_update(parameter.value, g, sgd_step(step),
-                        rounding_plan(options_, parameter, 0, step.step), guard, rows);
+                        rounding_plan(options_, parameter, 0, step), guard, rows);
   }
 
  private:
@@ -95,7 +95,7 @@ class MomentumSgd final : public UpdateRule {
     backend_.momentum_update(m, g, options_.momentum, step.gradient, guard);
     backend_.sgd_update(parameter.matrix().row_block(first, g.rows()), g,
                         {step.lr, options_.weight_decay, GradientScaling{}},
-                        rounding_plan(options_, parameter, first, step.step), guard);
+                        rounding_plan(options_, parameter, first, step), guard);
   }
   std::vector<StateTensor> state() override {
     std::vector<StateTensor> out;
@@ -130,7 +130,7 @@ class AdamW final : public UpdateRule {
     backend_.adamw_update(parameter.matrix().row_block(first, g.rows()),
                           first_.of(parameter).row_block(first, g.rows()),
                           second_.of(parameter).row_block(first, g.rows()), g, adam,
-                          rounding_plan(options_, parameter, first, step.step), guard);
+                          rounding_plan(options_, parameter, first, step), guard);
   }
   std::vector<StateTensor> state() override {
     std::vector<StateTensor> out;
@@ -179,7 +179,7 @@ class AdaLomo final : public UpdateRule {
     const Backend::AdaLomoStep update{step.lr, options_.weight_decay, options_.clip_threshold,
                                       options_.eps2, step.gradient};
     backend_.adalomo_update(w, g, row, col, norms, whole, update,
-                            rounding_plan(options_, parameter, 0, step.step), guard);
+                            rounding_plan(options_, parameter, 0, step), guard);
   }
   std::vector<StateTensor> state() override {
     std::vector<StateTensor> out;

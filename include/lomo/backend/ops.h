@@ -44,6 +44,14 @@ struct RoundingPlan {
   Rounding mode = Rounding::nearest;
   RandomKey key;
   std::int64_t first = 0;
+  /// (4) f64 or none: adds, over the elements of the update, what rounding made of it. With old and
+  /// new the stored weight before and after and x the updated weight in f32, before it is rounded:
+  ///   tally[0]  elements with x != old       tally[1]  elements with new != old
+  ///   tally[2]  sum of (new - old) (x - old) tally[3]  sum of (x - old)^2
+  /// so that tally[2] / tally[3] is the share of the intended step that was realised: its
+  /// projection on the step that an f32 weight would have taken. Changes no bit of the weight;
+  /// takes about as long as the update again.
+  Tensor tally = {};
 };
 
 }  // namespace lomo

@@ -14,6 +14,7 @@ struct StepContext {
   std::int64_t step = 1;  // 1 on the first update of a run; skipped steps do not count
   float lr = 0;
   GradientScaling gradient;
+  Tensor tally = {};  // of RoundingPlan
 };
 
 /// How much of a gradient a rule must see at once.
