@@ -68,14 +68,42 @@ void TileSink::for_each_tile(ParameterGroup const& group, std::size_t member,
 
 // ---- LOMO
 
-FusedUpdate::FusedUpdate(Backend& backend, TileSize tile, UpdateRule& rule, StepContext const& step)
-    : TileSink(backend, tile), rule_(rule), step_(step) {}
+FusedUpdate::FusedUpdate(Backend& backend, TileSize tile, UpdateRule& rule, StepContext const& step,
+                         std::size_t tensors)
+    : TileSink(backend, tile), rule_(rule), step_(step) {
+  if (tensors == 0) return;
+  marks_ = backend.allocate(Shape(static_cast<std::int64_t>(tensors), 2), DType::f64,
+                            Category::workspace, "gradient stats by tensor");
+}
+
+void FusedUpdate::mark(Parameter const& parameter) {
+  if (!marks_) return;
+  const auto row = static_cast<std::int64_t>(marked_.size());
+  backend_.copy(marks_.tensor().row_block(row, 1), stats_.tensor().reshaped(Shape(1, 2)));
+  marked_.push_back(parameter.name);
+}
+
+FusedUpdate::Outcome FusedUpdate::outcome() const {
+  std::vector<double> host(2 * marked_.size());
+  backend_.download(std::as_writable_bytes(std::span(host)),
+                    marks_.tensor().row_block(0, static_cast<std::int64_t>(marked_.size())));
+  Outcome outcome;
+  for (std::size_t i = 0; i < marked_.size(); ++i) {
+    if (host[2 * i + 1] != 0) {
+      outcome.stopped_in = marked_[i];
+      break;
+    }
+    outcome.updated.push_back(marked_[i]);
+  }
+  return outcome;
+}
 
 void FusedUpdate::act(ParameterGroup& group, std::vector<Offer> const& offers) {
   const float scale = step_.gradient.scale;
   if (auto const* sparse = only_rows(offers); sparse != nullptr && rule_.takes_rows()) {
     backend_.measure(stats_, sparse->rows, scale);
     rule_.apply_rows(group.single(), sparse->ids, sparse->rows, step_, stats_);
+    mark(group.single());
     return;
   }
   for (std::size_t m = 0; m < group.members().size(); ++m) {
@@ -87,6 +115,7 @@ void FusedUpdate::act(ParameterGroup& group, std::vector<Offer> const& offers) {
       backend_.measure(stats_, g, scale);
       rule_.apply(parameter, first, g, step_, stats_);
     });
+    mark(parameter);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <string>
 #include <vector>
 
 #include "lomo/optim/gradient_sink.h"
@@ -54,12 +55,25 @@ class TileSink : public GradientSink {
 /// forgotten. A tile with a non-finite element is not applied, nor is anything after it.
 class FusedUpdate final : public TileSink {
  public:
-  FusedUpdate(Backend& backend, TileSize tile, UpdateRule& rule, StepContext const& step);
+  /// `tensors`: how many parameters will pass, when `outcome` is to tell them apart; else 0.
+  FusedUpdate(Backend& backend, TileSize tile, UpdateRule& rule, StepContext const& step,
+              std::size_t tensors = 0);
+
+  /// Which tensors changed, by name and in the order of their updates.
+  struct Outcome {
+    std::vector<std::string> updated;  // whole
+    std::string stopped_in;            // up to its first non-finite tile; empty: no tile was bad
+  };
+  /// Blocks. Only when made with the number of tensors.
+  Outcome outcome() const;
 
  private:
   void act(ParameterGroup& group, std::vector<Offer> const& offers) override;
+  void mark(Parameter const& parameter);
   UpdateRule& rule_;
   StepContext step_;
+  Buffer marks_;  // (tensors,2) f64: the stats after each tensor, for no host waits on the way
+  std::vector<std::string> marked_;
 };
 
 /// The norm pass of exact clipping: changes nothing, keeps one number. The norm is taken of
