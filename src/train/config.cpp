@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -157,6 +158,43 @@ void read(JsonReader reader, ClipSection& clip) {
   reader.finish();
 }
 
+/// A power of two that neither it nor its inverse leaves f32.
+void get_scale(JsonReader& reader, std::string_view key, double& scale) {
+  reader.get(key, scale, Range<double>{0x1p-60, 0x1p60});
+  int exponent = 0;
+  if (std::frexp(scale, &exponent) != 0.5) {
+    reader.fail(key, "a loss scale must be a power of 2, so that scaling rounds nothing");
+  }
+}
+
+void read(JsonReader reader, LossScaleSection& scale) {
+  get_scale(reader, "initial", scale.initial);
+  get_scale(reader, "minimum", scale.minimum);
+  reader.get("window", scale.window, kAtLeastOne);
+  reader.get("skip_consumes_schedule", scale.skip_consumes_schedule);
+  if (scale.minimum > scale.initial) {
+    reader.fail("minimum", "above loss_scale.initial: the scale would start below its floor");
+  }
+  reader.finish();
+}
+
+void read(JsonReader reader, GuardSection& guard) {
+  reader.get("action", guard.action, kGuardActions);
+  reader.get("window", guard.window, Range<std::int64_t>{2});
+  reader.get("least_steps", guard.least_steps, Range<std::int64_t>{2});
+  reader.get("threshold", guard.threshold, positive<double>());
+  reader.get("cut", guard.cut, Range<double>{1e-6, 1.0});
+  if (guard.least_steps > guard.window) {
+    reader.fail("least_steps", "more than guard.window steps are never known");
+  }
+  reader.finish();
+}
+
+void read(JsonReader reader, MetricsSection& metrics) {
+  reader.get("rounding_every", metrics.rounding_every, kCount);
+  reader.finish();
+}
+
 void read(JsonReader reader, MemorySection& memory) {
   reader.get_bytes("budget", memory.budget);
   reader.get_bytes("tile_bytes", memory.tile_bytes);
@@ -204,6 +242,9 @@ TrainConfig parse_config(Json const& json, std::string const& where) {
   read_section(reader, "schedule", config.schedule);
   read_section(reader, "clip", config.clip);
   reader.get("protect", config.protect, kProtects);
+  read_section(reader, "loss_scale", config.loss_scale);
+  read_section(reader, "guard", config.guard);
+  read_section(reader, "metrics", config.metrics);
   read_section(reader, "memory", config.memory);
   read_section(reader, "eval", config.eval);
   read_section(reader, "save", config.save);

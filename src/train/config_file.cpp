@@ -115,6 +115,18 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
   out["schedule"] = {{"kind", to_string(config.schedule.kind)}, {"warmup", config.schedule.warmup}};
   out["clip"] = {{"norm", config.clip.norm}, {"value", config.clip.value}};
   out["protect"] = name_of(config.protect, kProtects);
+  LossScaleSection const& scale = config.loss_scale;
+  out["loss_scale"] = {{"initial", scale.initial},
+                       {"minimum", scale.minimum},
+                       {"window", scale.window},
+                       {"skip_consumes_schedule", scale.skip_consumes_schedule}};
+  GuardSection const& g = config.guard;
+  out["guard"] = {{"action", name_of(g.action, kGuardActions)},
+                  {"window", g.window},
+                  {"least_steps", g.least_steps},
+                  {"threshold", g.threshold},
+                  {"cut", g.cut}};
+  out["metrics"] = {{"rounding_every", config.metrics.rounding_every}};
   MemorySection const& m = config.memory;
   out["memory"] = {{"budget", format_bytes(m.budget)},
                    {"tile_bytes", format_bytes(m.tile_bytes)},
@@ -136,6 +148,10 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
 
 std::string_view to_string(OptimizerKind kind) {
   return name_of(kind, kOptimizers);
+}
+
+std::string_view to_string(GuardAction action) {
+  return name_of(action, kGuardActions);
 }
 
 std::string format_bytes(std::size_t bytes) {

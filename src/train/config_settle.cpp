@@ -1,4 +1,4 @@
-#include <cmath>
+#include <string>
 
 #include "lomo/core/error.h"
 #include "lomo/train/config.h"
@@ -48,12 +48,22 @@ void settle(TrainConfig& config, ModelConfig const& model) {
     }
   }
   if (!config.model.dtype) config.model.dtype = model.dtype;
-  if (*config.model.dtype == DType::f16) {
+  if (*config.model.dtype == DType::f16 && config.protect == Protect::tile) {
     throw Error(
         Exit::usage,
-        "model.dtype: this run needs fp16, and this build trains in f32 and bf16. Set "
-        "model.dtype to \"bf16\" (with optimizer.rounding \"stochastic\" and about a tenth of "
-        "the learning rate: configs/superglue/ does).");
+        "protect is \"tile\" and model.dtype f16: fp16 gradients overflow now and then, and "
+        "only a verdict on the whole gradient keeps such a step away from every weight. Set "
+        "protect to \"step\", or train in bf16.");
+  }
+  const bool fused = config.optimizer.name == OptimizerKind::lomo ||
+                     config.optimizer.name == OptimizerKind::adalomo;
+  const bool answers =
+      config.guard.action != GuardAction::off && config.guard.action != GuardAction::warn;
+  if (answers && fused && config.protect == Protect::tile && config.clip.norm == 0) {
+    throw Error(Exit::usage,
+                "guard.action \"" + std::string(name_of(config.guard.action, kGuardActions)) +
+                    "\" needs the gradient's norm before any weight changes: set protect to "
+                    "\"step\" or clip.norm, or guard.action to \"warn\".");
   }
   if (!config.optimizer.rounding) {
     config.optimizer.rounding =
@@ -64,8 +74,8 @@ void settle(TrainConfig& config, ModelConfig const& model) {
 std::vector<std::string> warnings(TrainConfig const& config) {
   std::vector<std::string> list;
   OptimizerSection const& o = config.optimizer;
-  const bool bf16 = config.model.dtype == DType::bf16;
-  if (o.name == OptimizerKind::lomo && bf16 && o.rounding == Rounding::stochastic &&
+  const bool sixteen = config.model.dtype == DType::bf16 || config.model.dtype == DType::f16;
+  if (o.name == OptimizerKind::lomo && sixteen && o.rounding == Rounding::stochastic &&
       o.lr > kHotStochasticLr) {
     list.push_back(
         "optimizer.lr is above 1e-2 with stochastic rounding: the published rates (3e-2, 5e-2) go "

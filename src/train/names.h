@@ -28,6 +28,11 @@ inline const Names<Rounding> kRoundings = {{"nearest", Rounding::nearest},
 inline const Names<ScheduleKind> kSchedules = {{"constant", ScheduleKind::constant},
                                                {"linear", ScheduleKind::linear},
                                                {"cosine", ScheduleKind::cosine}};
+inline const Names<GuardAction> kGuardActions = {{"off", GuardAction::off},
+                                                 {"warn", GuardAction::warn},
+                                                 {"skip", GuardAction::skip},
+                                                 {"cut_lr", GuardAction::cut_lr},
+                                                 {"stop", GuardAction::stop}};
 inline const Names<Protect> kProtects = {{"step", Protect::step}, {"tile", Protect::tile}};
 inline const Names<Score> kScores = {{"sum", Score::sum}, {"mean", Score::mean}};
 

@@ -47,6 +47,7 @@ Progress::Progress(Options const& options, Ledger const& ledger)
       last_line_(Clock::now() - std::chrono::hours(1)) {}
 
 void Progress::step(StepReport const& report, std::int64_t done) {
+  if (report.rounding) rounding_ = report.rounding;
   const double flops_now = ledger_.flops();
   // Evaluation between two steps also counts on the ledger; `clear` moves the mark past it.
   const double flops = flops_now - last_flops_;
@@ -103,6 +104,11 @@ std::string Progress::line(StepReport const& report, std::int64_t done) const {
                             report.loss, report.grad_norm, report.lr, recent_tokens_);
   if (options_.peak_flops > 0) {
     text += format("  %.0f%% of peak", 100 * recent_flops_ / options_.peak_flops);
+  }
+  if (report.loss_scale != 1) text += format("  scale %g", report.loss_scale);
+  if (rounding_) {
+    text += format("  changed %.2g%% realised %.2g%%", 100 * rounding_->changed,
+                   100 * rounding_->realised);
   }
   text += "  ETA " + format_duration(eta(done));
   text += "  " + format_memory(ledger_.peak_by_category());

@@ -151,14 +151,31 @@ class Run {
     state_.position = sampler_->position();
     state_.trainer = trainer_->state();
     record(report, epoch);
-    if (report.outcome != StepOutcome::applied) {
-      progress_->clear();
-      log::warn("batch {} skipped: {} (loss {:.4g}, gradient norm {:.4g}); {} skipped so far",
-                state_.batches, to_string(report.outcome), report.loss, report.grad_norm,
-                state_.trainer.skipped);
-    }
+    tell(report);
     progress_->step(report, state_.batches);
     if (state_.batches < total_) between_steps(state_.position.epoch > epoch);
+  }
+
+  /// What is out of the ordinary in a step.
+  void tell(StepReport const& report) {
+    if (report.outcome == StepOutcome::applied && !report.is_spike) return;
+    progress_->clear();
+    if (report.is_spike) {
+      log::warn(
+          "batch {} is a spike: loss {:.4g} (z {:.1f}), gradient norm {:.4g} (z {:.1f}); "
+          "guard.action {}",
+          state_.batches, report.loss, report.spike.loss, report.grad_norm, report.spike.norm,
+          to_string(config_.guard.action));
+    }
+    if (report.outcome == StepOutcome::applied) return;
+    log::warn("batch {} skipped: {} (loss {:.4g}, gradient norm {:.4g}); {} skipped so far",
+              state_.batches, to_string(report.outcome), report.loss, report.grad_norm,
+              state_.trainer.skipped);
+    if (report.outcome == StepOutcome::overflow) {
+      log::warn("the loss scale falls from {:g} to {:g}", report.loss_scale,
+                state_.trainer.loss_scale.scale);
+    }
+    if (report.partial) log::warn("{}", describe(*report.partial));
   }
 
   void between_steps(bool epoch_ended) {
@@ -174,18 +191,32 @@ class Run {
   }
 
   void record(StepReport const& report, std::int64_t epoch) {
-    folder_->metric({{"event", "step"},
-                     {"batch", state_.batches},
-                     {"step", report.step},
-                     {"epoch", epoch},
-                     {"outcome", to_string(report.outcome)},
-                     {"loss", report.loss},
-                     {"grad_norm", report.grad_norm},
-                     {"lr", report.lr},
-                     {"clip_coefficient", report.coefficient},
-                     {"tokens", report.tokens},
-                     {"targets", report.targets},
-                     {"seconds", report.seconds}});
+    nlohmann::ordered_json line{{"event", "step"},
+                                {"batch", state_.batches},
+                                {"step", report.step},
+                                {"epoch", epoch},
+                                {"outcome", to_string(report.outcome)},
+                                {"loss", report.loss},
+                                {"grad_norm", report.grad_norm},
+                                {"lr", report.lr},
+                                {"clip_coefficient", report.coefficient},
+                                {"tokens", report.tokens},
+                                {"targets", report.targets},
+                                {"seconds", report.seconds}};
+    if (*config_.model.dtype == DType::f16) line["loss_scale"] = report.loss_scale;
+    if (config_.guard.action != GuardAction::off) {
+      line["loss_z"] = report.spike.loss;
+      line["norm_z"] = report.spike.norm;
+    }
+    if (report.rounding) {
+      line["changed"] = report.rounding->changed;
+      line["realised"] = report.rounding->realised;
+    }
+    if (report.partial) {
+      line["updated_tensors"] = report.partial->updated;
+      line["stopped_in"] = report.partial->stopped_in;
+    }
+    folder_->metric(line);
   }
 
   EvalReport evaluate_now(std::string const& tag) {

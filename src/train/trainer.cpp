@@ -1,6 +1,7 @@
 #include "lomo/train/trainer.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <string>
@@ -30,6 +31,12 @@ OptimizerOptions rule_options(TrainConfig const& config) {
   return options;
 }
 
+std::size_t count_tensors(std::vector<ParameterGroup*> const& groups) {
+  std::size_t count = 0;
+  for (auto const* group : groups) count += group->members().size();
+  return count;
+}
+
 }  // namespace
 
 std::string_view to_string(StepOutcome outcome) {
@@ -40,6 +47,10 @@ std::string_view to_string(StepOutcome outcome) {
       return "no targets";
     case StepOutcome::nonfinite:
       return "not finite";
+    case StepOutcome::overflow:
+      return "overflow";
+    case StepOutcome::spike:
+      return "spike";
   }
   return "?";
 }
@@ -52,11 +63,35 @@ Trainer::Trainer(Llama& model, TrainConfig const& config, Schedule const& schedu
       recompute_(config.train.recompute),
       stop_after_skips_(config.train.stop_after_skips),
       tile_{config.memory.tile_bytes},
+      rounding_every_(config.metrics.rounding_every),
+      skip_consumes_schedule_(config.loss_scale.skip_consumes_schedule),
       schedule_(schedule),
-      rule_(make_update_rule(model.backend(), rule_options(config), model.weights().groups())) {}
+      scaler_(config.loss_scale, model.dtype()),
+      guard_(config.guard),
+      rule_(make_update_rule(model.backend(), rule_options(config), model.weights().groups())) {
+  if (scaler_.on() && protect_ == Protect::tile) {
+    throw Error(Exit::usage, "fp16 needs a verdict on the whole gradient: set protect to \"step\"");
+  }
+  if (model.dtype() != DType::f32 && rounding_every_ > 0) {
+    tally_ = model.backend().allocate(Shape(4), DType::f64, Category::workspace, "rounding tally");
+  }
+}
 
 bool Trainer::fused() const {
   return kind_ == OptimizerKind::lomo || kind_ == OptimizerKind::adalomo;
+}
+
+TrainerState Trainer::state() const {
+  TrainerState state = state_;
+  state.loss_scale = scaler_.state();
+  state.guard = guard_.state();
+  return state;
+}
+
+void Trainer::restore(TrainerState const& state) {
+  state_ = state;
+  if (scaler_.on()) scaler_.restore(state.loss_scale);
+  guard_.restore(state.guard);
 }
 
 StepReport Trainer::step(Batch const& batch) {
@@ -64,34 +99,40 @@ StepReport Trainer::step(Batch const& batch) {
   StepReport report;
   report.tokens = batch.rows();
   report.targets = batch.loss_count();
-  report.lr = schedule_.at(state_.applied + 1);
+  report.lr = schedule_.at(state_.applied + state_.consumed + 1) * guard_.lr_factor();
+  report.loss_scale = scaler_.scale();
+  report.step = state_.applied;
   if (report.targets == 0) {
-    skip(report, StepOutcome::no_targets);
+    report.outcome = StepOutcome::no_targets;
+    skip(report);
     return report;
   }
 
   Pass pass = model_.forward(batch, recompute_);
   report.loss = mean_loss(pass);
-  bool applied = false;
   if (std::isfinite(report.loss)) {
     StepContext context;
     context.step = state_.applied + 1;
     context.lr = static_cast<float>(report.lr);
+    context.gradient.scale = scaler_.unscale();
     context.gradient.clip_value = static_cast<float>(clip_.value);
-    const GradientStats stats =
-        fused() ? fused_step(pass, report, context) : stored_step(pass, report, context);
-    applied = stats.finite();
+    begin_tally(context);
+    fused() ? fused_step(pass, report, context) : stored_step(pass, report, context);
+    if (report.outcome == StepOutcome::applied) end_tally(report, context);
   } else {
+    report.outcome = StepOutcome::nonfinite;
     report.grad_norm = std::nan("");
   }
   model_.backend().synchronize();
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (applied) {
+  if (report.outcome == StepOutcome::applied) {
     state_.applied += 1;
     state_.skipped_in_a_row = 0;
     report.step = state_.applied;
+    scaler_.succeed();
+    guard_.applied(report.loss, report.grad_norm);
   } else {
-    skip(report, StepOutcome::nonfinite);
+    skip(report);
   }
   return report;
 }
@@ -104,37 +145,43 @@ double Trainer::mean_loss(Pass const& pass) const {
   return sum / static_cast<double>(losses.size());
 }
 
-GradientStats Trainer::fused_step(Pass& pass, StepReport& report, StepContext& context) {
+void Trainer::fused_step(Pass& pass, StepReport& report, StepContext& context) {
   Backend& backend = model_.backend();
-  const float scale = 1.0f / static_cast<float>(pass.loss_rows);
+  const float scale = scaler_.scale() / static_cast<float>(pass.loss_rows);
   const bool verdict = clip_.norm > 0 || protect_ == Protect::step;
   if (verdict) {
-    NormProbe probe(backend, tile_, 1.0f);
+    NormProbe probe(backend, tile_, context.gradient.scale);
     model_.backward(pass, probe, scale, true);
-    const GradientStats stats = probe.stats();
-    if (!clip(stats, report, context)) return stats;
+    if (!decide(probe.stats(), report, context)) return;
   }
-  FusedUpdate update(backend, tile_, *rule_, context);
+  const std::size_t tensors = verdict ? 0 : count_tensors(model_.weights().groups());
+  FusedUpdate update(backend, tile_, *rule_, context, tensors);
   model_.backward(pass, update, scale, false);
+  if (verdict) return;
   const GradientStats stats = update.stats();
-  if (!verdict) report.grad_norm = stats.finite() ? stats.norm() : std::nan("");
-  return stats;
+  if (decide(stats, report, context)) return;
+  if (!stats.finite()) report.partial = update.outcome();
 }
 
-GradientStats Trainer::stored_step(Pass& pass, StepReport& report, StepContext& context) {
-  KeepGradients gradients(model_.backend(), tile_, model_.weights().groups());
-  model_.backward(pass, gradients, 1.0f / static_cast<float>(pass.loss_rows), false);
-  const GradientStats stats = gradients.stats();
-  if (clip(stats, report, context)) gradients.apply(*rule_, context);
-  return stats;
+void Trainer::stored_step(Pass& pass, StepReport& report, StepContext& context) {
+  KeepGradients gradients(model_.backend(), tile_, model_.weights().groups(),
+                          context.gradient.scale);
+  const float scale = scaler_.scale() / static_cast<float>(pass.loss_rows);
+  model_.backward(pass, gradients, scale, false);
+  if (decide(gradients.stats(), report, context)) gradients.apply(*rule_, context);
 }
 
-bool Trainer::clip(GradientStats const& stats, StepReport& report, StepContext& context) const {
+/// Whether the step is to be applied; sets what the report says of the gradient and how it is
+/// clipped.
+bool Trainer::decide(GradientStats const& stats, StepReport& report, StepContext& context) {
   if (!stats.finite()) {
     report.grad_norm = std::nan("");
+    report.outcome = scaler_.on() ? StepOutcome::overflow : StepOutcome::nonfinite;
     return false;
   }
   report.grad_norm = stats.norm();
+  if (!judge(report)) return false;
+  context.lr = static_cast<float>(report.lr);
   if (clip_.norm > 0) {
     // The small constant is the published one: it keeps a zero gradient from dividing by zero.
     report.coefficient = std::min(1.0, clip_.norm / (report.grad_norm + 1e-6));
@@ -143,12 +190,59 @@ bool Trainer::clip(GradientStats const& stats, StepReport& report, StepContext& 
   return true;
 }
 
-void Trainer::skip(StepReport& report, StepOutcome outcome) {
-  report.outcome = outcome;
-  report.step = state_.applied;
+/// Looks for a spike and answers it.
+bool Trainer::judge(StepReport& report) {
+  report.spike = guard_.scores(report.loss, report.grad_norm);
+  report.is_spike = guard_.is_spike(report.spike);
+  if (!report.is_spike) return true;
+  switch (guard_.action()) {
+    case GuardAction::off:
+    case GuardAction::warn:
+      break;
+    case GuardAction::skip:
+      report.outcome = StepOutcome::spike;
+      return false;
+    case GuardAction::cut_lr: {
+      const double before = guard_.lr_factor();
+      guard_.cut();
+      report.lr *= guard_.lr_factor() / before;
+      break;
+    }
+    case GuardAction::stop:
+      throw Error(Exit::diverged,
+                  "the step after " + std::to_string(state_.applied) + " is a spike: loss " +
+                      std::to_string(report.loss) + " (z " + std::to_string(report.spike.loss) +
+                      "), gradient norm " + std::to_string(report.grad_norm) + " (z " +
+                      std::to_string(report.spike.norm) +
+                      "), and guard.action is \"stop\". Nothing of it was applied; go on from the "
+                      "last checkpoint with a lower optimizer.lr or another guard.action.");
+  }
+  return true;
+}
+
+void Trainer::begin_tally(StepContext& context) {
+  if (!tally_ || state_.applied % rounding_every_ != 0) return;
+  model_.backend().zero(tally_);
+  context.tally = tally_;
+}
+
+void Trainer::end_tally(StepReport& report, StepContext const& context) const {
+  if (!context.tally) return;
+  std::array<double, 4> sums{};
+  model_.backend().download(std::as_writable_bytes(std::span(sums)), tally_);
+  const auto share = [](double part, double whole) { return whole > 0 ? part / whole : 0; };
+  report.rounding = RoundingReport{share(sums[1], sums[0]), share(sums[2], sums[3])};
+}
+
+void Trainer::skip(StepReport& report) {
   state_.skipped += 1;
   // A batch without targets is a fact about the data, no sign of divergence.
-  if (outcome == StepOutcome::no_targets) return;
+  if (report.outcome == StepOutcome::no_targets) return;
+  if (report.outcome == StepOutcome::overflow) {  // expected now and then; the scale has a floor
+    if (skip_consumes_schedule_) state_.consumed += 1;
+    scaler_.overflow();
+    return;
+  }
   state_.skipped_in_a_row += 1;
   if (state_.skipped_in_a_row >= stop_after_skips_) {
     throw Error(
@@ -157,8 +251,22 @@ void Trainer::skip(StepReport& report, StepOutcome outcome) {
             std::to_string(state_.applied) + " (loss " + std::to_string(report.loss) +
             ", gradient norm " + std::to_string(report.grad_norm) +
             "). Lower optimizer.lr, set clip.norm, or look at the data; the last checkpoint "
-            "is not touched.");
+            "is not touched." +
+            (report.partial ? " " + describe(*report.partial) : std::string()));
   }
+}
+
+std::string describe(FusedUpdate::Outcome const& partial) {
+  constexpr std::size_t kListed = 4;
+  std::string text = "There was no verdict before the update (protect \"tile\"): ";
+  text += std::to_string(partial.updated.size()) + " tensors were already updated";
+  for (std::size_t i = 0; i < std::min(kListed, partial.updated.size()); ++i) {
+    text += (i == 0 ? " (" : ", ") + partial.updated[i];
+  }
+  if (partial.updated.size() > kListed) text += ", ...";
+  if (!partial.updated.empty()) text += ")";
+  return text + " and " + partial.stopped_in +
+         " up to its first tile that is not finite; nothing after it was touched.";
 }
 
 }  // namespace lomo

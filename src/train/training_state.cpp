@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <initializer_list>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -18,7 +19,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kVersion = 2;
 constexpr char const* kStateFile = "training_state.json";
 constexpr char const* kOptimizerFile = "optimizer.safetensors";
 
@@ -49,6 +50,15 @@ Json to_json(TrainingState const& state) {
           {"applied", state.trainer.applied},
           {"skipped", state.trainer.skipped},
           {"skipped_in_a_row", state.trainer.skipped_in_a_row},
+          {"consumed", state.trainer.consumed},
+          {"loss_scale",
+           {{"scale", state.trainer.loss_scale.scale},
+            {"clean", state.trainer.loss_scale.clean},
+            {"overflows", state.trainer.loss_scale.overflows}}},
+          {"guard",
+           {{"losses", state.trainer.guard.losses},
+            {"norms", state.trainer.guard.norms},
+            {"lr_factor", state.trainer.guard.lr_factor}}},
           {"epoch", state.position.epoch},
           {"next", state.position.next},
           {"batches", state.batches},
@@ -56,6 +66,31 @@ Json to_json(TrainingState const& state) {
           {"train_tokens", state.train_tokens},
           {"metrics_before", state.metrics_before},
           {"config", state.config}};
+}
+
+constexpr Range<std::int64_t> kCount{0};
+
+void require_all(JsonReader& reader, std::initializer_list<char const*> keys) {
+  for (char const* key : keys) reader.require(key);
+}
+
+void read(JsonReader reader, LossScaleState& state) {
+  require_all(reader, {"scale", "clean", "overflows"});
+  reader.get("scale", state.scale, positive<double>());
+  reader.get("clean", state.clean, kCount);
+  reader.get("overflows", state.overflows, kCount);
+  reader.finish();
+}
+
+void read(JsonReader reader, GuardState& state) {
+  require_all(reader, {"losses", "norms", "lr_factor"});
+  reader.get("losses", state.losses);
+  reader.get("norms", state.norms);
+  reader.get("lr_factor", state.lr_factor, positive<double>());
+  if (state.losses.size() != state.norms.size()) {
+    reader.fail("norms", "losses and norms are of the same steps, there must be as many");
+  }
+  reader.finish();
 }
 
 }  // namespace
@@ -111,21 +146,22 @@ TrainingState read_training_state(fs::path const& folder) {
   const fs::path file = folder / kStateFile;
   const Json json = read_json(file, Exit::data);
   JsonReader reader(json, file.string(), Exit::data);
-  for (char const* key : {"version", "applied", "skipped", "skipped_in_a_row", "epoch", "next",
-                          "batches", "train_sequences", "train_tokens", "config"}) {
-    reader.require(key);
-  }
+  reader.require("version");
   std::int64_t version = 0;
   reader.get("version", version);
   if (version != kVersion) {
     reader.fail("version", "this program reads version " + std::to_string(kVersion) +
                                ", the checkpoint has " + std::to_string(version));
   }
+  require_all(reader, {"applied", "skipped", "skipped_in_a_row", "consumed", "loss_scale", "guard",
+                       "epoch", "next", "batches", "train_sequences", "train_tokens", "config"});
   TrainingState state;
-  constexpr Range<std::int64_t> kCount{0};
   reader.get("applied", state.trainer.applied, kCount);
   reader.get("skipped", state.trainer.skipped, kCount);
   reader.get("skipped_in_a_row", state.trainer.skipped_in_a_row, kCount);
+  reader.get("consumed", state.trainer.consumed, kCount);
+  read(*reader.object("loss_scale"), state.trainer.loss_scale);
+  read(*reader.object("guard"), state.trainer.guard);
   reader.get("epoch", state.position.epoch, kCount);
   reader.get("next", state.position.next, kCount);
   reader.get("batches", state.batches, kCount);

@@ -72,6 +72,10 @@ TEST_CASE("a config error names the file, the place and what to do") {
   CHECK(contains(refusal("/data/task", "mnli"), "rte"));
   CHECK(contains(refusal("/batch/sequences", 0), "max_tokens"));
   CHECK(contains(refusal("/train/epochs", 0), "/train/epochs"));
+  CHECK(contains(refusal("/loss_scale/initial", 1000), "power of 2"));
+  CHECK(contains(refusal("/loss_scale/minimum", 131072), "/loss_scale/minimum"));
+  CHECK(contains(refusal("/guard/action", "ignore"), "warn"));
+  CHECK(contains(refusal("/guard/least_steps", 500), "guard.window"));
   CHECK(contains(refusal("/memory/tile_bytes", "eight"), "/memory/tile_bytes"));
 }
 
@@ -118,7 +122,19 @@ TEST_CASE("the checkpoint settles dtype and rounding, and must have the shape th
                                               Catch::Contains("4096") && Catch::Contains("64"));
   TrainConfig half = parse_config(minimal(), "run.json");
   model.dtype = DType::f16;
-  CHECK_THROWS_WITH(settle(half, model), Catch::Contains("needs fp16"));
+  settle(half, model);
+  CHECK(half.optimizer.rounding == Rounding::nearest);
+  half.protect = Protect::tile;
+  CHECK_THROWS_WITH(settle(half, model), Catch::Contains("protect"));
+  model.dtype = DType::bf16;
+  for (const auto action : {GuardAction::skip, GuardAction::cut_lr, GuardAction::stop}) {
+    TrainConfig late = parse_config(minimal(), "run.json");
+    late.protect = Protect::tile;
+    late.guard.action = action;
+    CHECK_THROWS_WITH(settle(late, model), Catch::Contains("guard.action"));
+    late.clip.norm = 1;
+    settle(late, model);
+  }
 }
 
 TEST_CASE("learning rates of another method are warned about") {
@@ -136,7 +152,7 @@ TEST_CASE("learning rates of another method are warned about") {
   CHECK(count(2e-5, "f32") == 1);
 }
 
-TEST_CASE("every shipped config parses; those of the paper say that they need fp16") {
+TEST_CASE("every shipped config parses; those of the paper are fp16") {
   int seen = 0;
   for (auto const& entry : fs::recursive_directory_iterator(source_dir() / "configs")) {
     const fs::path path = entry.path();

@@ -1,47 +1,23 @@
+#include <algorithm>
 #include <cmath>
-#include <cstddef>
-#include <limits>
-#include <memory>
-#include <span>
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "bench.h"
 #include "lomo/core/error.h"
 #include "lomo/train/scoring.h"
-#include "lomo/train/trainer.h"
-#include "model/tiny.h"
-#include "support/catch.h"
+#include "support/errors.h"
 
 using namespace lomo;
 
 namespace {
 
-/// A tiny model on an engine of its own, and one batch for it.
-struct Bench {
-  std::unique_ptr<Backend> backend = test::make_cpu(1);
-  Llama model{*backend, test::tiny_config(false), DType::f32};
-  std::vector<Sequence> sequences = test::random_sequences({9, 4, 13}, 2, 101, 3);
-  Batch batch = make_batch(sequences);
-  Bench() { test::fill_weights(model, 1); }
-
-  std::vector<std::vector<std::byte>> weights() { return test::weight_bits(model); }
-
-  /// Makes every loss of the model a NaN.
-  void poison() {
-    const std::vector<float> nan(101 * 40, std::numeric_limits<float>::quiet_NaN());
-    backend->upload(model.weights().head().stacked(), std::as_bytes(std::span(nan)));
-  }
-};
+using test::Bench;
 
 TrainConfig config(OptimizerKind kind, double clip) {
-  TrainConfig c;
-  c.optimizer.name = kind;
-  c.optimizer.lr = 0.1;
-  c.optimizer.rounding = Rounding::nearest;
-  c.clip.norm = clip;
-  c.train.stop_after_skips = 3;
-  c.memory.tile_bytes = 4096;  // several tiles a matrix
-  return c;
+  return test::bench_config(kind, clip);
 }
 
 const Schedule kConstant(ScheduleKind::constant, 0.1, 0, 10);
@@ -128,6 +104,111 @@ TEST_CASE("the one-pass step of protect tile is the two-pass step when all is fi
   const StepReport rb = b.step(two.batch);
   CHECK(one.weights() == two.weights());
   CHECK(ra.grad_norm == rb.grad_norm);
+}
+
+// A column of the up projection that reads a huge input through zero weights: the forward does not
+// see it, the gradient of that column does. The gate's last rows are large and so is what comes
+// back through them, so that only the tiles of those rows overflow f32.
+TEST_CASE(
+    "a gradient that overflows half-way: with a verdict nothing changes, without one only what "
+    "came before") {
+  constexpr std::int64_t kColumn = 7, kFirstLarge = 30;
+  const auto spoil = [](Bench& bench) {
+    LlamaWeights& weights = bench.model.weights();
+    BlockWeights& block = weights.blocks[1];
+    Backend& be = *bench.backend;
+    auto norm = test::values(be, block.norm2.stacked());
+    norm[kColumn] = 1e37;
+    test::fill(be, block.norm2.stacked(), norm);
+    auto both = test::values(be, block.gate_up.stacked());  // (2F,C)
+    const std::int64_t f = 56, c = 40;
+    for (std::int64_t row = 0; row < 2 * f; ++row) {
+      const double boost = row % f < kFirstLarge ? 1 : row < f ? 1e6 : 1e-6;
+      for (std::int64_t j = 0; j < c; ++j) {
+        both[static_cast<std::size_t>(row * c + j)] *= j == kColumn ? 0 : boost;
+      }
+    }
+    test::fill(be, block.gate_up.stacked(), both);
+  };
+  for (const auto kind : {OptimizerKind::lomo, OptimizerKind::sgd, OptimizerKind::adamw}) {
+    Bench bench;
+    spoil(bench);
+    Trainer trainer(bench.model, config(kind, 0), kConstant);
+    const auto before = bench.weights();
+    const StepReport report = trainer.step(bench.batch);
+    CHECK(report.outcome == StepOutcome::nonfinite);
+    CHECK(std::isfinite(report.loss));
+    CHECK_FALSE(report.partial);
+    CHECK(bench.weights() == before);
+  }
+
+  Bench bench;
+  spoil(bench);
+  TrainConfig tile = config(OptimizerKind::lomo, 0);
+  tile.protect = Protect::tile;
+  Trainer trainer(bench.model, tile, kConstant);
+  std::map<std::string, std::vector<std::byte>> before;
+  const auto each = [&bench](auto const& f) {
+    for (auto* group : bench.model.weights().groups()) {
+      for (auto const& p : group->members()) f(p.name, test::bits(*bench.backend, p.value));
+    }
+  };
+  each([&](std::string const& name, std::vector<std::byte> bits) { before[name] = bits; });
+  const StepReport report = trainer.step(bench.batch);
+  CHECK(report.outcome == StepOutcome::nonfinite);
+  REQUIRE(report.partial);
+  const std::string up = "model.layers.1.mlp.up_proj.weight";
+  CHECK(report.partial->stopped_in == up);
+  const std::set<std::string> updated(report.partial->updated.begin(),
+                                      report.partial->updated.end());
+  CHECK(updated.contains("lm_head.weight"));
+  CHECK(updated.contains("model.layers.2.self_attn.q_proj.weight"));
+  CHECK(updated.contains("model.layers.1.mlp.down_proj.weight"));
+  CHECK_FALSE(updated.contains("model.layers.1.self_attn.o_proj.weight"));
+  CHECK_FALSE(updated.contains("model.embed_tokens.weight"));
+  each([&](std::string const& name, std::vector<std::byte> const& bits) {
+    INFO(name);
+    if (name != up) CHECK((bits != before[name]) == updated.contains(name));
+  });
+  // Of the bad tensor, the tiles before the bad one are applied and no row after them is.
+  const std::size_t row_bytes = 40 * sizeof(float), tile_rows = 4096 / row_bytes;
+  const auto after =
+      test::bits(*bench.backend, bench.model.weights().blocks[1].gate_up.members()[1].value);
+  const auto same = [&](std::size_t first, std::size_t rows) {
+    return std::equal(after.begin() + static_cast<std::ptrdiff_t>(first * row_bytes),
+                      after.begin() + static_cast<std::ptrdiff_t>((first + rows) * row_bytes),
+                      before[up].begin() + static_cast<std::ptrdiff_t>(first * row_bytes));
+  };
+  CHECK_FALSE(same(0, tile_rows));
+  CHECK(same(tile_rows, 56 - tile_rows));
+  CHECK(test::contains(describe(*report.partial), up));
+
+  tile.train.stop_after_skips = 1;
+  Bench again;
+  spoil(again);
+  Trainer strict(again.model, tile, kConstant);
+  const std::string ended = test::error_of(Exit::diverged, [&] { strict.step(again.batch); });
+  CHECK(test::contains(ended, "already updated"));
+  CHECK(test::contains(ended, up));
+}
+
+TEST_CASE("a 16-bit run measures its rounding every few steps and an f32 run does not") {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+    Bench bench(dtype);
+    TrainConfig c = config(OptimizerKind::lomo, 0);
+    c.metrics.rounding_every = 3;
+    c.optimizer.rounding = Rounding::stochastic;
+    Trainer trainer(bench.model, c, kConstant);
+    for (int step = 0; step < 7; ++step) {
+      const StepReport report = trainer.step(bench.batch);
+      CHECK(report.outcome == StepOutcome::applied);
+      REQUIRE(report.rounding.has_value() == (dtype != DType::f32 && step % 3 == 0));
+      if (!report.rounding) continue;
+      CHECK(report.rounding->changed > 0);
+      CHECK(report.rounding->changed <= 1);
+      CHECK(report.rounding->realised == Approx(1).epsilon(0.2));
+    }
+  }
 }
 
 TEST_CASE("scores do not depend on how sequences are batched, beyond rounding") {

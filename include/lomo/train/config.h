@@ -54,7 +54,7 @@ struct OptimizerSection {
   OptimizerKind name = OptimizerKind::lomo;
   double lr = 0;
   double weight_decay = 0;
-  std::optional<Rounding> rounding;               // none: stochastic for bf16, nearest for f32
+  std::optional<Rounding> rounding;               // none: stochastic for bf16, else nearest
   double momentum = 0;                            // sgd
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adamw
   double decay_rate = -0.8, eps1 = 1e-30, eps2 = 1e-3, clip_threshold = 1;  // adalomo
@@ -73,6 +73,35 @@ struct ClipSection {
 enum class Protect : std::uint8_t {
   step,  // the whole gradient is finite: a norm pass first
   tile,  // the tile is finite
+};
+
+/// fp16 runs only; see LossScaler.
+struct LossScaleSection {
+  double initial = 65536, minimum = 1;  // powers of two
+  std::int64_t window = 1000;           // clean steps until the scale doubles
+  bool skip_consumes_schedule = false;  // whether a step skipped for an overflow counts in it
+};
+
+/// What a spike of loss or gradient norm is answered with.
+enum class GuardAction : std::uint8_t {
+  off,
+  warn,
+  skip,    // the step, before any weight changes
+  cut_lr,  // of this step and all later ones
+  stop,    // the run, before any weight changes, with Exit::diverged
+};
+
+/// See SpikeGuard.
+struct GuardSection {
+  GuardAction action = GuardAction::warn;
+  std::int64_t window = 100;      // applied steps that a step is compared with
+  std::int64_t least_steps = 20;  // fewer are not judged by
+  double threshold = 6;           // standard deviations
+  double cut = 0.5;               // factor of cut_lr
+};
+
+struct MetricsSection {
+  std::int64_t rounding_every = 10;  // steps between measurements of 16-bit rounding; 0: never
 };
 
 struct MemorySection {
@@ -106,6 +135,9 @@ struct TrainConfig {
   ScheduleSection schedule;
   ClipSection clip;
   Protect protect = Protect::step;
+  LossScaleSection loss_scale;
+  GuardSection guard;
+  MetricsSection metrics;
   MemorySection memory;
   EvalSection eval;
   SaveSection save;
@@ -131,14 +163,15 @@ std::filesystem::path find_config(std::string const& name,
 /// Every key, defaults included; parse_config reads it back to the same config.
 nlohmann::ordered_json to_json(TrainConfig const& config);
 
-/// Settles what depends on the checkpoint: dtype, rounding. Refuses a type this build does not
-/// train in, and a model.shape that differs from the folder's.
+/// Settles what depends on the checkpoint: dtype, rounding. Refuses a model.shape that differs from
+/// the folder's, and what needs a verdict before the update (fp16, a guard that skips) without one.
 void settle(TrainConfig& config, ModelConfig const& model);
 
 /// Settings that are legal and probably not meant, one sentence each.
 std::vector<std::string> warnings(TrainConfig const& config);
 
 std::string_view to_string(OptimizerKind kind);
+std::string_view to_string(GuardAction action);
 
 /// The largest binary unit that divides it: "8MiB".
 std::string format_bytes(std::size_t bytes);

@@ -1,6 +1,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "lomo/backend/backend.h"
@@ -42,6 +43,7 @@ class Progress {
   double tokens_ = 0, seconds_ = 0, flops_ = 0;
   std::int64_t steps_ = 0;
   double recent_tokens_ = 0, recent_flops_ = 0;  // a second, smoothed
+  std::optional<RoundingReport> rounding_;       // the last one measured
   bool drawn_ = false;
   std::chrono::steady_clock::time_point last_line_;
 };

@@ -2,11 +2,14 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "lomo/model/llama.h"
 #include "lomo/optim/sinks.h"
 #include "lomo/optim/update_rule.h"
 #include "lomo/train/config.h"
+#include "lomo/train/guard.h"
+#include "lomo/train/loss_scale.h"
 #include "lomo/train/schedule.h"
 
 namespace lomo {
@@ -15,8 +18,16 @@ enum class StepOutcome : std::uint8_t {
   applied,
   no_targets,  // nothing in the batch carries loss
   nonfinite,   // loss or gradient: with a verdict nothing changed
+  overflow,    // of an fp16 gradient: nothing changed, the loss scale falls
+  spike,       // guard.action skip: nothing changed
 };
 std::string_view to_string(StepOutcome outcome);
+
+/// What rounding made of the updates of a step; see RoundingPlan::tally.
+struct RoundingReport {
+  double changed = 0;   // elements that changed, of those that would have in f32
+  double realised = 0;  // share of the intended step
+};
 
 /// What one step did.
 struct StepReport {
@@ -26,16 +37,28 @@ struct StepReport {
   double grad_norm = 0;   // of the whole gradient before clipping
   double lr = 0;
   double coefficient = 1;  // of the norm clipping
+  double loss_scale = 1;   // fp16: the one the step was made with
+  SpikeScores spike;
+  bool is_spike = false;
+  std::optional<RoundingReport> rounding;  // of 16-bit runs, every metrics.rounding_every steps
+  /// Set when a step without a verdict met a non-finite tile: what had changed by then.
+  std::optional<FusedUpdate::Outcome> partial;
   std::int64_t tokens = 0;
   std::int64_t targets = 0;
   double seconds = 0;
 };
 
-/// Counts that a checkpoint stores.
+/// "... 12 tensors were already updated (lm_head.weight, ...) and ... up to its first bad tile".
+std::string describe(FusedUpdate::Outcome const& partial);
+
+/// What a checkpoint stores.
 struct TrainerState {
   std::int64_t applied = 0;
   std::int64_t skipped = 0;
   std::int64_t skipped_in_a_row = 0;
+  std::int64_t consumed = 0;  // places of the schedule that skipped steps took
+  LossScaleState loss_scale;
+  GuardState guard;
   bool operator==(TrainerState const&) const = default;
 };
 
@@ -46,26 +69,34 @@ struct TrainerState {
 ///
 /// The norm pass runs when clip.norm is set or protect is `step`; its verdict is known before any
 /// weight changes. A skipped step changes neither weights nor optimizer and does not move the
-/// schedule on. Under protect `tile` without clip.norm a non-finite tile stops the rest of its step
-/// only, and the step counts as skipped though earlier tiles were applied.
+/// schedule on (loss_scale.skip_consumes_schedule: an overflow does). Under protect `tile` without
+/// clip.norm a non-finite tile stops the rest of its step only, and the step counts as skipped
+/// though earlier tiles were applied; StepReport::partial names them.
+///
+/// The order of verdicts: a loss that is not finite; a gradient that is not (fp16: an overflow, see
+/// LossScaler); a spike (SpikeGuard); then the norm clipping.
 class Trainer {
  public:
   Trainer(Llama& model, TrainConfig const& config, Schedule const& schedule);
 
-  /// Blocks. Throws Error(Exit::diverged) after train.stop_after_skips skipped steps in a row.
+  /// Blocks. Throws Error(Exit::diverged) after train.stop_after_skips skipped steps in a row, at
+  /// an overflow with the smallest loss scale, and at a spike when guard.action is stop.
   StepReport step(Batch const& batch);
 
-  TrainerState const& state() const { return state_; }
-  void restore(TrainerState const& state) { state_ = state; }
+  TrainerState state() const;
+  void restore(TrainerState const& state);
   UpdateRule& rule() { return *rule_; }
   bool fused() const;
 
  private:
   double mean_loss(Pass const& pass) const;
-  GradientStats fused_step(Pass& pass, StepReport& report, StepContext& context);
-  GradientStats stored_step(Pass& pass, StepReport& report, StepContext& context);
-  bool clip(GradientStats const& stats, StepReport& report, StepContext& context) const;
-  void skip(StepReport& report, StepOutcome outcome);
+  void fused_step(Pass& pass, StepReport& report, StepContext& context);
+  void stored_step(Pass& pass, StepReport& report, StepContext& context);
+  bool decide(GradientStats const& stats, StepReport& report, StepContext& context);
+  bool judge(StepReport& report);
+  void begin_tally(StepContext& context);
+  void end_tally(StepReport& report, StepContext const& context) const;
+  void skip(StepReport& report);
 
   Llama& model_;
   OptimizerKind kind_;
@@ -74,8 +105,13 @@ class Trainer {
   Recompute recompute_;
   std::int64_t stop_after_skips_;
   TileSize tile_;
+  std::int64_t rounding_every_;
+  bool skip_consumes_schedule_;
   Schedule schedule_;
+  LossScaler scaler_;
+  SpikeGuard guard_;
   std::unique_ptr<UpdateRule> rule_;
+  Buffer tally_;  // (4) f64; none where rounding is not in play
   TrainerState state_;
 };
 
