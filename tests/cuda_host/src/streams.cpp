@@ -1,0 +1,239 @@
+#include "streams.h"
+
+#include <chrono>
+
+#include "device_state.h"
+#include "memory.h"
+
+namespace cuda_host {
+
+Streams& streams() {
+  static Streams the_streams;
+  return the_streams;
+}
+
+void Streams::reset(std::uint64_t seed, bool lazy) {
+  streams_.clear();
+  events_.clear();
+  preferred_ = nullptr;
+  random_.seed(seed);
+  lazy_ = lazy;
+}
+
+Stream* Streams::find(cudaStream_t handle) {
+  if (streams_.empty()) streams_.push_back(std::make_unique<Stream>());
+  if (handle == nullptr || handle == cudaStreamLegacy) return streams_[0].get();
+  for (auto const& s : streams_) {
+    if (reinterpret_cast<cudaStream_t>(s.get()) == handle) return s->destroyed ? nullptr : s.get();
+  }
+  return nullptr;
+}
+
+Event* Streams::find(cudaEvent_t handle) {
+  for (auto const& e : events_) {
+    if (reinterpret_cast<cudaEvent_t>(e.get()) == handle) return e->destroyed ? nullptr : e.get();
+  }
+  return nullptr;
+}
+
+cudaStream_t Streams::create_stream(bool blocking) {
+  find(cudaStream_t{nullptr});  // the default stream comes first
+  streams_.push_back(std::make_unique<Stream>());
+  streams_.back()->blocking = blocking;
+  return reinterpret_cast<cudaStream_t>(streams_.back().get());
+}
+
+cudaEvent_t Streams::create_event() {
+  events_.push_back(std::make_unique<Event>());
+  return reinterpret_cast<cudaEvent_t>(events_.back().get());
+}
+
+void Streams::enqueue(Stream& stream, Work work) {
+  work.ticket = ++tickets_;
+  stream.work.push_back(std::move(work));
+  if (!lazy_) return finish_all();
+  if (random_() % 8 == 0) {
+    const DeviceMemoryOpen open;
+    run_one();
+  }
+}
+
+/// The default stream and the blocking ones keep the order of enqueueing between them.
+bool Streams::can_run(Stream const& stream) const {
+  if (stream.work.empty()) return false;
+  Work const& next = stream.work.front();
+  if (next.waits_for != nullptr && next.waits_for->completed < next.version) return false;
+  const auto has_before = [&](Stream const& other) {
+    return !other.work.empty() && other.work.front().ticket < next.ticket;
+  };
+  if (&stream != streams_[0].get()) return !stream.blocking || !has_before(*streams_[0]);
+  for (auto const& other : streams_) {
+    if (other->blocking && other.get() != &stream && has_before(*other)) return false;
+  }
+  return true;
+}
+
+bool Streams::run_one() {
+  std::vector<Stream*> able;
+  for (auto const& s : streams_) {
+    if (can_run(*s)) able.push_back(s.get());
+  }
+  if (able.empty()) return false;
+  // One stream runs far ahead of the others, until another is preferred.
+  bool keeps = false;
+  for (Stream const* s : able) keeps = keeps || s == preferred_;
+  if (!keeps || random_() % 8 == 0) preferred_ = able[random_() % able.size()];
+  const Work work = std::move(preferred_->work.front());
+  preferred_->work.pop_front();
+  running_ = true;
+  const std::string failure = work.run ? work.run() : std::string();
+  running_ = false;
+  if (!failure.empty()) {
+    for (auto const& s : streams_) s->work.clear();
+    note_sticky(cudaErrorLaunchFailure, failure);
+  }
+  return true;
+}
+
+template <class Done>
+void Streams::run_until(Done done) {
+  const DeviceMemoryOpen open;
+  while (!done() && run_one()) {
+  }
+}
+
+void Streams::finish(Stream const& stream) {
+  run_until([&] { return stream.work.empty(); });
+}
+
+void Streams::finish(Event const& event, std::uint64_t version) {
+  run_until([&] { return event.completed >= version; });
+}
+
+void Streams::finish_all() {
+  run_until([] { return false; });
+}
+
+}  // namespace cuda_host
+
+using namespace cuda_host;
+
+namespace {
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned int flags) {
+  if (sticky() != cudaSuccess) return sticky();
+  *stream = streams().create_stream((flags & cudaStreamNonBlocking) == 0);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreate(cudaStream_t* stream) {
+  return cudaStreamCreateWithFlags(stream, cudaStreamDefault);
+}
+
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned int flags, int) {
+  return cudaStreamCreateWithFlags(stream, flags);
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t handle) {
+  Stream* const stream = streams().find(handle);
+  if (stream == nullptr || handle == nullptr) return note(cudaErrorInvalidResourceHandle);
+  stream->destroyed = true;  // what it holds still runs
+  return sticky();
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
+  if (sticky() != cudaSuccess) return sticky();
+  Stream* const stream = streams().find(handle);
+  if (stream == nullptr) return note(cudaErrorInvalidResourceHandle);
+  streams().finish(*stream);
+  return sticky();
+}
+
+cudaError_t cudaStreamQuery(cudaStream_t handle) {
+  if (sticky() != cudaSuccess) return sticky();
+  Stream* const stream = streams().find(handle);
+  if (stream == nullptr) return note(cudaErrorInvalidResourceHandle);
+  return stream->work.empty() ? cudaSuccess : cudaErrorNotReady;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event_handle, unsigned int) {
+  if (sticky() != cudaSuccess) return sticky();
+  Stream* const stream = streams().find(handle);
+  Event* const event = streams().find(event_handle);
+  if (stream == nullptr || event == nullptr) return note(cudaErrorInvalidResourceHandle);
+  Work work;
+  work.waits_for = event;
+  work.version = event->recorded;  // an event that was never recorded holds nothing up
+  streams().enqueue(*stream, std::move(work));
+  return sticky();
+}
+
+cudaError_t cudaDeviceSynchronize() {
+  streams().finish_all();
+  return sticky();
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned int) {
+  if (sticky() != cudaSuccess) return sticky();
+  *event = streams().create_event();
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  return cudaEventCreateWithFlags(event, cudaEventDefault);
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t handle) {
+  Event* const event = streams().find(handle);
+  if (event == nullptr) return note(cudaErrorInvalidResourceHandle);
+  event->destroyed = true;
+  return sticky();
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event_handle, cudaStream_t handle) {
+  if (sticky() != cudaSuccess) return sticky();
+  Stream* const stream = streams().find(handle);
+  Event* const event = streams().find(event_handle);
+  if (stream == nullptr || event == nullptr) return note(cudaErrorInvalidResourceHandle);
+  Work work;
+  work.run = [event, version = ++event->recorded] {
+    event->completed = std::max(event->completed, version);
+    event->seconds = now();
+    return std::string();
+  };
+  streams().enqueue(*stream, std::move(work));
+  return sticky();
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
+  if (sticky() != cudaSuccess) return sticky();
+  Event* const event = streams().find(handle);
+  if (event == nullptr) return note(cudaErrorInvalidResourceHandle);
+  streams().finish(*event, event->recorded);
+  return sticky();
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t handle) {
+  if (sticky() != cudaSuccess) return sticky();
+  Event* const event = streams().find(handle);
+  if (event == nullptr) return note(cudaErrorInvalidResourceHandle);
+  return event->completed >= event->recorded ? cudaSuccess : cudaErrorNotReady;
+}
+
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
+  if (sticky() != cudaSuccess) return sticky();
+  Event* const a = streams().find(start);
+  Event* const b = streams().find(end);
+  if (a == nullptr || b == nullptr || a->recorded == 0 || b->recorded == 0) {
+    return note(cudaErrorInvalidResourceHandle);
+  }
+  if (a->completed < a->recorded || b->completed < b->recorded) return cudaErrorNotReady;
+  *milliseconds = static_cast<float>((b->seconds - a->seconds) * 1e3);
+  return cudaSuccess;
+}

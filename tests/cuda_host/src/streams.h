@@ -1,0 +1,71 @@
+#pragma once
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace cuda_host {
+
+struct Event {
+  std::uint64_t recorded = 0;   // how often cudaEventRecord was called
+  std::uint64_t completed = 0;  // the latest of those that the device reached
+  double seconds = 0.0;         // when it did
+  bool destroyed = false;
+};
+
+/// One piece of work of a stream. `run` returns what went wrong, or nothing.
+struct Work {
+  std::function<std::string()> run;
+  Event* waits_for = nullptr;  // until it has completed `version`
+  std::uint64_t version = 0;
+  std::uint64_t ticket = 0;
+};
+
+struct Stream {
+  std::deque<Work> work;
+  bool blocking = true;  // keeps order with the default stream
+  bool destroyed = false;
+};
+
+/// All streams of the device on the caller's thread. Nothing runs when it is enqueued (but for a
+/// few pieces now and then); when the host waits, any piece of work that could run next may, by a
+/// generator with a seed, until what the host waits for is done.
+class Streams {
+ public:
+  void reset(std::uint64_t seed, bool lazy);
+
+  /// The stream of a handle, or null if there is none.
+  Stream* find(cudaStream_t handle);
+  Event* find(cudaEvent_t handle);
+  cudaStream_t create_stream(bool blocking);
+  cudaEvent_t create_event();
+
+  void enqueue(Stream& stream, Work work);
+  void finish(Stream const& stream);
+  void finish(Event const& event, std::uint64_t version);
+  void finish_all();
+  bool in_progress() const { return running_; }
+
+ private:
+  template <class Done>
+  void run_until(Done done);
+  bool run_one();
+  bool can_run(Stream const& stream) const;
+
+  std::vector<std::unique_ptr<Stream>> streams_;  // the first is the default stream
+  std::vector<std::unique_ptr<Event>> events_;
+  std::mt19937_64 random_{1};
+  std::uint64_t tickets_ = 0;
+  Stream* preferred_ = nullptr;
+  bool lazy_ = true;
+  bool running_ = false;
+};
+
+Streams& streams();
+
+}  // namespace cuda_host
