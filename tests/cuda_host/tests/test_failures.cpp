@@ -93,7 +93,7 @@ __global__ void __launch_bounds__(64) faulty(float* p) {
 
 template <Fault kFault>
 std::string report_of() {
-  reset();
+  reset(Policy{});
   // 63 elements: the last of 64 threads writes beyond the end where the kernel is told to.
   float* const p = on_device<float>(kFault == Fault::global_tail ? 63 : 64);
   Shape shape;
