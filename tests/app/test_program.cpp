@@ -11,6 +11,7 @@
 #include <iterator>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/catch.h"
@@ -182,6 +183,49 @@ TEST_CASE("a run trains, reports and saves, and is never overwritten") {
   INFO(eval.err);
   CHECK(eval.code == 0);
   CHECK(contains(eval.out, "loss "));
+}
+
+TEST_CASE(
+    "an fp16 run with the settings of the paper trains, shows its loss scale and its rounding") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, R"({"name": "lomo", "lr": 0.03})", "");
+  const Outcome done =
+      run(place, {"--config", place / "run.json", "--output", place / "out", "--set",
+                  "model.dtype=f16", "--set", "loss_scale.initial=1073741824"});
+  INFO(done.err);
+  REQUIRE(done.code == 0);
+  CHECK(contains(done.err, "overflow"));
+  CHECK(contains(done.err, "the loss scale falls from"));
+  CHECK(contains(done.err, "  scale "));
+  CHECK(contains(done.err, "realised"));
+  const std::string metrics = slurp(place / "out/metrics.jsonl");
+  CHECK(contains(metrics, "\"outcome\":\"overflow\""));
+  CHECK(contains(metrics, "\"loss_scale\":1073741824.0"));
+  CHECK(contains(metrics, "\"realised\":"));
+  CHECK(contains(slurp(place / "out/model/config.json"), "float16"));
+}
+
+TEST_CASE("a run that diverges is exit code 5") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, R"({"name": "lomo", "lr": 0.03})", "");
+  // Batches of other lengths differ by more than a tenth of a deviation.
+  const std::vector<std::string> spike{"guard.action=stop", "guard.least_steps=2",
+                                       "guard.threshold=0.1"};
+  const std::vector<std::string> floor{"model.dtype=f16", "loss_scale.initial=1073741824",
+                                       "loss_scale.minimum=1073741824"};
+  for (auto const& [settings, reason] :
+       {std::pair{spike, "guard.action"}, std::pair{floor, "loss_scale.minimum"}}) {
+    std::vector<std::string> command{"--config", place / "run.json", "--output", place / reason};
+    for (std::string const& setting : settings) {
+      command.insert(command.end(), {"--set", setting});
+    }
+    const Outcome outcome = run(place, command);
+    INFO(outcome.err);
+    CHECK(outcome.code == 5);
+    CHECK(contains(outcome.err, reason));
+  }
 }
 
 TEST_CASE("a stopped and resumed run ends with the bits of one that was not stopped") {

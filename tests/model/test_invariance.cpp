@@ -21,7 +21,7 @@ Batch mixed_batch(std::int64_t vocab, std::size_t prompt = 1) {
 }  // namespace
 
 TEST_CASE("recomputing a block gives the same bits as keeping it") {
-  const DType dtype = GENERATE(DType::f32, DType::bf16);
+  const DType dtype = GENERATE(DType::f32, DType::bf16, DType::f16);
   const std::size_t prompt = GENERATE(1u, 12u);
   auto backend = make_cpu(2);
   Llama model(*backend, tiny_config(false), dtype);
@@ -129,7 +129,7 @@ TEST_CASE("a tied embedding gets the sum of both gradients") {
 TEST_CASE("a fused step of a tied model equals the step with stored gradients, bit for bit") {
   const bool tied = GENERATE(true, false);
   const OptimizerKind kind = GENERATE(OptimizerKind::lomo, OptimizerKind::adalomo);
-  const DType dtype = GENERATE(DType::f32, DType::bf16);
+  const DType dtype = GENERATE(DType::f32, DType::bf16, DType::f16);
   const std::size_t logits = GENERATE(std::size_t{0}, std::size_t{64} << 20);
   const std::size_t prompt = GENERATE(1u, 12u);
   const auto train = [&](bool fuse) {
@@ -156,7 +156,7 @@ TEST_CASE("a fused step of a tied model equals the step with stored gradients, b
 }
 
 TEST_CASE("clipping in two passes equals scaling the stored gradient") {
-  const DType dtype = GENERATE(DType::f32, DType::bf16);
+  const DType dtype = GENERATE(DType::f32, DType::bf16, DType::f16);
   const Recompute recompute = GENERATE(Recompute::none, Recompute::block);
   const double limit = 1.0;
   const auto train = [&](bool two_pass) {

@@ -46,7 +46,7 @@ TEST_CASE("only rows with a target cost queries, output projection and MLP in th
 }
 
 TEST_CASE("losses of the same rows agree whether the others reach the end or not") {
-  const DType dtype = GENERATE(DType::f32, DType::bf16);
+  const DType dtype = GENERATE(DType::f32, DType::bf16, DType::f16);
   // One product against another: the few dozen roundings of the last block and the head.
   const double bound =
       4 * std::sqrt(dtype == DType::f32 ? 20.0 * 56.0 : 20.0) * unit_roundoff(dtype);

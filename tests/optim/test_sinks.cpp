@@ -96,7 +96,7 @@ Bits stored(DType dtype, OptimizerOptions const& options) {
 }  // namespace
 
 TEST_CASE("fused and stored gradients give the same bits at any tile size") {
-  const DType dtype = GENERATE(DType::f32, DType::bf16);
+  const DType dtype = GENERATE(DType::f32, DType::bf16, DType::f16);
   const Rounding rounding = GENERATE(Rounding::nearest, Rounding::stochastic);
   const OptimizerKind kind = GENERATE(OptimizerKind::lomo, OptimizerKind::adalomo);
   const float decay = GENERATE(0.0f, 0.1f);
