@@ -164,6 +164,10 @@ TEST_CASE("every shipped config parses; those of the paper are fp16") {
     TrainConfig config = parse_config(read_config_file(path, {}), path.string());
     const bool paper = path.parent_path().filename() == "paper";
     CHECK((config.model.dtype == DType::f16) == paper);
+    config.model.shape = Json();  // of a checkpoint that is not here
+    settle(config, ModelConfig{});
+    CHECK((config.optimizer.rounding == Rounding::stochastic) ==
+          (config.model.dtype == DType::bf16));
     CHECK(config.protect == (path.filename() == "pretrain.json" ? Protect::tile : Protect::step));
     ++seen;
   }
