@@ -1,8 +1,10 @@
 #include "lomo/data/dataset.h"
 
 #include <algorithm>
+#include <span>
 
 #include "lomo/core/error.h"
+#include "lomo/io/hash.h"
 #include "shuffle.h"
 
 namespace lomo {
@@ -22,6 +24,16 @@ std::int64_t Dataset::targets() const {
                            [](std::int32_t target) { return target != kNoTarget; });
   }
   return count;
+}
+
+std::string content_hash(Dataset const& data) {
+  Hasher hasher;
+  for (Sequence const& sequence : data.sequences) {
+    hasher.add(static_cast<std::int64_t>(sequence.tokens.size()));
+    hasher.add(std::as_bytes(std::span(sequence.tokens)));
+    hasher.add(std::as_bytes(std::span(sequence.targets)));
+  }
+  return hasher.text();
 }
 
 void check_ids(Dataset const& data, std::int64_t vocab) {

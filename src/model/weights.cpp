@@ -48,4 +48,24 @@ std::vector<ParameterGroup*> LlamaWeights::groups() {
   return all;
 }
 
+std::vector<WeightShape> weight_shapes(ModelConfig const& c) {
+  const std::int64_t query = c.heads * c.head_width, key = c.kv_heads * c.head_width;
+  std::vector<WeightShape> all{{"model.embed_tokens.weight", {c.vocab, c.width}}};
+  for (std::int64_t layer = 0; layer < c.layers; ++layer) {
+    const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+    all.push_back({prefix + "input_layernorm.weight", {c.width}});
+    all.push_back({prefix + "self_attn.q_proj.weight", {query, c.width}});
+    all.push_back({prefix + "self_attn.k_proj.weight", {key, c.width}});
+    all.push_back({prefix + "self_attn.v_proj.weight", {key, c.width}});
+    all.push_back({prefix + "self_attn.o_proj.weight", {c.width, query}});
+    all.push_back({prefix + "post_attention_layernorm.weight", {c.width}});
+    all.push_back({prefix + "mlp.gate_proj.weight", {c.ffn, c.width}});
+    all.push_back({prefix + "mlp.up_proj.weight", {c.ffn, c.width}});
+    all.push_back({prefix + "mlp.down_proj.weight", {c.width, c.ffn}});
+  }
+  all.push_back({"model.norm.weight", {c.width}});
+  if (!c.tied_embeddings) all.push_back({"lm_head.weight", {c.vocab, c.width}});
+  return all;
+}
+
 }  // namespace lomo

@@ -20,6 +20,9 @@ struct Dataset {
   std::int64_t targets() const;
 };
 
+/// A hash (XXH3) of every id and target, in order: whether a run still has the data it began with.
+std::string content_hash(Dataset const& data);
+
 /// Throws Error(Exit::data) counting the ids that are negative or not below `vocab` (rows of the
 /// embedding), naming one of them and the first place they occur.
 void check_ids(Dataset const& data, std::int64_t vocab);

@@ -40,4 +40,11 @@ struct LlamaWeights {
   std::vector<ParameterGroup*> groups();
 };
 
+/// Name and shape of every weight of a model, as groups() lists them, without memory for any.
+struct WeightShape {
+  std::string name;
+  std::vector<std::int64_t> shape;
+};
+std::vector<WeightShape> weight_shapes(ModelConfig const& config);
+
 }  // namespace lomo
