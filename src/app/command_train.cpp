@@ -1,9 +1,13 @@
 #include <array>
 #include <ctime>
 #include <filesystem>
+#include <optional>
+#include <system_error>
+#include <utility>
 
 #include "commands.h"
 #include "lomo/core/error.h"
+#include "lomo/train/run_folder.h"
 #include "lomo/train/training_state.h"
 #include "setting.h"
 #include "stop.h"
@@ -30,33 +34,85 @@ void TrainCommand::options(CLI::App& app) {
   app.add_option("--set", overrides, "change one key: optimizer.lr=0.003 (may be repeated)")
       ->allow_extra_args(false);
   app.add_option("--output", output, "run folder, new or empty; default runs/<config>-<time>");
-  app.add_option("--resume", resume, "continue from a checkpoint, or from a run folder's newest");
+  resume_option_ = app.add_option("--resume", resume,
+                                  "go on from a checkpoint, or from the newest whole one of a run "
+                                  "folder (default: that of --output)")
+                       ->expected(0, 1);
+  app.add_flag("--no-resume", no_resume, "begin anew even where --resume is given as well");
+  app.add_flag("--ignore-disk-space", ignore_disk_space,
+               "start though the disk cannot hold what the run will write");
 }
 
-int TrainCommand::run(Common const& common, CLI::App const& app) const {
-  listen_for_stop();
-  const RunSetting setting = run_setting(common);
-  RunEnd end = RunEnd::finished;
-  if (!resume.empty()) {
-    if (!config.empty() || !overrides.empty()) {
-      throw Error(Exit::usage,
-                  "--resume continues a run in its own config; it goes neither with "
-                  "--config nor with --set");
-    }
-    const fs::path checkpoint = find_checkpoint(resume);
-    const TrainingState state = read_training_state(checkpoint);
-    TrainConfig run = parse_config(state.config, (checkpoint / "training_state.json").string());
-    const bool fresh = !output.empty();
-    run.output = fresh ? output : fs::absolute(checkpoint).parent_path().parent_path().string();
-    end = run_training(std::move(run), checkpoint, fresh, setting);
+/// Where the run goes on, when it does.
+struct TrainCommand::Start {
+  std::optional<RunFolder> folder;  // the run's own
+  fs::path checkpoint;              // empty: from the beginning
+};
+
+TrainCommand::Start TrainCommand::find_start() const {
+  Start start;
+  if (no_resume || resume_option_->count() == 0) return start;
+  if (resume.empty() && output.empty()) {
+    throw Error(Exit::usage,
+                "--resume: nothing says what to go on with; name a run folder or a checkpoint, or "
+                "give --output");
+  }
+  const fs::path from = resume.empty() ? output : resume;
+  if (resume.empty() && !RunFolder::is_run(from)) return start;  // its first start
+  std::error_code error;
+  const bool run = RunFolder::is_run(from) && !fs::exists(from / "training_state.json", error);
+  const fs::path root =
+      run ? from : fs::absolute(from).lexically_normal().parent_path().parent_path();
+  const bool own =
+      output.empty() || fs::weakly_canonical(output, error) == fs::weakly_canonical(root, error);
+  // Locked before its checkpoints are looked at: another process would change them.
+  if (own && RunFolder::is_run(root)) start.folder.emplace(RunFolder::reopen(root));
+  if (resume.empty()) {
+    start.checkpoint = newest_checkpoint(root).value_or(fs::path());
   } else {
-    if (config.empty()) throw Error(Exit::usage, "no --config and no command.\n" + app.help());
+    start.checkpoint = find_checkpoint(from);
+  }
+  return start;
+}
+
+TrainConfig TrainCommand::read_config(Start const& start) const {
+  if (!config.empty()) {
     const fs::path file = find_config(config, shipped_configs());
     TrainConfig run = parse_config(read_config_file(file, overrides), file.string());
     if (!output.empty()) run.output = output;
     if (run.output.empty()) run.output = "runs/" + file.stem().string() + "-" + time_stamp();
-    end = run_training(std::move(run), {}, true, setting);
+    return run;
   }
+  if (start.checkpoint.empty()) {
+    if (!start.folder)
+      throw Error(Exit::usage, "no --config and no command. See lomo-train --help.");
+    throw Error(Exit::usage,
+                "the run in " + output +
+                    " has no checkpoint yet; give its --config too, to begin it again");
+  }
+  const std::string where = (start.checkpoint / "training_state.json").string();
+  Json stored = read_training_state(start.checkpoint).config;
+  apply_overrides(stored, overrides);
+  TrainConfig run = parse_config(stored, where);
+  if (!output.empty()) run.output = output;
+  return run;
+}
+
+int TrainCommand::run(Common const& common) const {
+  listen_for_stop();
+  RunSetting setting = run_setting(common);
+  setting.ignore_disk_space = ignore_disk_space;
+  Start start = find_start();
+  TrainConfig run = read_config(start);
+  if (start.folder) {
+    run.output = start.folder->root().string();
+  } else if (!start.checkpoint.empty() && output.empty()) {
+    throw Error(Exit::usage, "--resume " + resume +
+                                 ": this checkpoint does not lie in a run folder; name the folder "
+                                 "to write to with --output");
+  }
+  const RunEnd end =
+      run_training(std::move(run), start.checkpoint, std::move(start.folder), setting);
   return static_cast<int>(end == RunEnd::stopped ? Exit::stopped : Exit::done);
 }
 

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "lomo/train/config.h"
+
 namespace lomo::app {
 
 /// What every command takes.
@@ -16,8 +18,16 @@ struct Common {
 struct TrainCommand {
   std::string config, resume, output;
   std::vector<std::string> overrides;
+  bool no_resume = false, ignore_disk_space = false;
   void options(CLI::App& app);
-  int run(Common const& common, CLI::App const& app) const;
+  int run(Common const& common) const;
+
+ private:
+  struct Start;
+  Start find_start() const;
+  TrainConfig read_config(Start const& start) const;
+
+  CLI::Option* resume_option_ = nullptr;  // given without a path it is not absent
 };
 
 struct EvalCommand {
@@ -34,6 +44,12 @@ struct GenerateCommand {
   std::uint64_t seed = 1;
   void options(CLI::App& app);
   int run(Common const& common) const;
+};
+
+struct VerifyCommand {
+  std::string folder;
+  void options(CLI::App& app);
+  int run() const;
 };
 
 struct InitCommand {

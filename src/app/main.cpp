@@ -1,3 +1,5 @@
+#include <signal.h>
+
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -20,8 +22,10 @@ constexpr char const* kFooter = R"(Examples:
   lomo-train --config superglue/rte-7b.json --set model.path=models/llama-7b
   lomo-train --config my.json --output runs/first
   lomo-train --resume runs/first
+  lomo-train --config my.json --output runs/first --resume    # begin or go on: for job queues
   lomo-train eval --model runs/first/model --task rte --data data/RTE/val.jsonl
   lomo-train generate --model runs/first/model --prompt "Once upon a time"
+  lomo-train verify runs/first/model
   lomo-train init --config quickstart/model.json --output models/tiny
 
 Exit codes:
@@ -57,6 +61,10 @@ int run(int argc, char** argv) {
   GenerateCommand generate;
   CLI::App* generate_app = app.add_subcommand("generate", "Continue a prompt");
   generate.options(*generate_app);
+  VerifyCommand verify;
+  CLI::App* verify_app = app.add_subcommand(
+      "verify", "Check a checkpoint or model folder: headers, shapes, checksums, values");
+  verify.options(*verify_app);
   InitCommand init;
   CLI::App* init_app =
       app.add_subcommand("init", "Make a randomly initialised model folder from a model config");
@@ -76,8 +84,10 @@ int run(int argc, char** argv) {
   log::start(common.log_level);
   if (eval_app->parsed()) return eval.run(common);
   if (generate_app->parsed()) return generate.run(common);
+  if (verify_app->parsed()) return verify.run();
   if (init_app->parsed()) return init.run(common);
-  return train.run(common, app);
+  if (argc == 1) throw Error(Exit::usage, "no --config and no command.\n" + app.help());
+  return train.run(common);
 }
 
 }  // namespace
@@ -86,6 +96,8 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   lomo::app::settle_wait_policy(argv);
+  // A file above the system's limit is then a failed write, as on a full disk.
+  signal(SIGXFSZ, SIG_IGN);
   try {
     return lomo::app::run(argc, argv);
   } catch (lomo::Error const& e) {

@@ -216,6 +216,11 @@ void read(JsonReader reader, EvalSection& eval) {
 
 void read(JsonReader reader, SaveSection& save) {
   reader.get("every_steps", save.every_steps, kCount);
+  reader.get("every_minutes", save.every_minutes, kNotNegative);
+  reader.get("keep_last", save.keep_last, kCount);
+  reader.get("keep_every", save.keep_every, kCount);
+  reader.get("keep_best", save.keep_best, kCount);
+  reader.get("best_metric", save.best_metric);
   reader.get("final_model", save.final_model);
   reader.get_bytes("shard_size", save.shard_size);
   if (save.shard_size == 0) reader.fail("shard_size", "a shard holds at least one tensor");

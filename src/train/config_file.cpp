@@ -139,9 +139,11 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                  {"every_epochs", e.every_epochs},
                  {"score", name_of(e.score, kScores)},
                  {"max_tokens", e.max_tokens}};
-  out["save"] = {{"every_steps", config.save.every_steps},
-                 {"final_model", config.save.final_model},
-                 {"shard_size", format_bytes(config.save.shard_size)}};
+  SaveSection const& s = config.save;
+  out["save"] = {{"every_steps", s.every_steps}, {"every_minutes", s.every_minutes},
+                 {"keep_last", s.keep_last},     {"keep_every", s.keep_every},
+                 {"keep_best", s.keep_best},     {"best_metric", s.best_metric},
+                 {"final_model", s.final_model}, {"shard_size", format_bytes(s.shard_size)}};
   out["output"] = config.output;
   return out;
 }

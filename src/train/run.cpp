@@ -4,10 +4,13 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <exception>
 #include <optional>
 #include <utility>
 
 #include "closing_table.h"
+#include "config_change.h"
+#include "disk_space.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/model/checkpoint.h"
@@ -16,6 +19,8 @@
 #include "lomo/train/run_folder.h"
 #include "lomo/train/trainer.h"
 #include "lomo/train/training_state.h"
+#include "save_folder.h"
+#include "saver.h"
 
 namespace lomo {
 
@@ -26,12 +31,15 @@ namespace {
 /// One training run from its checked config to its last line.
 class Run {
  public:
-  Run(TrainConfig config, fs::path const& resume, bool fresh_output, RunSetting const& setting)
+  Run(TrainConfig config, fs::path const& resume, std::optional<RunFolder> folder,
+      RunSetting const& setting)
       : config_(std::move(config)),
         setting_(setting),
         source_(resume.empty() ? fs::path(config_.model.path) : resume),
         resuming_(!resume.empty()),
-        fresh_output_(fresh_output) {}
+        fresh_output_(!folder) {
+    if (folder) folder_.emplace(std::move(*folder));
+  }
 
   RunEnd execute() {
     read();
@@ -52,6 +60,7 @@ class Run {
     if (resuming_) state_ = read_training_state(source_);
     shape_ = read_model_config(source_ / "config.json");
     settle(config_, shape_);
+    if (resuming_) check_config_changes();
     for (std::string const& warning : warnings(config_)) log::warn("{}", warning);
     if (fresh_output_) RunFolder::check(config_.output);
     const auto tokenizer = open_tokenizer(source_, config_.data.task);
@@ -66,6 +75,12 @@ class Run {
     if (config_.train.max_steps > 0) total_ = std::min(total_, config_.train.max_steps);
     describe_data();
     check_resumed_data();
+  }
+
+  void check_config_changes() {
+    const fs::path file = source_ / "training_state.json";
+    changes_ = config_changes(parse_config(state_.config, file.string()), config_);
+    for (std::string const& change : changes_) log::info("changed on resume: {}", change);
   }
 
   void describe_data() const {
@@ -97,18 +112,23 @@ class Run {
   }
 
   void check_resumed_data() {
+    const std::string hash = content_hash(inputs_.train);
     if (!resuming_) {
       state_.train_sequences = sequences();
       state_.train_tokens = inputs_.train.tokens();
+      state_.train_hash = hash;
       return;
     }
-    if (state_.train_sequences != sequences() || state_.train_tokens != inputs_.train.tokens()) {
+    if (state_.train_hash != hash) {
       throw Error(Exit::data,
                   "the training data changed since the checkpoint was written: it had " +
                       std::to_string(state_.train_sequences) + " sequences of " +
                       std::to_string(state_.train_tokens) + " tokens, now " +
                       std::to_string(sequences()) + " of " +
-                      std::to_string(inputs_.train.tokens()));
+                      std::to_string(inputs_.train.tokens()) +
+                      (state_.train_tokens == inputs_.train.tokens() ? ", other ones" : "") +
+                      ". Put the old files back, or begin a new run with model.path at the "
+                      "checkpoint.");
     }
     sampler_->seek(state_.position);
     before_ = state_.metrics_before;
@@ -127,21 +147,46 @@ class Run {
       trainer_->restore(state_.trainer);
       load_optimizer(source_, *backend_, trainer_->rule());
     }
-    folder_.emplace(fresh_output_ ? RunFolder::create(config_.output)
-                                  : RunFolder::reopen(config_.output));
-    log::also_to(folder_->log());
-    const auto effective = to_json(config_);
-    if (fresh_output_) folder_->write_config(effective);
-    state_.config = Json::parse(effective.dump());
-    if (resuming_) {
-      log::info("continuing after step {} from {}", state_.trainer.applied, source_.string());
-      folder_->metric({{"event", "resume"}, {"step", state_.trainer.applied}});
-    }
+    require_space();
+    open_folder();
     log::info("{} parameters in {}, optimizer {}, run folder {}", shape_.parameters(),
               to_string(*config_.model.dtype), to_string(config_.optimizer.name),
               folder_->root().string());
     backend_->ledger().restart();
     progress_.emplace(Progress::Options{total_, peak, setting_.terminal}, backend_->ledger());
+  }
+
+  void require_space() {
+    if (setting_.ignore_disk_space) return;
+    DiskNeed need;
+    need.weights = static_cast<std::uint64_t>(shape_.parameters()) * size_of(*config_.model.dtype);
+    for (StateTensor const& tensor : trainer_->rule().state()) {
+      need.optimizer += tensor.value.bytes();
+    }
+    need.total = total_;
+    require_disk_space(config_.output, config_.save, need);
+  }
+
+  void open_folder() {
+    if (fresh_output_) folder_.emplace(RunFolder::create(config_.output));
+    log::also_to(folder_->log());
+    const auto effective = to_json(config_);
+    if (fresh_output_ || !resuming_ || !changes_.empty()) folder_->write_config(effective);
+    state_.config = Json::parse(effective.dump());
+    if (resuming_) {
+      for (fs::path const& moved : folder_->set_aside_after(state_.batches)) {
+        log::warn("newer than the checkpoint this run goes on from, moved to {}", moved.string());
+      }
+      log::info("continuing after step {} from {}", state_.trainer.applied, source_.string());
+      folder_->metric(
+          {{"event", "resume"}, {"batch", state_.batches}, {"step", state_.trainer.applied}});
+    } else if (!fresh_output_) {
+      log::info("no checkpoint in {} yet: beginning again", folder_->root().string());
+      folder_->metric({{"event", "restart"}});
+    }
+    const bool own = resuming_ && !fresh_output_;
+    saver_.emplace(*folder_, config_.save, source_,
+                   own ? std::optional(state_.batches) : std::nullopt);
   }
 
   void one_step() {
@@ -150,6 +195,7 @@ class Run {
     state_.batches += 1;
     state_.position = sampler_->position();
     state_.trainer = trainer_->state();
+    state_.evaluation = nullptr;
     record(report, epoch);
     tell(report);
     progress_->step(report, state_.batches);
@@ -187,7 +233,11 @@ class Run {
     } else if (epoch_ended && due(state_.position.epoch, config_.eval.every_epochs)) {
       evaluate_now("epoch-" + std::to_string(state_.position.epoch));
     }
-    if (due(state_.batches, config_.save.every_steps)) checkpoint();
+    if (saver_->due(state_.batches)) {
+      progress_->clear();
+      state_.metrics_before = before_;
+      saver_->try_write(*model_, trainer_->rule(), state_);
+    }
   }
 
   void record(StepReport const& report, std::int64_t epoch) {
@@ -228,20 +278,27 @@ class Run {
     line["examples"] = report.examples;
     line["seconds"] = report.seconds;
     folder_->metric(line);
-    write_predictions(inputs_.eval, report, folder_->predictions() / tag);
+    state_.evaluation = report.json();
+    keep_predictions(report, tag);
     log::info("eval {}: {} ({} examples, {:.1f} s)", tag, report.summary(), report.examples,
               report.seconds);
     progress_->clear();
     return report;
   }
 
+  void keep_predictions(EvalReport const& report, std::string const& tag) {
+    const fs::path folder = folder_->predictions() / tag;
+    try {
+      write_predictions(inputs_.eval, report, folder);
+    } catch (std::exception const& error) {  // a full disk is no reason to lose the run
+      log::error("cannot write predictions to {}: {}", folder.string(), error.what());
+    }
+  }
+
   fs::path checkpoint() {
     progress_->clear();
     state_.metrics_before = before_;
-    const fs::path path = folder_->checkpoint(state_.batches);
-    save_checkpoint(path, *model_, trainer_->rule(), state_, source_, config_.save.shard_size);
-    log::info("checkpoint {}", path.string());
-    return path;
+    return saver_->write(*model_, trainer_->rule(), state_);
   }
 
   RunEnd stop() {
@@ -253,6 +310,9 @@ class Run {
 
   void finish() {
     progress_->clear();
+    // Before the last evaluation and the model, so that neither can lose the run.
+    SaveSection const& save = config_.save;
+    if (save.every_steps > 0 || save.every_minutes > 0 || !save.final_model) checkpoint();
     const EvalReport after = config_.eval.at_end ? evaluate_now("end") : EvalReport{};
     fs::path saved;
     if (config_.save.final_model) {
@@ -279,12 +339,9 @@ class Run {
   }
 
   void save_final(ModelConfig const& shape, fs::path const& folder) {
-    // Under another name until it is whole, so that model/ is never half a model.
-    const fs::path partial = folder.parent_path() / ".partial-model";
-    fs::remove_all(partial);
-    fs::create_directories(partial);
-    save_model(*backend_, model_->weights(), shape, partial, source_, config_.save.shard_size);
-    fs::rename(partial, folder);
+    save_folder(folder, [&](fs::path const& partial) {
+      save_model(*backend_, model_->weights(), shape, partial, source_, config_.save.shard_size);
+    });
   }
 
   using Clock = std::chrono::steady_clock;
@@ -303,6 +360,8 @@ class Run {
   std::unique_ptr<Llama> model_;
   std::optional<Trainer> trainer_;
   std::optional<RunFolder> folder_;
+  std::optional<Saver> saver_;
+  std::vector<std::string> changes_;  // of the config, on resume
   std::optional<Progress> progress_;
   TrainingState state_;
   Json before_;
@@ -310,9 +369,9 @@ class Run {
 
 }  // namespace
 
-RunEnd run_training(TrainConfig config, fs::path const& resume, bool fresh_output,
+RunEnd run_training(TrainConfig config, fs::path const& resume, std::optional<RunFolder> folder,
                     RunSetting const& setting) {
-  return Run(std::move(config), resume, fresh_output, setting).execute();
+  return Run(std::move(config), resume, std::move(folder), setting).execute();
 }
 
 }  // namespace lomo

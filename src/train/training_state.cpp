@@ -1,7 +1,5 @@
 #include "lomo/train/training_state.h"
 
-#include <algorithm>
-#include <charconv>
 #include <initializer_list>
 #include <string>
 #include <system_error>
@@ -9,9 +7,13 @@
 #include <vector>
 
 #include "lomo/core/error.h"
+#include "lomo/core/log.h"
 #include "lomo/io/files.h"
+#include "lomo/io/manifest.h"
 #include "lomo/io/safetensors.h"
 #include "lomo/model/checkpoint.h"
+#include "lomo/train/run_folder.h"
+#include "save_folder.h"
 
 namespace lomo {
 
@@ -64,6 +66,8 @@ Json to_json(TrainingState const& state) {
           {"batches", state.batches},
           {"train_sequences", state.train_sequences},
           {"train_tokens", state.train_tokens},
+          {"train_hash", state.train_hash},
+          {"evaluation", state.evaluation},
           {"metrics_before", state.metrics_before},
           {"config", state.config}};
 }
@@ -97,49 +101,53 @@ void read(JsonReader reader, GuardState& state) {
 
 void save_checkpoint(fs::path const& folder, Llama& model, UpdateRule& rule,
                      TrainingState const& state, fs::path const& source, std::size_t shard_bytes) {
-  const fs::path partial = folder.parent_path() / (".partial-" + folder.filename().string());
-  std::error_code error;
-  fs::remove_all(partial, error);
-  fs::create_directories(partial, error);
-  if (error) throw Error("cannot make " + partial.string() + ": " + error.message());
-  ModelConfig config = model.config();
-  config.dtype = model.dtype();
-  save_model(model.backend(), model.weights(), config, partial, source, shard_bytes);
-  save_optimizer(partial / kOptimizerFile, model.backend(), rule);
-  write_file(partial / kStateFile, to_json(state).dump(2) + "\n");
-  sync_folder(partial);
-  // A checkpoint of this very step is left from the run that is being continued: the same bits.
-  fs::remove_all(folder, error);
-  fs::rename(partial, folder, error);
-  if (error) {
-    throw Error("cannot rename " + partial.string() + " to " + folder.string() + ": " +
-                error.message());
+  save_folder(folder, [&](fs::path const& partial) {
+    ModelConfig config = model.config();
+    config.dtype = model.dtype();
+    save_model(model.backend(), model.weights(), config, partial, source, shard_bytes);
+    save_optimizer(partial / kOptimizerFile, model.backend(), rule);
+    write_file(partial / kStateFile, to_json(state).dump(2) + "\n");
+  });
+}
+
+std::vector<std::string> check_checkpoint(fs::path const& folder) {
+  std::vector<std::string> problems = check_manifest(folder);
+  if (!problems.empty()) return problems;
+  try {
+    read_training_state(folder);
+  } catch (Error const& error) {
+    problems.push_back(error.what());
   }
-  sync_folder(folder.parent_path());
+  return problems;
+}
+
+std::optional<fs::path> newest_checkpoint(fs::path const& run) {
+  const std::vector<NamedCheckpoint> all = list_checkpoints(run / "checkpoints");
+  for (auto named = all.rbegin(); named != all.rend(); ++named) {
+    const std::vector<std::string> problems = check_checkpoint(named->path);
+    if (problems.empty()) return named->path;
+    for (std::string const& problem : problems) log::warn("{}", problem);
+    log::warn("checkpoint {} is damaged and not used", named->path.string());
+  }
+  if (all.empty()) return std::nullopt;
+  throw Error(Exit::data, "no checkpoint of " + run.string() + " is whole (" +
+                              std::to_string(all.size()) +
+                              " looked at, see above). Begin a new run with another --output.");
 }
 
 fs::path find_checkpoint(fs::path const& path) {
   std::error_code error;
-  if (fs::is_regular_file(path / kStateFile, error)) return path;
-  fs::path newest;
-  std::int64_t newest_step = -1;
-  for (auto const& entry : fs::directory_iterator(path / "checkpoints", error)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with("step-")) continue;
-    std::int64_t step = -1;
-    auto const [end, status] = std::from_chars(name.data() + 5, name.data() + name.size(), step);
-    if (status != std::errc() || end != name.data() + name.size()) continue;
-    if (step > newest_step && fs::is_regular_file(entry.path() / kStateFile, error)) {
-      newest_step = step;
-      newest = entry.path();
-    }
+  if (fs::exists(path / kStateFile, error)) {
+    const std::vector<std::string> problems = check_checkpoint(path);
+    if (problems.empty()) return path;
+    throw Error(Exit::data, "checkpoint " + path.string() + " is damaged: " + problems.front() +
+                                ". Name an earlier one, or the run folder to let the newest whole "
+                                "one be found.");
   }
-  if (newest.empty()) {
-    throw Error(Exit::data, path.string() +
-                                " is neither a checkpoint (a folder with training_state.json) nor "
-                                "a run folder with one under checkpoints/");
-  }
-  return newest;
+  if (auto newest = newest_checkpoint(path)) return *newest;
+  throw Error(Exit::data, path.string() +
+                              " is neither a checkpoint (a folder with training_state.json) nor "
+                              "a run folder with one under checkpoints/");
 }
 
 TrainingState read_training_state(fs::path const& folder) {
@@ -153,8 +161,9 @@ TrainingState read_training_state(fs::path const& folder) {
     reader.fail("version", "this program reads version " + std::to_string(kVersion) +
                                ", the checkpoint has " + std::to_string(version));
   }
-  require_all(reader, {"applied", "skipped", "skipped_in_a_row", "consumed", "loss_scale", "guard",
-                       "epoch", "next", "batches", "train_sequences", "train_tokens", "config"});
+  require_all(reader,
+              {"applied", "skipped", "skipped_in_a_row", "consumed", "loss_scale", "guard", "epoch",
+               "next", "batches", "train_sequences", "train_tokens", "train_hash", "config"});
   TrainingState state;
   reader.get("applied", state.trainer.applied, kCount);
   reader.get("skipped", state.trainer.skipped, kCount);
@@ -167,6 +176,8 @@ TrainingState read_training_state(fs::path const& folder) {
   reader.get("batches", state.batches, kCount);
   reader.get("train_sequences", state.train_sequences, kCount);
   reader.get("train_tokens", state.train_tokens, kCount);
+  reader.get("train_hash", state.train_hash);
+  if (Json const* evaluation = reader.raw("evaluation")) state.evaluation = *evaluation;
   if (Json const* before = reader.raw("metrics_before")) state.metrics_before = *before;
   state.config = *reader.raw("config");
   reader.finish();

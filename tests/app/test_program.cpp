@@ -1,126 +1,16 @@
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "program.h"
 #include "support/catch.h"
-#include "support/files.h"
 
-extern char** environ;
-
+using namespace lomo::test;
 namespace fs = std::filesystem;
-
-namespace {
-
-std::string slurp(fs::path const& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-/// A folder of its own for each test.
-struct Workplace : lomo::test::TemporaryFolder {
-  std::string operator/(std::string const& name) const { return (path() / name).string(); }
-};
-
-struct Outcome {
-  int code = -1;
-  std::string out, err;
-};
-
-/// The program, started without a shell, its output in files of `place`.
-class Process {
- public:
-  Process(Workplace const& place, std::vector<std::string> arguments) : place_(place) {
-    arguments.insert(arguments.begin(), LOMO_TRAIN_PROGRAM);
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    argv.push_back(nullptr);
-    posix_spawn_file_actions_t files;
-    posix_spawn_file_actions_init(&files);
-    const int flags = O_WRONLY | O_CREAT | O_TRUNC;
-    posix_spawn_file_actions_addopen(&files, 1, (place_ / "stdout").c_str(), flags, 0600);
-    posix_spawn_file_actions_addopen(&files, 2, (place_ / "stderr").c_str(), flags, 0600);
-    if (posix_spawn(&id_, argv[0], &files, nullptr, argv.data(), environ) != 0) id_ = -1;
-    posix_spawn_file_actions_destroy(&files);
-  }
-  void send(int signal) const { kill(id_, signal); }
-  Outcome wait() const {
-    int status = 0;
-    Outcome outcome;
-    if (id_ > 0 && waitpid(id_, &status, 0) == id_ && WIFEXITED(status)) {
-      outcome.code = WEXITSTATUS(status);
-    }
-    outcome.out = slurp(place_ / "stdout");
-    outcome.err = slurp(place_ / "stderr");
-    return outcome;
-  }
-
- private:
-  Workplace const& place_;
-  pid_t id_ = -1;
-};
-
-Outcome run(Workplace const& place, std::vector<std::string> const& arguments) {
-  return Process(place, arguments).wait();
-}
-
-std::size_t count_lines(std::string const& text, std::string const& part) {
-  std::size_t count = 0;
-  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) {
-    ++count;
-  }
-  return count;
-}
-
-bool contains(std::string const& text, std::string const& part) {
-  return text.find(part) != std::string::npos;
-}
-
-/// A tiny random model and a few sequences of ids to train it on.
-void make_model_and_data(Workplace const& place) {
-  std::ofstream(place / "shape.json") << R"({"architectures": ["LlamaForCausalLM"],
-    "model_type": "llama", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "num_key_value_heads": 1, "intermediate_size": 24, "vocab_size": 32,
-    "max_position_embeddings": 64, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
-    "hidden_act": "silu", "tie_word_embeddings": false, "torch_dtype": "float32"})";
-  const Outcome made =
-      run(place, {"init", "--config", place / "shape.json", "--output", place / "model"});
-  INFO(made.err);
-  REQUIRE(made.code == 0);
-  std::ofstream data(place / "ids.jsonl");
-  for (int i = 0; i < 40; ++i) {
-    data << "{\"ids\": [1";
-    for (int j = 0; j < 5 + i % 7; ++j) data << ", " << 3 + (i * 5 + j * 3) % 29;
-    data << ", 2], \"loss_from\": 2}\n";
-  }
-}
-
-void write_config(Workplace const& place, std::string const& optimizer, std::string const& extra) {
-  std::ofstream(place / "run.json")
-      << R"({"model": {"path": ")" << place / "model"
-      << R"("}, "data": {"task": "ids", "train": ")" << place / "ids.jsonl"
-      << R"(", "validation_share": 0.2}, "batch": {"sequences": 4},
-      "train": {"epochs": 3, "seed": 7}, "optimizer": )"
-      << optimizer << R"(, "schedule": {"warmup": 0.1}, "clip": {"norm": 1.0})" << extra << "}";
-}
-
-/// The bytes of every weight of a model folder.
-std::string weights(fs::path const& folder) {
-  return slurp(folder / "model.safetensors");
-}
-
-}  // namespace
 
 TEST_CASE("a command line that makes no sense is one line and exit code 2") {
   const Workplace place;
@@ -128,7 +18,7 @@ TEST_CASE("a command line that makes no sense is one line and exit code 2") {
        {std::vector<std::string>{"--no-such-flag"},
         {"--config", place / "missing.json"},
         {"--threads", "-3", "--config", "llama7b.json"},
-        {"--resume", place / "x", "--config", "llama7b.json"},
+        {"--resume"},
         {"eval", "--task", "rte"},
         {"--config", "llama7b.json", "--device", "cuda", "--output", place / "o", "--set",
          "model.path=" + place.path().string()},

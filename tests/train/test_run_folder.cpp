@@ -5,7 +5,6 @@
 #include "lomo/core/error.h"
 #include "lomo/train/inputs.h"
 #include "lomo/train/run_folder.h"
-#include "lomo/train/training_state.h"
 #include "support/catch.h"
 #include "support/files.h"
 
@@ -33,25 +32,6 @@ TEST_CASE("a folder under a file cannot be a run folder") {
   const fs::path file = scratch.put("file", "a file");
   CHECK_THROWS_AS(RunFolder::check(file), Error);
   CHECK_THROWS_AS(RunFolder::check(file / "below"), Error);
-}
-
-TEST_CASE("the newest checkpoint of a run folder is found, half-written ones are not") {
-  const test::TemporaryFolder scratch;
-  for (char const* name : {"step-9", "step-10", "step-11", ".partial-step-12", "step-x"}) {
-    fs::create_directories(scratch.path() / "checkpoints" / name);
-  }
-  CHECK_THROWS_AS(find_checkpoint(scratch.path()), Error);
-  for (char const* name : {"step-9", "step-10", ".partial-step-12", "step-x"}) {
-    std::ofstream(scratch.path() / "checkpoints" / name / "training_state.json") << "{}";
-  }
-  CHECK(find_checkpoint(scratch.path()).filename() == "step-10");
-  CHECK(find_checkpoint(scratch.path() / "checkpoints" / "step-9").filename() == "step-9");
-  try {
-    read_training_state(scratch.path() / "checkpoints" / "step-9");
-    FAIL("an empty state must be refused");
-  } catch (Error const& error) {
-    CHECK(error.code() == Exit::data);
-  }
 }
 
 TEST_CASE("what is held out is about the share, repeatable, and never splits a group") {

@@ -121,7 +121,12 @@ struct EvalSection {
 };
 
 struct SaveSection {
-  std::int64_t every_steps = 0;  // 0: only when stopped
+  std::int64_t every_steps = 0;  // 0: never by steps
+  double every_minutes = 0;      // 0: never by the clock
+  std::int64_t keep_last = 2;    // 0: all
+  std::int64_t keep_every = 0;   // also those of every so many steps; 0: no more
+  std::int64_t keep_best = 0;    // also so many of the best
+  std::string best_metric;       // empty: the task's first
   bool final_model = true;
   std::size_t shard_size = std::size_t{5} << 30;
 };

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "lomo/model/llama.h"
 #include "lomo/train/config.h"
 #include "lomo/train/evaluator.h"
+#include "lomo/train/run_folder.h"
 
 namespace lomo {
 
@@ -20,9 +22,10 @@ struct RunSetting {
   std::function<std::unique_ptr<Backend>(std::size_t)> make_engine;
   /// Asked between steps.
   std::function<bool()> stop_requested;
-  std::filesystem::path prompts;  // the shipped wording of the tasks
-  std::string program;            // for the command that a message tells the user to type
-  bool terminal = false;          // stderr can draw a progress bar
+  std::filesystem::path prompts;   // the shipped wording of the tasks
+  std::string program;             // for the command that a message tells the user to type
+  bool terminal = false;           // stderr can draw a progress bar
+  bool ignore_disk_space = false;  // start though the disk cannot hold what will be written
 };
 
 /// Throws Error(Exit::data) saying what belongs into a model folder when it is not one.
@@ -39,10 +42,11 @@ std::unique_ptr<Llama> load_model(Backend& backend, ModelConfig const& model,
 enum class RunEnd { finished, stopped };
 
 /// Trains as the config says: checks, reads data, then weights, evaluates, trains, saves. `resume`
-/// names the checkpoint to continue from, or is empty. `fresh_output` is set when the run folder
-/// is to be made, and unset when a resumed run continues in its own.
-RunEnd run_training(TrainConfig config, std::filesystem::path const& resume, bool fresh_output,
-                    RunSetting const& setting);
+/// names the checkpoint to continue from, or is empty; a config that differs from the checkpoint's
+/// in keys that cannot change is Error(Exit::usage). `folder` is the run's own when it is continued
+/// there, and none when config.output is to be made.
+RunEnd run_training(TrainConfig config, std::filesystem::path const& resume,
+                    std::optional<RunFolder> folder, RunSetting const& setting);
 
 /// Evaluates a model as the config says and writes predictions to config.output when it is set.
 EvalReport run_evaluation(TrainConfig config, RunSetting const& setting);

@@ -2,6 +2,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "lomo/data/dataset.h"
 #include "lomo/io/json.h"
@@ -16,21 +19,34 @@ namespace lomo {
 struct TrainingState {
   TrainerState trainer;
   DataPosition position;
-  std::int64_t batches = 0;                            // taken so far, skipped ones included
-  std::int64_t train_sequences = 0, train_tokens = 0;  // of the data; must not have changed
+  std::int64_t batches = 0;  // taken so far, skipped ones included
+  // Of the training data, which must not have changed: its size, and a hash of every id and target.
+  std::int64_t train_sequences = 0, train_tokens = 0;
+  std::string train_hash;
+  Json evaluation;      // metrics of the model as it is saved; null: not evaluated at this step
   Json metrics_before;  // of the evaluation before training, for the closing table; null: none
   Json config;          // the effective config
 };
 
-/// Writes a checkpoint: the Hugging Face folder, training_state.json and optimizer.safetensors
-/// (only when the rule has state), under a temporary name that becomes `folder` when all is on
-/// disk. Tokenizer files come from `source`.
+/// Writes a checkpoint: the Hugging Face folder, training_state.json, optimizer.safetensors (only
+/// when the rule has state) and, last, manifest.json, under a temporary name that becomes `folder`
+/// when all is on disk. Tokenizer files come from `source`. Throws Error(Exit::failure) when it
+/// cannot be written (disk full), having removed the part that was, and Error(Exit::diverged) when
+/// a value is not finite.
 void save_checkpoint(std::filesystem::path const& folder, Llama& model, UpdateRule& rule,
                      TrainingState const& state, std::filesystem::path const& source,
                      std::size_t shard_bytes);
 
-/// A checkpoint folder, or the newest checkpoint of a run folder. Throws Error(Exit::data) when
-/// there is none.
+/// What is wrong with a checkpoint, one sentence each: its manifest, files that differ from it, a
+/// training state that this version does not read. Empty: whole. Reads every byte.
+std::vector<std::string> check_checkpoint(std::filesystem::path const& folder);
+
+/// The newest whole checkpoint of a run folder; damaged newer ones are logged. Nothing when the run
+/// has none; throws Error(Exit::data) when all of them are damaged.
+std::optional<std::filesystem::path> newest_checkpoint(std::filesystem::path const& run);
+
+/// A checkpoint folder, which must be whole, or the newest whole one of a run folder. Throws
+/// Error(Exit::data) when there is none.
 std::filesystem::path find_checkpoint(std::filesystem::path const& path);
 
 /// Throws Error(Exit::data) on a state that is damaged or of another version.

@@ -1,0 +1,50 @@
+#include "saver.h"
+
+#include <system_error>
+#include <utility>
+
+#include "lomo/core/error.h"
+#include "lomo/core/log.h"
+#include "retention.h"
+
+namespace lomo {
+
+namespace fs = std::filesystem;
+
+Saver::Saver(RunFolder const& folder, SaveSection const& save, fs::path source,
+             std::optional<std::int64_t> saved)
+    : folder_(folder), save_(save), source_(std::move(source)), saved_(saved) {}
+
+bool Saver::due(std::int64_t step) const {
+  if (save_.every_steps > 0 && step % save_.every_steps == 0) return true;
+  const std::chrono::duration<double, std::ratio<60>> minutes = Clock::now() - last_;
+  return save_.every_minutes > 0 && minutes.count() >= save_.every_minutes;
+}
+
+fs::path Saver::write(Llama& model, UpdateRule& rule, TrainingState const& state) {
+  last_ = Clock::now();  // also of an attempt: a full disk is not tried again at every step
+  const fs::path path = folder_.checkpoint(state.batches);
+  if (saved_ == state.batches) return path;
+  const auto start = Clock::now();
+  save_checkpoint(path, model, rule, state, source_, save_.shard_size);
+  saved_ = state.batches;
+  log::info("checkpoint {} ({:.1f} s)", path.string(),
+            std::chrono::duration<double>(Clock::now() - start).count());
+  discard_checkpoints(folder_.checkpoints(), save_);
+  last_ = Clock::now();
+  return path;
+}
+
+void Saver::try_write(Llama& model, UpdateRule& rule, TrainingState const& state) {
+  try {
+    write(model, rule, state);
+  } catch (Error const& error) {
+    if (error.code() != Exit::failure) throw;
+    log::error("the checkpoint of step {} could not be written: {}", state.batches, error.what());
+    log::error("training goes on; {}; the next checkpoint is tried when it is due",
+               saved_ ? "the last whole one is " + folder_.checkpoint(*saved_).string()
+                      : std::string("there is no earlier one"));
+  }
+}
+
+}  // namespace lomo
