@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "lomo/core/error.h"
+#include "lomo/core/log.h"
 #include "lomo/train/run_folder.h"
 #include "lomo/train/training_state.h"
 #include "setting.h"
@@ -47,6 +48,7 @@ void TrainCommand::options(CLI::App& app) {
 struct TrainCommand::Start {
   std::optional<RunFolder> folder;  // the run's own
   fs::path checkpoint;              // empty: from the beginning
+  bool finished = false;            // nothing is left to do
 };
 
 TrainCommand::Start TrainCommand::find_start() const {
@@ -65,6 +67,8 @@ TrainCommand::Start TrainCommand::find_start() const {
       run ? from : fs::absolute(from).lexically_normal().parent_path().parent_path();
   const bool own =
       output.empty() || fs::weakly_canonical(output, error) == fs::weakly_canonical(root, error);
+  start.finished = resume.empty() && fs::exists(root / "model", error);
+  if (start.finished) return start;
   // Locked before its checkpoints are looked at: another process would change them.
   if (own && RunFolder::is_run(root)) start.folder.emplace(RunFolder::reopen(root));
   if (resume.empty()) {
@@ -103,6 +107,10 @@ int TrainCommand::run(Common const& common) const {
   RunSetting setting = run_setting(common);
   setting.ignore_disk_space = ignore_disk_space;
   Start start = find_start();
+  if (start.finished) {  // a job queue that types the command again is done
+    log::info("the run in {} is finished", output);
+    return static_cast<int>(Exit::done);
+  }
   TrainConfig run = read_config(start);
   if (start.folder) {
     run.output = start.folder->root().string();

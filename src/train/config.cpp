@@ -15,6 +15,7 @@ namespace {
 
 constexpr Range<std::int64_t> kCount{0};
 constexpr Range<std::int64_t> kAtLeastOne{1};
+constexpr Range<std::int64_t> kKept{0, 1000000000};  // far from overflow when added up
 constexpr Range<double> kNotNegative{0.0};
 constexpr Range<double> kBelowOne{0.0, 0.999999999};
 
@@ -217,9 +218,9 @@ void read(JsonReader reader, EvalSection& eval) {
 void read(JsonReader reader, SaveSection& save) {
   reader.get("every_steps", save.every_steps, kCount);
   reader.get("every_minutes", save.every_minutes, kNotNegative);
-  reader.get("keep_last", save.keep_last, kCount);
-  reader.get("keep_every", save.keep_every, kCount);
-  reader.get("keep_best", save.keep_best, kCount);
+  reader.get("keep_last", save.keep_last, kKept);
+  reader.get("keep_every", save.keep_every, kKept);
+  reader.get("keep_best", save.keep_best, kKept);
   reader.get("best_metric", save.best_metric);
   reader.get("final_model", save.final_model);
   reader.get_bytes("shard_size", save.shard_size);

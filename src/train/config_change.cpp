@@ -13,15 +13,30 @@ namespace {
 
 // What may change: how far and how fast the rest of the run goes, what it reports and where it
 // writes. Paths of data are free because the content is compared. Sections end with a dot.
-constexpr std::array<std::string_view, 18> kFree{"optimizer.lr",    "optimizer.weight_decay",
-                                                 "schedule.",       "clip.",
-                                                 "protect",         "train.epochs",
-                                                 "train.max_steps", "train.recompute",
-                                                 "memory.",         "train.stop_after_skips",
-                                                 "eval.",           "save.",
-                                                 "output",          "data.train",
-                                                 "data.validation", "data.eval_examples",
-                                                 "data.prompts",    "model.shape"};
+constexpr std::array<std::string_view, 24> kFree{"optimizer.lr",
+                                                 "optimizer.weight_decay",
+                                                 "schedule.",
+                                                 "clip.",
+                                                 "protect",
+                                                 "train.epochs",
+                                                 "train.max_steps",
+                                                 "train.recompute",
+                                                 "train.stop_after_skips",
+                                                 "memory.",
+                                                 "eval.",
+                                                 "save.",
+                                                 "metrics.",
+                                                 "guard.action",
+                                                 "guard.threshold",
+                                                 "guard.cut",
+                                                 "loss_scale.minimum",
+                                                 "loss_scale.window",
+                                                 "output",
+                                                 "data.train",
+                                                 "data.validation",
+                                                 "data.eval_examples",
+                                                 "data.prompts",
+                                                 "model.shape"};
 
 bool is_free(std::string const& key) {
   return std::any_of(kFree.begin(), kFree.end(), [&](std::string_view free) {

@@ -29,13 +29,16 @@ void require_disk_space(fs::path const& folder, SaveSection const& save, DiskNee
       std::max<std::int64_t>(0, most_checkpoints(save, need.total) + 1 - there);
   const std::uint64_t checkpoint = need.weights + need.optimizer + kCompanions;
   const std::uint64_t model = save.final_model ? need.weights + kCompanions : 0;
-  const std::uint64_t sum = static_cast<std::uint64_t>(copies) * checkpoint + model;
-  if (sum <= space.available) return;
+  const double sum =  // may be beyond 64 bits
+      static_cast<double>(copies) * static_cast<double>(checkpoint) + static_cast<double>(model);
+  if (sum <= static_cast<double>(space.available)) return;
   throw Error(
       Exit::usage,
       "the disk of " + folder.string() + " has " + human_bytes(space.available) +
-          " free, the run will write " + human_bytes(sum) + ": " + std::to_string(copies) +
-          " checkpoints of " + human_bytes(checkpoint) + " (those kept and one in writing)" +
+          " free, the run will write " +
+          human_bytes(static_cast<std::size_t>(std::min(sum, 1e19))) + ": " +
+          std::to_string(copies) + " checkpoints of " + human_bytes(checkpoint) +
+          " (those kept and one in writing)" +
           (save.final_model ? " and the final model of " + human_bytes(model) : "") +
           ". Lower save.keep_last, choose another disk with --output, or start all the same "
           "with --ignore-disk-space.");

@@ -233,11 +233,7 @@ class Run {
     } else if (epoch_ended && due(state_.position.epoch, config_.eval.every_epochs)) {
       evaluate_now("epoch-" + std::to_string(state_.position.epoch));
     }
-    if (saver_->due(state_.batches)) {
-      progress_->clear();
-      state_.metrics_before = before_;
-      saver_->try_write(*model_, trainer_->rule(), state_);
-    }
+    if (saver_->due(state_.batches)) try_checkpoint();
   }
 
   void record(StepReport const& report, std::int64_t epoch) {
@@ -301,6 +297,12 @@ class Run {
     return saver_->write(*model_, trainer_->rule(), state_);
   }
 
+  void try_checkpoint() {
+    progress_->clear();
+    state_.metrics_before = before_;
+    saver_->try_write(*model_, trainer_->rule(), state_);
+  }
+
   RunEnd stop() {
     const fs::path path = checkpoint();
     log::warn("stopped after {} of {} steps. Go on with: {} --resume {}", state_.batches, total_,
@@ -312,7 +314,11 @@ class Run {
     progress_->clear();
     // Before the last evaluation and the model, so that neither can lose the run.
     SaveSection const& save = config_.save;
-    if (save.every_steps > 0 || save.every_minutes > 0 || !save.final_model) checkpoint();
+    if (!save.final_model) {
+      checkpoint();
+    } else if (save.every_steps > 0 || save.every_minutes > 0) {
+      try_checkpoint();
+    }
     const EvalReport after = config_.eval.at_end ? evaluate_now("end") : EvalReport{};
     fs::path saved;
     if (config_.save.final_model) {

@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr char const* kLock = "run.lock";
+constexpr char const* kProbe = ".probe";
 constexpr char const* kSetAside = "set-aside";
 
 void make_folder(fs::path const& folder) {
@@ -37,12 +38,21 @@ void make_folder(fs::path const& folder) {
 /// Permissions say little (root, quotas, file systems mounted read-only): a byte is written.
 void require_writable(fs::path const& root) {
   try {
-    AtomicFile probe(root / ".probe");
+    AtomicFile probe(root / kProbe);
     probe.write("x");
   } catch (Error const& error) {
     throw Error(Exit::usage, "the output folder " + root.string() + " cannot be written (" +
                                  error.what() + "). Choose another with --output.");
   }
+}
+
+/// A process killed while it probed leaves a folder that is still free.
+bool is_free(fs::path const& folder) {
+  std::error_code error;
+  for (auto const& entry : fs::directory_iterator(folder, error)) {
+    if (!entry.path().filename().string().starts_with(kProbe)) return false;
+  }
+  return !error;
 }
 
 FileLock take_lock(fs::path const& root) {
@@ -60,7 +70,8 @@ void remove_leftovers(fs::path const& folder) {
   std::error_code error;
   for (auto const& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with(".partial-") || name.starts_with(".discard-")) {
+    if (name.starts_with(".partial-") || name.starts_with(".discard-") ||
+        name.starts_with(kProbe)) {
       std::error_code ignored;  // removed later, or left: it is in nobody's way
       fs::remove_all(entry.path(), ignored);
     }
@@ -105,7 +116,7 @@ void RunFolder::check(fs::path const& root) {
     throw Error(Exit::usage,
                 "the output folder " + root.string() + " is a file. Choose another with --output.");
   }
-  if (fs::is_directory(root, error) && !fs::is_empty(root, error)) {
+  if (fs::is_directory(root, error) && !is_free(root)) {
     throw Error(Exit::usage, "the output folder " + root.string() +
                                  " is not empty; a run never overwrites another. Choose a new one "
                                  "with --output, or continue it with --resume.");

@@ -45,6 +45,13 @@ class Process {
     posix_spawn_file_actions_destroy(&files);
   }
   void send(int signal) const { kill(id_, signal); }
+  /// Without taking its exit status.
+  bool ended() const {
+    siginfo_t info{};
+    return waitid(P_PID, static_cast<id_t>(id_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == id_;
+  }
+  /// The code is -1 when a signal ended it.
   Outcome wait() const {
     int status = 0;
     Outcome outcome;
