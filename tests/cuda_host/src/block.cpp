@@ -186,8 +186,8 @@ bool BlockRunner::run_block() {
   return failure_.empty();
 }
 
-void BlockRunner::fail(std::string const& what, Site site) {
-  failure_ = to_string(site) + ": " + what + "; " + name_of(*current_);
+void BlockRunner::abandon() {
+  failure_ += "; " + name_of(*current_);
   for (;;) suspend();
 }
 
@@ -209,12 +209,12 @@ void BlockRunner::wait(char const* what, unsigned mask, Site site) {
 }
 
 int BlockRunner::barrier(int predicate, Site site) {
-  if (exited_ > 0) fail("__syncthreads, but other threads of the block have returned", site);
+  if (exited_ > 0) fail(site, "__syncthreads, but other threads of the block have returned");
   if (at_barrier_ == 0) {
     barrier_site_ = site;
     predicates_ = 0;
   } else if (site != barrier_site_) {
-    fail("__syncthreads, but other threads wait at the one at " + to_string(barrier_site_), site);
+    fail(site, "__syncthreads, but other threads wait at the one at ", barrier_site_);
   }
   predicates_ += predicate;
   if (++at_barrier_ < count_) {
@@ -233,21 +233,20 @@ void BlockRunner::meet(unsigned mask, Part& part, Complete complete, Site site) 
   Thread& t = *current_;
   const unsigned me = 1u << t.lane();
   const int first = t.number - t.lane();
-  if ((mask & me) == 0) fail("a warp operation whose mask leaves out the calling lane", site);
+  if ((mask & me) == 0) fail(site, "a warp operation whose mask leaves out the calling lane");
   for (int lane = 0; lane < kLanes; ++lane) {
     if ((mask >> lane & 1) == 0) continue;
-    if (first + lane >= count_) fail("the mask names lanes that the block does not have", site);
-    if (threads_[first + lane].exited) fail("the mask names a lane that has returned", site);
+    if (first + lane >= count_) fail(site, "the mask names lanes that the block does not have");
+    if (threads_[first + lane].exited) fail(site, "the mask names a lane that has returned");
   }
   auto& meetings = meetings_[t.number / kLanes];
   Meeting* meeting = nullptr;
   for (Meeting& m : meetings) {
     if ((m.mask & mask) == 0) continue;
     if (m.site != site || m.complete != complete) {
-      fail("lanes of one mask are at different warp operations, others at " + to_string(m.site),
-           site);
+      fail(site, "lanes of one mask are at different warp operations, others at ", m.site);
     }
-    if (m.mask != mask) fail("lanes name different masks for one warp operation", site);
+    if (m.mask != mask) fail(site, "lanes name different masks for one warp operation");
     meeting = &m;
   }
   if (meeting == nullptr) {
@@ -262,8 +261,8 @@ void BlockRunner::meet(unsigned mask, Part& part, Complete complete, Site site) 
   if (meeting->arrived != mask) return wait("a warp operation", mask, site);
   const Meeting done = *meeting;
   meetings.erase(meetings.begin() + (meeting - meetings.data()));
-  const std::string complaint = complete(done.parts.data(), mask);
-  if (!complaint.empty()) fail(complaint, site);
+  complaint_ = complete(done.parts.data(), mask);
+  if (!complaint_.empty()) fail(site, complaint_);
   for (int lane = 0; lane < kLanes; ++lane) {
     if ((mask >> lane & 1) != 0 && lane != t.lane()) wake(threads_[first + lane]);
   }
@@ -274,10 +273,10 @@ void BlockRunner::thread_exits() {
   t.exited = true;
   ++exited_;
   if (at_barrier_ > 0)
-    fail("others wait at this __syncthreads for a thread that returned", barrier_site_);
+    fail(barrier_site_, "others wait at this __syncthreads for a thread that returned");
   for (Meeting const& m : meetings_[t.number / kLanes]) {
     if ((m.mask >> t.lane() & 1) != 0) {
-      fail("a warp operation waits for a lane that returned", m.site);
+      fail(m.site, "a warp operation waits for a lane that returned");
     }
   }
 }

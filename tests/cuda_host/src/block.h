@@ -18,6 +18,9 @@ namespace cuda_host {
 inline constexpr int kMostThreads = 1024;
 inline constexpr int kLanes = 32;
 
+/// "file.cu:12"
+std::string to_string(Site site);
+
 /// What a launch runs, checked and with its sizes known.
 struct Launch {
   dim3 grid, block;
@@ -92,12 +95,23 @@ class BlockRunner {
 
   int barrier(int predicate, Site site);
   void meet(unsigned mask, Part& part, Complete complete, Site site);
-  /// Ends the launch; does not return.
-  [[noreturn]] void fail(std::string const& what, Site site);
+  /// Ends the launch; does not return. What it says comes in parts, texts, numbers and sites: a
+  /// text put together by the caller would never be freed.
+  template <class... Parts>
+  [[noreturn]] void fail(Site site, Parts const&... parts) {
+    failure_ = to_string(site) + ": ";
+    ((failure_ += as_text(parts)), ...);
+    abandon();
+  }
   /// The same from a signal handler, for the thread that runs.
   [[noreturn]] void fail_by_signal(void const* address);
 
  private:
+  static std::string as_text(Site site) { return to_string(site); }
+  static std::string as_text(char const* text) { return text; }
+  static std::string as_text(std::string const& text) { return text; }
+  static std::string as_text(std::size_t n) { return std::to_string(n); }
+  [[noreturn]] void abandon();
   void begin_block(std::uint64_t block_number);
   bool run_block();
   void draw_ranks(std::uint64_t block_number);
@@ -124,7 +138,7 @@ class BlockRunner {
   uint3 block_index_{};
   SharedMemory shared_;
   Thread* current_ = nullptr;
-  std::string failure_;
+  std::string failure_, complaint_;
   boost::context::detail::fcontext_t scheduler_ = nullptr;
   void const* scheduler_stack_ = nullptr;
   std::size_t scheduler_stack_size_ = 0;
@@ -133,8 +147,5 @@ class BlockRunner {
 
 /// The runner that device code talks to.
 BlockRunner& runner();
-
-/// "file.cu:12"
-std::string to_string(Site site);
 
 }  // namespace cuda_host

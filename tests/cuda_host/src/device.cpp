@@ -169,9 +169,9 @@ void mma_m16n8k16(bool half, float (&c)[4], std::uint32_t const (&a)[4],
 }
 
 void ldmatrix_x4(bool transposed, std::uint32_t (&r)[4], void const* row, Site site) {
-  if (!aligned(row)) runner().fail("ldmatrix from an address that is not 16-byte aligned", site);
+  if (!aligned(row)) runner().fail(site, "ldmatrix from an address that is not 16-byte aligned");
   if (!runner().shared().contains(row, 16)) {
-    runner().fail("ldmatrix from outside shared memory", site);
+    runner().fail(site, "ldmatrix from outside shared memory");
   }
   Part part;
   part.in = row;
@@ -182,11 +182,11 @@ void ldmatrix_x4(bool transposed, std::uint32_t (&r)[4], void const* row, Site s
 void cp_async16(void* to, void const* from, bool valid, Site site) {
   BlockRunner& r = runner();
   if (!aligned(to) || (valid && !aligned(from))) {
-    r.fail("cp.async with an address that is not 16-byte aligned", site);
+    r.fail(site, "cp.async with an address that is not 16-byte aligned");
   }
-  if (!r.shared().contains(to, 16)) r.fail("cp.async to outside shared memory", site);
+  if (!r.shared().contains(to, 16)) r.fail(site, "cp.async to outside shared memory");
   if (valid && !is_device_memory(from, 16)) {
-    r.fail("cp.async from outside any allocation of device memory", site);
+    r.fail(site, "cp.async from outside any allocation of device memory");
   }
   const Copy copy{to, valid ? from : nullptr, r.current().groups};
   if (!r.late_copies()) return perform(copy);
@@ -208,13 +208,13 @@ void cp_async_wait(int groups) {
 }
 
 uint4 load16(void const* p, Site site) {
-  if (!aligned(p)) runner().fail("16 bytes read at an address that is not 16-byte aligned", site);
+  if (!aligned(p)) runner().fail(site, "16 bytes read at an address that is not 16-byte aligned");
   return *static_cast<uint4 const*>(p);
 }
 
 void store16(void* p, uint4 v, Site site) {
   if (!aligned(p))
-    runner().fail("16 bytes written at an address that is not 16-byte aligned", site);
+    runner().fail(site, "16 bytes written at an address that is not 16-byte aligned");
   *static_cast<uint4*>(p) = v;
 }
 
@@ -222,10 +222,9 @@ void* shared_bytes(void const* key, char const* name, std::size_t bytes, std::si
                    Site site) {
   void* const p = runner().shared().array(key, name, bytes, align, site);
   if (p == nullptr) {
-    runner().fail(std::string("no room for ") + name +
-                      ": at most 48 KiB of arrays, and with the "
-                      "dynamic shared memory no more than the device has",
-                  site);
+    runner().fail(site, "no room for ", name,
+                  ": at most 48 KiB of arrays, and with the dynamic shared memory no more than the "
+                  "device has");
   }
   return p;
 }
@@ -233,11 +232,8 @@ void* shared_bytes(void const* key, char const* name, std::size_t bytes, std::si
 void* dynamic_shared_bytes(std::size_t bytes, Site site) {
   SharedMemory& shared = runner().shared();
   if (bytes > shared.dynamic_bytes()) {
-    runner().fail("the kernel needs " + std::to_string(bytes) +
-                      " bytes of dynamic shared memory, "
-                      "the launch gives " +
-                      std::to_string(shared.dynamic_bytes()),
-                  site);
+    runner().fail(site, "the kernel needs ", bytes,
+                  " bytes of dynamic shared memory, the launch gives ", shared.dynamic_bytes());
   }
   return shared.dynamic();
 }
