@@ -1,6 +1,6 @@
 #pragma once
 // Sums and maxima over a block in one fixed order. Every thread takes part and gets the result.
-#include "shared.cuh"
+#include "device.cuh"
 
 namespace lomo::kernels {
 

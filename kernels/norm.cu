@@ -18,8 +18,9 @@ namespace {
 
 constexpr std::int64_t kMostRuns = 256;
 constexpr std::int64_t kLeastRunRows = 4;
-/// Columns whose sums fit the shared memory that needs no opting in.
-constexpr std::int64_t kMostColumns = 11 * 1024;
+/// Columns whose sums a block holds: of most models, and as many as need no opting in.
+constexpr int kFewColumns = 4096;
+constexpr int kMostColumns = 11 * 1024;
 
 std::int64_t rows_of_a_run(std::int64_t rows) {
   return std::max(kLeastRunRows, div_up(rows, kMostRuns));
@@ -61,8 +62,9 @@ __device__ __forceinline__ std::int64_t plane(std::int64_t j, int k, std::int64_
   return k / 4 * (cols / 2) + j / 2 + k % 4;
 }
 
+template <int kColumns>
 struct ColumnSums {
-  float of[kMostColumns];
+  float of[kColumns];
 };
 
 template <class T>
@@ -75,9 +77,9 @@ struct NormGradient {
   std::int64_t rows, cols, run;
 };
 
-template <class T, int N>
+template <class T, int N, int kColumns>
 __global__ void __launch_bounds__(kThreads) rmsnorm_backward_kernel(NormGradient<T> a) {
-  DYN_SHARED(ColumnSums, sums);  // cols of them, none when partial is null
+  DYN_SHARED(ColumnSums<kColumns>, sums);
   SHARED_ARRAY(float, scratch, kThreads / 32);
   const int thread = threadIdx.x;
   const std::int64_t start = static_cast<std::int64_t>(thread) * N;
@@ -221,10 +223,15 @@ cudaError_t rmsnorm_backward(Storage type, Out dx, float* dw, In dy, In x, void 
       if (failed != cudaSuccess) return failed;
       a.partial = nullptr;
     }
-    const std::size_t bytes =
-        a.partial == nullptr ? 0 : static_cast<std::size_t>(cols) * sizeof(float);
     return with_width<T>(vectors, [&]<int N>(std::integral_constant<int, N>) {
-      return launch(rmsnorm_backward_kernel<T, N>, dim3(runs), dim3(kThreads), bytes, stream, a);
+      const auto run_with = [&]<int kColumns>(std::integral_constant<int, kColumns>) {
+        return launch(rmsnorm_backward_kernel<T, N, kColumns>, dim3(runs), dim3(kThreads),
+                      sizeof(ColumnSums<kColumns>), stream, a);
+      };
+      if (a.partial == nullptr || cols <= kFewColumns) {
+        return run_with(std::integral_constant<int, kFewColumns>{});
+      }
+      return run_with(std::integral_constant<int, kMostColumns>{});
     });
   });
   if (error != cudaSuccess || dw == nullptr) return error;

@@ -9,13 +9,16 @@
 #include "rope.h"
 
 #include "launch.cuh"
-#include "shared.cuh"
 
 namespace lomo::kernels {
 namespace {
 
 constexpr int kRopeThreads = 128;
 constexpr int kMostHalf = 512;
+
+struct alignas(16) Table {
+  float of[kMostHalf];
+};
 
 struct Turn {
   float sine, cosine;
@@ -55,7 +58,7 @@ __device__ __forceinline__ void read_table(float (&x)[N], float const* table, in
   } else {
 #pragma unroll
     for (int k = 0; k < N; k += 4) {
-      const uint4 four = load16(table + place<N>(i + k, half));
+      const uint4 four = ptx::load16(table + place<N>(i + k, half));
       x[k] = __uint_as_float(four.x);
       x[k + 1] = __uint_as_float(four.y);
       x[k + 2] = __uint_as_float(four.z);
@@ -68,14 +71,14 @@ template <class T, int N>
 __global__ void __launch_bounds__(kRopeThreads)
     rope_kernel(T* x, std::int64_t pitch, std::int32_t const* positions, float const* inv_freq,
                 int heads, int half, int direction) {
-  SHARED_ARRAY(float, sines, kMostHalf);
-  SHARED_ARRAY(float, cosines, kMostHalf);
+  SHARED_ARRAY(Table, sines, 1);
+  SHARED_ARRAY(Table, cosines, 1);
   const std::int64_t row = blockIdx.x;
   const int thread = threadIdx.x;
   for (int i = thread; i < half; i += kRopeThreads) {
     const Turn turn = turn_by(direction * positions[row], inv_freq[i]);
-    sines[place<N>(i, half)] = turn.sine;
-    cosines[place<N>(i, half)] = turn.cosine;
+    sines[0].of[place<N>(i, half)] = turn.sine;
+    cosines[0].of[place<N>(i, half)] = turn.cosine;
   }
   __syncthreads();
   const int per_head = half / N;
@@ -85,8 +88,8 @@ __global__ void __launch_bounds__(kRopeThreads)
     float a[N], b[N], s[N], c[N];
     load(a, lower);
     load(b, lower + half);
-    read_table(s, sines, i, half);
-    read_table(c, cosines, i, half);
+    read_table(s, sines[0].of, i, half);
+    read_table(c, cosines[0].of, i, half);
 #pragma unroll
     for (int k = 0; k < N; ++k) {
       const float turned = a[k] * c[k] - b[k] * s[k];

@@ -79,7 +79,8 @@ __device__ __forceinline__ void store_rounded(T* w, float const (&x)[N], Roundin
       const uint4 words = philox(rule, static_cast<std::uint64_t>(element) / 4);
       const auto bits = static_cast<unsigned short>(
           stochastic_bits<T>(x[0], word_of(words, static_cast<int>(element % 4))));
-      memcpy(w, &bits, sizeof bits);
+      if constexpr (std::is_same_v<T, bf16>) *w = __ushort_as_bfloat16(bits);
+      if constexpr (std::is_same_v<T, f16>) *w = __ushort_as_half(bits);
     } else {
       std::uint32_t bits[N];
 #pragma unroll
@@ -89,8 +90,8 @@ __device__ __forceinline__ void store_rounded(T* w, float const (&x)[N], Roundin
         for (int k = 0; k < 4; ++k) bits[i + k] = stochastic_bits<T>(x[i + k], word_of(words, k));
       }
       static_assert(N == 8, "16 bytes of a 16-bit type");
-      store16(w, make_uint4(bits[0] | bits[1] << 16, bits[2] | bits[3] << 16,
-                            bits[4] | bits[5] << 16, bits[6] | bits[7] << 16));
+      ptx::store16(w, make_uint4(bits[0] | bits[1] << 16, bits[2] | bits[3] << 16,
+                                 bits[4] | bits[5] << 16, bits[6] | bits[7] << 16));
     }
   }
 }

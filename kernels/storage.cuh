@@ -1,12 +1,11 @@
 #pragma once
 // Storage types, and loads and stores of N elements of a row as floats: 16 bytes at a time where N
 // elements fill them, one element otherwise.
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+
+#include "device.cuh"
 
 namespace lomo::kernels {
 
@@ -16,13 +15,6 @@ using f16 = __half;
 /// Elements of T in 16 bytes.
 template <class T>
 inline constexpr int kVector = 16 / static_cast<int>(sizeof(T));
-
-__device__ __forceinline__ uint4 load16(void const* p) {
-  return *static_cast<uint4 const*>(p);
-}
-__device__ __forceinline__ void store16(void* p, uint4 value) {
-  *static_cast<uint4*>(p) = value;
-}
 
 __device__ __forceinline__ float to_float(float x) {
   return x;
@@ -75,7 +67,7 @@ __device__ __forceinline__ void load(float (&x)[N], T const* p) {
   } else {
 #pragma unroll
     for (int i = 0; i < N; i += kVector<T>) {
-      const uint4 four = load16(p + i);
+      const uint4 four = ptx::load16(p + i);
       const std::uint32_t words[4] = {four.x, four.y, four.z, four.w};
 #pragma unroll
       for (int k = 0; k < 4; ++k) {
@@ -107,7 +99,7 @@ __device__ __forceinline__ void store(T* p, float const (&x)[N]) {
           words[k] = pack<T>(x[i + 2 * k], x[i + 2 * k + 1]);
         }
       }
-      store16(p + i, make_uint4(words[0], words[1], words[2], words[3]));
+      ptx::store16(p + i, make_uint4(words[0], words[1], words[2], words[3]));
     }
   }
 }
@@ -116,7 +108,7 @@ __device__ __forceinline__ void store(T* p, float const (&x)[N]) {
 template <class Unit>
 __device__ __forceinline__ void copy_unit(Unit* to, Unit const* from) {
   if constexpr (sizeof(Unit) == 16) {
-    store16(to, load16(from));
+    ptx::store16(to, ptx::load16(from));
   } else {
     *to = *from;
   }

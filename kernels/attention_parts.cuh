@@ -1,0 +1,53 @@
+#pragma once
+// What the attention kernels share: their arguments, and the launchers of each variant.
+#include "attention.h"
+#include "block.cuh"
+#include "launch.cuh"
+
+namespace lomo::kernels {
+
+inline constexpr float kLog2e = 1.44269504088896340736f;
+inline constexpr float kLn2 = 0.69314718055994530942f;
+
+template <class T>
+struct AttentionForward {
+  T* out;
+  float* lse;
+  T const *q, *k, *v;
+  std::int64_t out_pitch, lse_pitch, q_pitch, k_pitch, v_pitch;
+  AttentionRows q_rows, k_rows;
+  AttentionShape shape;
+};
+
+template <class T>
+struct AttentionBackward {
+  T *dq, *dk, *dv;
+  T const *dout, *q, *k, *v;
+  float const *lse, *delta;  // delta (q_rows, heads) dense = rowsum(dout out)
+  std::int64_t dq_pitch, dk_pitch, dv_pitch, dout_pitch, q_pitch, k_pitch, v_pitch, lse_pitch;
+  AttentionRows q_rows, k_rows;
+  AttentionShape shape;
+};
+
+/// Query heads to a key/value head.
+__device__ __forceinline__ int group_of(AttentionShape const& shape) {
+  return static_cast<int>(shape.heads) / static_cast<int>(shape.kv_heads);
+}
+
+__device__ __forceinline__ float minus_infinity() {
+  return __uint_as_float(0xff800000u);
+}
+
+/// T is f32, bf16 or f16; width up to 256.
+template <class T>
+cudaError_t attention_simple(AttentionForward<T> const& a, cudaStream_t stream);
+template <class T>
+cudaError_t attention_backward_simple(AttentionBackward<T> const& a, cudaStream_t stream);
+
+/// T is bf16 or f16; width is 64 or 128; rows 16-byte aligned; scale above 0.
+template <class T>
+cudaError_t attention_tiled(AttentionForward<T> const& a, cudaStream_t stream);
+template <class T>
+cudaError_t attention_backward_tiled(AttentionBackward<T> const& a, cudaStream_t stream);
+
+}  // namespace lomo::kernels
