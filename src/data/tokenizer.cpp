@@ -2,6 +2,7 @@
 
 #include <sentencepiece_processor.h>
 
+#include <exception>
 #include <optional>
 
 #include "lomo/core/error.h"
@@ -76,9 +77,15 @@ void load_model(sentencepiece::SentencePieceProcessor& model, fs::path const& pa
   const auto fields = fields_of(bytes);
   if (!fields) throw damaged("the file is cut short or not a protobuf");
   if ((*fields & kWanted) != kWanted) throw damaged("its pieces or its specs are missing");
-  if (const auto status = model.LoadFromSerializedProto(bytes); !status.ok()) {
-    throw damaged(status.ToString());
+  std::string refusal;
+  try {
+    if (const auto status = model.LoadFromSerializedProto(bytes); !status.ok()) {
+      refusal = status.ToString();
+    }
+  } catch (std::exception const& error) {  // sentencepiece's tries throw on pieces of length 0
+    refusal = error.what();
   }
+  if (!refusal.empty()) throw damaged(refusal);
 }
 
 /// bos_token_id of generation_config.json or config.json: a number, a list (the first counts),
