@@ -35,6 +35,8 @@ class Backend {
   Device device() const { return device_; }
   /// For banners: "CPU, 2 threads, oneDNN 2.6.3 (avx512_core_bf16)".
   virtual std::string describe() const = 0;
+  /// Bytes the slab may hold at most.
+  std::size_t capacity() const { return slab_->capacity(); }
   Ledger& ledger() { return ledger_; }
   Ledger const& ledger() const { return ledger_; }
 
