@@ -14,7 +14,6 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/model/checkpoint.h"
-#include "lomo/train/clip_plan.h"
 #include "lomo/train/inputs.h"
 #include "lomo/train/progress.h"
 #include "lomo/train/run_folder.h"
@@ -144,7 +143,6 @@ class Run {
     trainer_.emplace(
         *model_, config_,
         Schedule(config_.schedule.kind, config_.optimizer.lr, config_.schedule.warmup, total_));
-    plan_clipping();
     if (resuming_) {
       trainer_->restore(state_.trainer);
       load_optimizer(source_, *backend_, trainer_->rule());
@@ -189,19 +187,6 @@ class Run {
     const bool own = resuming_ && !fresh_output_;
     saver_.emplace(*folder_, config_.save, source_,
                    own ? std::optional(state_.batches) : std::nullopt);
-  }
-
-  void plan_clipping() {
-    if (!trainer_->fused()) return;
-    const Sampler::Largest largest = sampler_->largest(config_.train.epochs);
-    // Without a budget the run was given no memory to spend, and free memory is a matter of chance.
-    const std::size_t capacity = config_.memory.budget > 0 ? backend_->capacity() : 0;
-    settle_clip(config_, shape_,
-                {largest.tokens, largest.targets, capacity, backend_->ledger().current()});
-    trainer_->keep_blocks(*config_.clip.kept_blocks);
-    if (config_.clip.norm == 0 && config_.protect == Protect::tile) return;
-    log::info("one backward for verdict and update in {} of {} blocks", *config_.clip.kept_blocks,
-              shape_.layers);
   }
 
   void one_step() {

@@ -149,9 +149,8 @@ void Trainer::fused_step(Pass& pass, StepReport& report, StepContext& context) {
   Backend& backend = model_.backend();
   const float scale = scaler_.scale() / static_cast<float>(pass.loss_rows);
   const bool verdict = clip_.norm > 0 || protect_ == Protect::step;
-  if (verdict && clip_.kept_blocks.value_or(0) > 0) return kept_step(pass, report, context);
   if (verdict) {
-    NormProbe probe(backend, tile_, context.gradient.scale, NormMethod::cheapest);
+    NormProbe probe(backend, tile_, context.gradient.scale);
     model_.backward(pass, probe, scale, true);
     if (!decide(probe.stats(), report, context)) return;
   }
@@ -162,25 +161,6 @@ void Trainer::fused_step(Pass& pass, StepReport& report, StepContext& context) {
   const GradientStats stats = update.stats();
   if (decide(stats, report, context)) return;
   if (!stats.finite()) report.partial = update.outcome();
-}
-
-void Trainer::kept_step(Pass& pass, StepReport& report, StepContext& context) {
-  Backend& backend = model_.backend();
-  const float scale = scaler_.scale() / static_cast<float>(pass.loss_rows);
-  const std::int64_t lowest =
-      std::max<std::int64_t>(0, model_.config().layers - clip_.kept_blocks.value_or(0));
-  KeepFactors factors(backend, tile_, context.gradient.scale);
-  BackwardPoint point = model_.backward_upper(pass, factors, scale, lowest, false);
-  if (lowest > 0) {
-    factors.stop_keeping();
-    model_.backward_rest(pass, model_.duplicate(point), factors, true);
-  } else {
-    model_.backward_rest(pass, std::move(point), factors, false);
-  }
-  if (!decide(factors.stats(), report, context)) return;
-  FusedUpdate update(backend, tile_, *rule_, context);
-  factors.release(update);
-  if (lowest > 0) model_.backward_rest(pass, std::move(point), update, false);
 }
 
 void Trainer::stored_step(Pass& pass, StepReport& report, StepContext& context) {

@@ -65,8 +65,6 @@ struct TrainerState {
 /// The training step: forward, verdict, update.
 ///
 ///   fused rules (lomo, adalomo)   forward; [backward into NormProbe]; backward into FusedUpdate
-///     with clip.kept_blocks       forward; backward, its upper part into KeepFactors; verdict;
-///                                 kept factors and the rest of backward into FusedUpdate
 ///   stored rules (sgd, adamw)     forward; backward into KeepGradients; apply
 ///
 /// The norm pass runs when clip.norm is set or protect is `step`; its verdict is known before any
@@ -88,14 +86,11 @@ class Trainer {
   TrainerState state() const;
   void restore(TrainerState const& state);
   UpdateRule& rule() { return *rule_; }
-  /// See ClipSection::kept_blocks, which is settled when the memory of weights and state is known.
-  void keep_blocks(std::int64_t blocks) { clip_.kept_blocks = blocks; }
   bool fused() const;
 
  private:
   double mean_loss(Pass const& pass) const;
   void fused_step(Pass& pass, StepReport& report, StepContext& context);
-  void kept_step(Pass& pass, StepReport& report, StepContext& context);
   void stored_step(Pass& pass, StepReport& report, StepContext& context);
   bool decide(GradientStats const& stats, StepReport& report, StepContext& context);
   bool judge(StepReport& report);
