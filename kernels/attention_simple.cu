@@ -6,15 +6,15 @@
 //   dq = scale sum dS k,   dk = scale sum dS q,   dv = sum P dout
 //
 // Bytes: every query row reads all keys of its sequence from the cache, 2 x width elements a key
-// (forward), 2 (dq), every key row 2 x width elements a query (dk, dv). Launch: blocks of four
-// warps, lane l holds elements l, l + 32, ... of a row; sums over the width by shuffles, sums over
-// rows in row order. Bound by shuffles: five for each score.
+// (forward), 2 (dq), every key row 2 x width elements a query (dk, dv). Launch: blocks of one warp,
+// lane l holds elements l, l + 32, ... of a row; sums over the width by shuffles, sums over rows in
+// row order. Bound by shuffles: five for each score.
 #include "attention_parts.cuh"
 
 namespace lomo::kernels {
 namespace {
 
-constexpr int kRowThreads = 128;
+constexpr int kRowThreads = 32;
 constexpr int kParts = 256 / 32;
 
 /// A row's elements of this lane.
@@ -22,15 +22,17 @@ struct Lanes {
   float x[kParts] = {};
   template <class T>
   __device__ __forceinline__ void load(T const* row, int width) {
-    const int lane = threadIdx.x % 32;
+    const int lane = threadIdx.x;
 #pragma unroll
     for (int i = 0; i < kParts; ++i) {
-      x[i] = lane + 32 * i < width ? to_float(row[lane + 32 * i]) : 0.0f;
+      const int at = lane + 32 * i;
+      const float value = to_float(row[at < width ? at : 0]);  // no branch around the load
+      x[i] = at < width ? value : 0.0f;
     }
   }
   template <class T>
   __device__ __forceinline__ void store(T* row, int width, float scale) const {
-    const int lane = threadIdx.x % 32;
+    const int lane = threadIdx.x;
 #pragma unroll
     for (int i = 0; i < kParts; ++i) {
       if (lane + 32 * i < width) row[lane + 32 * i] = round_to<T>(x[i] * scale);
@@ -60,13 +62,12 @@ __device__ __forceinline__ int sequence_of(std::int32_t const* starts, int seque
   return low;
 }
 
-/// This warp's row and head.
+/// This block's row and head. A block is one warp so that the compiler sees that its lanes stay
+/// together: shuffles that might be divergent cost calls and spilled registers.
 struct RowAndHead {
-  __device__ __forceinline__ explicit RowAndHead(std::int64_t heads) {
-    const unsigned warp = blockIdx.x * (kRowThreads / 32) + threadIdx.x / 32;
-    row = warp / static_cast<unsigned>(heads);
-    head = static_cast<int>(warp % static_cast<unsigned>(heads));
-  }
+  __device__ __forceinline__ explicit RowAndHead(std::int64_t heads)
+      : row(blockIdx.x / static_cast<unsigned>(heads)),
+        head(static_cast<int>(blockIdx.x % static_cast<unsigned>(heads))) {}
   std::int64_t row;
   int head;
 };
@@ -74,7 +75,6 @@ struct RowAndHead {
 template <class T>
 __global__ void __launch_bounds__(kRowThreads) simple_forward_kernel(AttentionForward<T> a) {
   const RowAndHead at(a.shape.heads);
-  if (at.row >= a.q_rows.count) return;
   const int width = static_cast<int>(a.shape.width);
   const int column = at.head / group_of(a.shape) * width;
   const int s = sequence_of(a.q_rows.starts, static_cast<int>(a.shape.sequences), at.row);
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(kRowThreads) simple_forward_kernel(AttentionFo
   Lanes q, k, v, out;
   q.load(a.q + at.row * a.q_pitch + at.head * width, width);
   float max = minus_infinity(), sum = 0;
-  for (std::int64_t j = a.k_rows.starts[s]; j < a.k_rows.starts[s + 1]; ++j) {
+  for (std::int64_t j = a.k_rows.starts[s], end = a.k_rows.starts[s + 1]; j < end; ++j) {
     if (a.k_rows.positions[j] > position) continue;
     k.load(a.k + j * a.k_pitch + column, width);
     v.load(a.v + j * a.v_pitch + column, width);
@@ -98,13 +98,12 @@ __global__ void __launch_bounds__(kRowThreads) simple_forward_kernel(AttentionFo
     max = most;
   }
   out.store(a.out + at.row * a.out_pitch + at.head * width, width, sum == 0 ? 0.0f : 1.0f / sum);
-  if (threadIdx.x % 32 == 0) a.lse[at.row * a.lse_pitch + at.head] = max + logf(sum);
+  if (threadIdx.x == 0) a.lse[at.row * a.lse_pitch + at.head] = max + logf(sum);
 }
 
 template <class T>
 __global__ void __launch_bounds__(kRowThreads) simple_dq_kernel(AttentionBackward<T> a) {
   const RowAndHead at(a.shape.heads);
-  if (at.row >= a.q_rows.count) return;
   const int width = static_cast<int>(a.shape.width);
   const int column = at.head / group_of(a.shape) * width;
   const int s = sequence_of(a.q_rows.starts, static_cast<int>(a.shape.sequences), at.row);
@@ -114,7 +113,7 @@ __global__ void __launch_bounds__(kRowThreads) simple_dq_kernel(AttentionBackwar
   Lanes q, dout, k, v, dq;
   q.load(a.q + at.row * a.q_pitch + at.head * width, width);
   dout.load(a.dout + at.row * a.dout_pitch + at.head * width, width);
-  for (std::int64_t j = a.k_rows.starts[s]; j < a.k_rows.starts[s + 1]; ++j) {
+  for (std::int64_t j = a.k_rows.starts[s], end = a.k_rows.starts[s + 1]; j < end; ++j) {
     if (a.k_rows.positions[j] > position) continue;
     k.load(a.k + j * a.k_pitch + column, width);
     v.load(a.v + j * a.v_pitch + column, width);
@@ -127,7 +126,6 @@ __global__ void __launch_bounds__(kRowThreads) simple_dq_kernel(AttentionBackwar
 template <class T>
 __global__ void __launch_bounds__(kRowThreads) simple_dkv_kernel(AttentionBackward<T> a) {
   const RowAndHead at(a.shape.kv_heads);
-  if (at.row >= a.k_rows.count) return;
   const int width = static_cast<int>(a.shape.width);
   const int group = group_of(a.shape);
   const int s = sequence_of(a.k_rows.starts, static_cast<int>(a.shape.sequences), at.row);
@@ -136,7 +134,7 @@ __global__ void __launch_bounds__(kRowThreads) simple_dkv_kernel(AttentionBackwa
   k.load(a.k + at.row * a.k_pitch + at.head * width, width);
   v.load(a.v + at.row * a.v_pitch + at.head * width, width);
   for (int head = at.head * group; head < (at.head + 1) * group; ++head) {
-    for (std::int64_t i = a.q_rows.starts[s]; i < a.q_rows.starts[s + 1]; ++i) {
+    for (std::int64_t i = a.q_rows.starts[s], end = a.q_rows.starts[s + 1]; i < end; ++i) {
       if (position > a.q_rows.positions[i]) continue;
       q.load(a.q + i * a.q_pitch + head * width, width);
       dout.load(a.dout + i * a.dout_pitch + head * width, width);
@@ -149,25 +147,24 @@ __global__ void __launch_bounds__(kRowThreads) simple_dkv_kernel(AttentionBackwa
   dv.store(a.dv + at.row * a.dv_pitch + at.head * width, width, 1.0f);
 }
 
-dim3 blocks_for(std::int64_t warps) {
-  return dim3(static_cast<unsigned>(div_up(warps, kRowThreads / 32)));
-}
-
 }  // namespace
 
 template <class T>
 cudaError_t attention_simple(AttentionForward<T> const& a, cudaStream_t stream) {
-  return launch(simple_forward_kernel<T>, blocks_for(a.q_rows.count * a.shape.heads),
-                dim3(kRowThreads), 0, stream, a);
+  return launch(simple_forward_kernel<T>,
+                dim3(static_cast<unsigned>(a.q_rows.count * a.shape.heads)), dim3(kRowThreads), 0,
+                stream, a);
 }
 
 template <class T>
 cudaError_t attention_backward_simple(AttentionBackward<T> const& a, cudaStream_t stream) {
-  const cudaError_t error = launch(simple_dq_kernel<T>, blocks_for(a.q_rows.count * a.shape.heads),
-                                   dim3(kRowThreads), 0, stream, a);
+  const cudaError_t error =
+      launch(simple_dq_kernel<T>, dim3(static_cast<unsigned>(a.q_rows.count * a.shape.heads)),
+             dim3(kRowThreads), 0, stream, a);
   if (error != cudaSuccess) return error;
-  return launch(simple_dkv_kernel<T>, blocks_for(a.k_rows.count * a.shape.kv_heads),
-                dim3(kRowThreads), 0, stream, a);
+  return launch(simple_dkv_kernel<T>,
+                dim3(static_cast<unsigned>(a.k_rows.count * a.shape.kv_heads)), dim3(kRowThreads),
+                0, stream, a);
 }
 
 template cudaError_t attention_simple(AttentionForward<float> const&, cudaStream_t);

@@ -20,13 +20,17 @@ struct Tile {
   /// Begins to copy rows [0, kRows) by all threads of the block; rows from `count` on become zero.
   template <int kBlock, class T>
   __device__ __forceinline__ void fill(T const* rows, std::int64_t pitch, int count) {
-    static_assert(kRows * kChunks % kBlock == 0);
+    constexpr int kStep = kBlock / kChunks;  // rows apart, so that a thread keeps its chunk
+    static_assert(kRows % kStep == 0 && kStep % 8 == 0);
+    const int row = static_cast<int>(threadIdx.x) / kChunks;
+    const int chunk = static_cast<int>(threadIdx.x) % kChunks;
+    uint4* const to = at(row, chunk);
+    T const* from = rows + row * pitch + 8 * chunk;
 #pragma unroll
-    for (int i = 0; i < kRows * kChunks / kBlock; ++i) {
-      const int place = i * kBlock + static_cast<int>(threadIdx.x);
-      const int row = place / kChunks, chunk = place % kChunks;
-      const bool valid = row < count;
-      ptx::cp_async16(at(row, chunk), rows + (valid ? row * pitch + 8 * chunk : 0), valid);
+    for (int i = 0; i < kRows / kStep; ++i) {
+      const bool valid = row + i * kStep < count;
+      ptx::cp_async16(to + i * kStep * kChunks, valid ? from : rows, valid);
+      from += kStep * pitch;
     }
   }
 
