@@ -23,6 +23,12 @@ Buffer Backend::allocate(Shape shape, DType dtype, Category category, std::strin
   return slab_->allocate(shape, dtype, category, what);
 }
 
+Buffer Backend::workspace_of(std::string_view op, std::size_t bytes) {
+  const auto floats = static_cast<std::int64_t>((bytes + sizeof(float) - 1) / sizeof(float));
+  return slab_->allocate(Shape(floats), DType::f32, Category::workspace,
+                         "workspace of " + std::string(op));
+}
+
 void Backend::upload(Tensor dst, std::span<std::byte const> src) {
   const Check check("upload", device_);
   check.any({"dst", dst}, kEverything);

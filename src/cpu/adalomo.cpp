@@ -5,6 +5,7 @@
 #include "engine.h"
 #include "gradient.h"
 #include "rounding.h"
+#include "scratch.h"
 
 namespace lomo::cpu {
 namespace {
@@ -15,12 +16,10 @@ float inverse_root(double mean) {
 }
 
 /// The column factors c_j = rsqrt(col_j).
-Buffer column_factors(Backend& backend, Tensor col) {
-  Buffer factors =
-      backend.allocate(Shape(col.rows()), DType::f32, Category::workspace, "AdaLomo columns");
-  float* const c = factors.tensor().data<float>();
+float const* column_factors(Scratch& scratch, Tensor col) {
+  float* const c = scratch.take<float>(col.rows());
   for (std::int64_t j = 0; j < col.rows(); ++j) c[j] = inverse_root(col.data<float>()[j]);
-  return factors;
+  return c;
 }
 
 /// The row factors r_i = rsqrt(row_i / mean of row).
@@ -37,12 +36,11 @@ struct RowFactors {
 
 void CpuBackend::do_square_sums(Tensor row, Tensor col, Tensor g, GradientScaling const& gradient) {
   // Blocks of rows add up their columns apart, then the blocks are added in order.
-  constexpr std::int64_t kRows = 64;
+  constexpr std::int64_t kRows = workspace::kSumRows;
   const std::int64_t cols = g.cols();
   const std::int64_t blocks = (g.rows() + kRows - 1) / kRows;
-  const Buffer partial = allocate(Shape(blocks, cols), DType::f64, Category::workspace,
-                                  "partial sums of AdaLomo columns");
-  double* const sums = partial.tensor().data<double>();
+  const Buffer work = workspace_of("square_sums", workspace::square_sums(g));
+  double* const sums = Scratch(work).take<double>(blocks * cols);
   const ScaledGradient scaled(gradient);
 #pragma omp parallel for num_threads(threads_)
   for (std::int64_t b = 0; b < blocks; ++b) {
@@ -91,14 +89,13 @@ void CpuBackend::do_sum(Tensor total, Tensor x) {
 
 void CpuBackend::do_adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
                                     AdaLomoTensor const& whole, GradientScaling const& gradient) {
-  const Buffer columns = column_factors(*this, col);
-  float const* const c = columns.tensor().data<float>();
+  const Buffer work = workspace_of("adalomo_measure", workspace::adalomo_measure(g));
+  Scratch scratch(work);
+  float const* const c = column_factors(scratch, col);
   const RowFactors r(row, whole);
   const ScaledGradient scaled(gradient);
   const Pieces pieces(g);
-  const Buffer partial = allocate(Shape(pieces.count, 2), DType::f64, Category::workspace,
-                                  "partial sums of an AdaLomo update");
-  double* const parts = partial.tensor().data<double>();
+  double* const parts = scratch.take<double>(2 * pieces.count);
   dispatch(w.dtype(), [&](auto zero) {
     using T = decltype(zero);
 #pragma omp parallel for num_threads(threads_)
@@ -129,8 +126,9 @@ void CpuBackend::do_adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, T
                                    AdaLomoTensor const& whole, AdaLomoStep const& step,
                                    RoundingPlan const& plan, Tensor guard) {
   if (forbidden(guard)) return;
-  const Buffer columns = column_factors(*this, col);
-  float const* const c = columns.tensor().data<float>();
+  const Buffer work = workspace_of("adalomo_update", workspace::adalomo_update(g));
+  Scratch scratch(work);
+  float const* const c = column_factors(scratch, col);
   const RowFactors r(row, whole);
   const ScaledGradient scaled(step.gradient);
   double const* const total = sums.data<double>();

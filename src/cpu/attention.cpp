@@ -3,6 +3,7 @@
 #include "dispatch.h"
 #include "engine.h"
 #include "kernels.h"
+#include "scratch.h"
 #include "strips.h"
 
 namespace lomo::cpu {
@@ -12,10 +13,9 @@ void CpuBackend::do_attention(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor
                               Heads const& heads) {
   if (q.rows() == 0) return;
   const std::int64_t width = heads.width, group = heads.query / heads.key_value;
-  const std::int64_t per_thread = attention_scratch(width);
-  const Buffer scratch =
-      allocate({threads_, per_thread}, DType::f32, Category::workspace, "attention");
-  float* const work = scratch.tensor().data<float>();
+  const std::int64_t per_thread = workspace::attention_values(width);
+  const Buffer block = workspace_of("attention", workspace::attention(heads, threads_));
+  float* const work = Scratch(block).take<float>(threads_ * per_thread);
   const std::vector<Strip> strips = cut_strips(q_rows, kStripRows);
   const auto tasks = static_cast<std::int64_t>(strips.size()) * heads.query;
   std::int32_t const* const k_starts = k_rows.starts.data<std::int32_t>();

@@ -3,6 +3,7 @@
 #include "dispatch.h"
 #include "engine.h"
 #include "kernels.h"
+#include "scratch.h"
 #include "strips.h"
 
 namespace lomo::cpu {
@@ -16,13 +17,12 @@ void CpuBackend::do_attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor d
                                        Heads const& heads) {
   if (q.rows() == 0 && k.rows() == 0) return;
   const std::int64_t width = heads.width, group = heads.query / heads.key_value;
-  const std::int64_t per_thread = attention_scratch(width);
-  const Buffer scratch =
-      allocate({threads_, per_thread}, DType::f32, Category::workspace, "attention_backward");
-  const Buffer delta = allocate({q.rows(), heads.query}, DType::f32, Category::workspace,
-                                "attention_backward delta");  // (Nq,H)
-  float* const work = scratch.tensor().data<float>();
-  float* const deltas = delta.tensor().data<float>();
+  const std::int64_t per_thread = workspace::attention_values(width);
+  const Buffer block =
+      workspace_of("attention_backward", workspace::attention_backward(q, heads, threads_));
+  Scratch scratch(block);
+  float* const work = scratch.take<float>(threads_ * per_thread);
+  float* const deltas = scratch.take<float>(q.rows() * heads.query);  // (Nq,H)
   const std::vector<Strip> q_strips = cut_strips(q_rows, kStripRows);
   const std::vector<Strip> k_strips = cut_strips(k_rows, kStripRows);
   const auto q_tasks = static_cast<std::int64_t>(q_strips.size()) * heads.query;

@@ -1,15 +1,12 @@
 #include "engine.h"
 
-#include <sched.h>
 #include <sys/mman.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <limits>
 
 #include "gemm.h"
+#include "lomo/backend/host.h"
 #include "lomo/core/error.h"
 #if defined(__SSE2__)
 #include <immintrin.h>
@@ -17,42 +14,6 @@
 
 namespace lomo::cpu {
 namespace {
-
-/// The affinity mask, not the number of CPUs: launchers bind ranks to some of them.
-int allowed_threads() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return std::max(1, CPU_COUNT(&set));
-}
-
-/// Bytes from a file that holds one number; the largest number when it holds none ("max").
-std::size_t number_in(char const* path) {
-  std::ifstream file(path);
-  std::size_t bytes = 0;
-  return file >> bytes ? bytes : std::numeric_limits<std::size_t>::max();
-}
-
-/// What the machine has free now, or what the container still may take when that is less.
-std::size_t available_memory() {
-  std::size_t available = std::numeric_limits<std::size_t>::max();
-  std::ifstream file("/proc/meminfo");
-  for (std::string key, rest; file >> key; std::getline(file, rest)) {
-    if (key != "MemAvailable:") continue;
-    std::size_t kib = 0;
-    if (file >> kib) available = kib * 1024;
-    break;
-  }
-  const std::size_t limit = number_in("/sys/fs/cgroup/memory.max");
-  const std::size_t used = number_in("/sys/fs/cgroup/memory.current");
-  if (limit != std::numeric_limits<std::size_t>::max() && used <= limit) {
-    available = std::min(available, limit - used);
-  }
-  if (available == std::numeric_limits<std::size_t>::max()) {
-    throw Error(Exit::memory, "cannot tell how much memory is free; give the limit (--memory)");
-  }
-  return available;
-}
 
 /// Denormals cost a hundred cycles on some machines and mean nothing here: flushed on every thread
 /// that computes, so that no result depends on which one did.
@@ -91,12 +52,12 @@ CpuBackend::CpuBackend(EngineOptions const& options)
 CpuBackend::CpuBackend(EngineOptions const& options, Bf16Products bf16, WeightTiles tiles)
     : Backend(Device::cpu),
       tiles_(tiles),
-      threads_(options.threads > 0 ? options.threads : allowed_threads()) {
-  const std::size_t wanted = options.memory > 0 ? options.memory : available_memory();
+      threads_(options.threads > 0 ? options.threads : host::allowed_threads()) {
+  const std::size_t wanted = options.memory > 0 ? options.memory : host::available_memory();
   const std::size_t page = 4096;
   mapping_ = std::make_unique<Mapping>((wanted + page - 1) / page * page);
   adopt_slab(std::make_unique<Slab>(mapping_->base, wanted, Device::cpu, ledger()));
-  gemm_ = std::make_unique<Gemm>(*this, threads_, bf16);
+  gemm_ = std::make_unique<Gemm>(threads_, bf16);
   flush_denormals(threads_);
 }
 

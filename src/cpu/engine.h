@@ -10,6 +10,7 @@
 namespace lomo::cpu {
 
 class Gemm;  // gemm.h, the only file that knows oneDNN
+class Scratch;
 enum class Bf16Products : std::uint8_t;
 
 /// How linear_backward_weight makes an element's bits independent of the tile it is computed in.
@@ -19,7 +20,7 @@ enum class WeightTiles : std::uint8_t {
 };
 
 /// The CPU engine: oneDNN for products, OpenMP loops for the rest, one file an op family. All calls
-/// are synchronous. Scratch comes from the slab (Category::workspace) before a parallel region
+/// are synchronous. Scratch comes from the slab, as workspace.h declares, before a parallel region
 /// starts. Results do not depend on the number of threads, but for products on machines where
 /// Gemm::extents_do_not_matter() is false: oneDNN's kernels there cut a product by its threads.
 class CpuBackend final : public Backend {
@@ -87,7 +88,7 @@ class CpuBackend final : public Backend {
                          AdaLomoTensor const& whole, AdaLomoStep const& step,
                          RoundingPlan const& plan, Tensor guard) override;
 
-  void weight_by_panels(Tensor g, Tensor dy, Tensor x, bool accumulate);
+  void weight_by_panels(Tensor g, Tensor dy, Tensor x, bool accumulate, Scratch scratch);
 
   struct Mapping;  // the reserved address range
   std::unique_ptr<Mapping> mapping_;

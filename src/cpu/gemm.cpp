@@ -92,37 +92,38 @@ Gemm::Library::Entry const& Gemm::Library::entry(Shape const& shape, Tensor c, O
       .first->second;
 }
 
-Gemm::Gemm(Backend& memory, int threads, Bf16Products bf16)
-    : memory_(memory), threads_(threads), bf16_(bf16), library_(std::make_unique<Library>()) {}
+Gemm::Gemm(int threads, Bf16Products bf16)
+    : threads_(threads), bf16_(bf16), library_(std::make_unique<Library>()) {}
 
 Gemm::~Gemm() = default;
 
-void Gemm::product(Tensor c, Operand a, Operand b, bool accumulate) {
+void Gemm::product(Tensor c, Operand a, Operand b, bool accumulate, Scratch scratch) {
   const DType type = a.matrix.dtype();
   if (type == DType::f16 || (type == DType::bf16 && bf16_ == Bf16Products::widened)) {
-    return widened(c, a, b, accumulate);
+    return by_tiles(c, a, b, accumulate, scratch);
   }
-  native(c, a, b, accumulate);
+  if (!native(c, a, b, accumulate, scratch)) by_tiles(c, a, b, accumulate, scratch);
 }
 
-void Gemm::native(Tensor c, Operand a, Operand b, bool accumulate) {
+bool Gemm::native(Tensor c, Operand a, Operand b, bool accumulate, Scratch scratch) {
   omp_set_num_threads(threads_);  // what oneDNN goes by, when it makes and when it runs a primitive
   const Shape shape{a.rows(),           b.cols(),    a.cols(),  pitch_of(a.matrix),
                     pitch_of(b.matrix), pitch_of(c), a.use,     b.use,
                     a.matrix.dtype(),   c.dtype(),   accumulate};
   try {
     Library::Entry const& entry = library_->entry(shape, c, a, b);
-    const Buffer scratch =
-        memory_.allocate(lomo::Shape(static_cast<std::int64_t>((entry.scratch.get_size() + 3) / 4)),
-                         DType::f32, Category::workspace, "scratch of a matrix product");
+    const std::size_t wanted = entry.scratch.get_size();
+    if (wanted > workspace::library(shape.m, shape.n, shape.k, threads_)) return false;
+    const Tensor work =
+        scratch.take(lomo::Shape(static_cast<std::int64_t>((wanted + 3) / 4)), DType::f32);
     dnnl::engine& engine = library_->engine;
     entry.primitive.execute(
-        library_->stream,
-        {{DNNL_ARG_SRC, dnnl::memory(entry.a, engine, a.matrix.raw())},
-         {DNNL_ARG_WEIGHTS, dnnl::memory(entry.b, engine, b.matrix.raw())},
-         {DNNL_ARG_DST, dnnl::memory(entry.c, engine, c.raw())},
-         {DNNL_ARG_SCRATCHPAD, dnnl::memory(entry.scratch, engine, scratch.tensor().raw())}});
+        library_->stream, {{DNNL_ARG_SRC, dnnl::memory(entry.a, engine, a.matrix.raw())},
+                           {DNNL_ARG_WEIGHTS, dnnl::memory(entry.b, engine, b.matrix.raw())},
+                           {DNNL_ARG_DST, dnnl::memory(entry.c, engine, c.raw())},
+                           {DNNL_ARG_SCRATCHPAD, dnnl::memory(entry.scratch, engine, work.raw())}});
     library_->stream.wait();
+    return true;
   } catch (dnnl::error const& error) {
     throw Error("matrix product " + c.shape().str() + " over " + std::to_string(a.cols()) +
                 ": oneDNN says " + error.what());

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "lomo/backend/backend.h"
+#include "scratch.h"
 
 namespace lomo::cpu {
 
@@ -21,8 +21,7 @@ Bf16Products best_bf16_products();
 /// the thread that drives the engine, never inside a parallel region.
 class Gemm {
  public:
-  /// Scratch is taken from `memory` as Category::workspace and given back before a call returns.
-  Gemm(Backend& memory, int threads, Bf16Products bf16);
+  Gemm(int threads, Bf16Products bf16);
   ~Gemm();
 
   enum class Use : std::uint8_t { plain, transposed };
@@ -34,8 +33,9 @@ class Gemm {
   };
   /// c (M,N) = a (M,K) b (K,N), or adds to c. a and b are both f32, both bf16 or both f16, c is
   /// either f32 or of their type; sums are f32 and c is rounded once. f16 is always widened. No
-  /// extent is 0. Any row pitch; dense operands are a few per cent faster.
-  void product(Tensor c, Operand a, Operand b, bool accumulate);
+  /// extent is 0. Any row pitch; dense operands are a few per cent faster. `scratch` holds what
+  /// workspace::product declares.
+  void product(Tensor c, Operand a, Operand b, bool accumulate, Scratch scratch);
 
   /// Whether an element's bits are known not to depend on the extents of dense operands that do not
   /// enter its sum. It was measured of oneDNN 2's AVX-512 kernels; its older kernels cut a product
@@ -47,10 +47,10 @@ class Gemm {
  private:
   struct Shape;
   struct Library;
-  void native(Tensor c, Operand a, Operand b, bool accumulate);
-  void widened(Tensor c, Operand a, Operand b, bool accumulate);
+  /// False, and nothing done, when the library wants more scratch than workspace::library.
+  bool native(Tensor c, Operand a, Operand b, bool accumulate, Scratch scratch);
+  void by_tiles(Tensor c, Operand a, Operand b, bool accumulate, Scratch scratch);
 
-  Backend& memory_;
   int threads_;
   Bf16Products bf16_;
   std::unique_ptr<Library> library_;

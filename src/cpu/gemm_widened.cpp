@@ -4,13 +4,14 @@
 #include "gemm.h"
 #include "vector_loop.h"
 
-// Products of 16-bit matrices by f32 instructions: tiles of both operands are converted, multiplied
-// and added up in an f32 tile of the result, which is rounded when its sum is complete.
+// Products by f32 instructions of matrices that the library does not take: tiles of both operands
+// are converted, multiplied and added up in an f32 tile of the result, which is rounded when its
+// sum is complete.
 namespace lomo::cpu {
 namespace {
 
-constexpr std::int64_t kTile = 512;    // rows and columns of a tile of the result
-constexpr std::int64_t kDepth = 1024;  // of the sum; the three tiles take 5 MiB
+using workspace::kTile;
+constexpr std::int64_t kDepth = workspace::kTileDepth;
 
 /// The part of `o` with rows [row, row + rows) and columns [col, col + cols), as stored.
 Tensor part(Gemm::Operand const& o, std::int64_t row, std::int64_t rows, std::int64_t col,
@@ -54,17 +55,16 @@ void finish(Tensor c, Tensor sum, bool accumulate, int threads) {
 
 }  // namespace
 
-void Gemm::widened(Tensor c, Operand a, Operand b, bool accumulate) {
-  const auto take = [this](std::int64_t rows, std::int64_t cols) {
-    return memory_.allocate(lomo::Shape(rows * cols), DType::f32, Category::workspace,
-                            "tile of a widened product");
+void Gemm::by_tiles(Tensor c, Operand a, Operand b, bool accumulate, Scratch scratch) {
+  const auto take = [&scratch](std::int64_t rows, std::int64_t cols) {
+    return scratch.take(lomo::Shape(rows * cols), DType::f32);
   };
   const std::int64_t m_tile = std::min(kTile, a.rows());
   const std::int64_t n_tile = std::min(kTile, b.cols());
   const std::int64_t k_tile = std::min(kDepth, a.cols());
-  const Buffer a_wide = take(m_tile, k_tile);
-  const Buffer b_wide = take(k_tile, n_tile);
-  const Buffer sum = take(m_tile, n_tile);
+  const Tensor a_wide = take(m_tile, k_tile);
+  const Tensor b_wide = take(k_tile, n_tile);
+  const Tensor sum = take(m_tile, n_tile);
   for (std::int64_t m = 0; m < a.rows(); m += kTile) {
     const std::int64_t m_count = std::min(kTile, a.rows() - m);
     for (std::int64_t n = 0; n < b.cols(); n += kTile) {
@@ -78,7 +78,11 @@ void Gemm::widened(Tensor c, Operand a, Operand b, bool accumulate) {
         const Tensor b_tile = shaped(b_wide, b_part.shape());
         widen(a_tile, a_part, threads_);
         widen(b_tile, b_part, threads_);
-        native(tile, {a_tile, a.use}, {b_tile, b.use}, k > 0);
+        if (!native(tile, {a_tile, a.use}, {b_tile, b.use}, k > 0, scratch)) {
+          throw Error("oneDNN wants more than " + std::to_string(workspace::kLibraryBytes >> 20) +
+                      " MiB of scratch a thread for a product " + tile.shape().str() + " over " +
+                      std::to_string(k_count) + "; install another version of it");
+        }
       }
       const Tensor out = c.row_block(m, m_count).col_block(n, n_count);
       dispatch(c.dtype(), [&]<class T>(T) { finish<T>(out, tile, accumulate, threads_); });

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "lomo/backend/ops.h"
+#include "lomo/backend/workspace.h"
 #include "lomo/core/tensor.h"
 #include "vector_loop.h"
 
@@ -37,7 +38,7 @@ LOMO_INLINE inline bool finite(float x) {
 
 /// The pieces a matrix is worked on in: at most kWidth columns of one row each.
 struct Pieces {
-  static constexpr std::int64_t kWidth = 16384;
+  static constexpr std::int64_t kWidth = workspace::kSumColumns;
   explicit Pieces(Tensor t)
       : cols(t.cols()), across((t.cols() + kWidth - 1) / kWidth), count(t.rows() * across) {}
   struct Piece {

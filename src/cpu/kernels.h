@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "lomo/backend/workspace.h"
 #include "lomo/core/dtype.h"
 
 namespace lomo::cpu {
@@ -34,15 +35,9 @@ struct AttentionStrip {
 };
 
 /// Rows of a strip and rows of the block it meets at a time, whatever the instruction set.
-inline constexpr std::int64_t kStripRows = 128;
-inline constexpr std::int64_t kBlockRows = 64;
-inline constexpr std::int64_t kMostPanelLanes = 32;
-/// f32 values of scratch one thread needs: four strips and two blocks of D columns, the scores and
-/// their gradients of one panel, and three rows of statistics.
-constexpr std::int64_t attention_scratch(std::int64_t width) {
-  return (4 * kStripRows + 2 * kBlockRows) * width + 2 * kBlockRows * kMostPanelLanes +
-         4 * kStripRows + 64;
-}
+using workspace::kBlockRows;
+using workspace::kStripRows;
+inline constexpr std::int64_t kMostPanelLanes = workspace::kPanelLanes;
 
 template <class T>
 struct TypedKernels {

@@ -3,16 +3,9 @@
 #include "dispatch.h"
 #include "engine.h"
 #include "kernels.h"
+#include "scratch.h"
 
 namespace lomo::cpu {
-namespace {
-
-/// dw is summed over at most this many runs of rows, each in row order, then over the runs in
-/// order: the same bits on any number of threads.
-constexpr std::int64_t kMostRuns = 64;
-constexpr std::int64_t kLeastRunRows = 16;
-
-}  // namespace
 
 void CpuBackend::do_rmsnorm(Tensor y, Tensor rstd, Tensor x, Tensor w, float eps) {
   dispatch(x.dtype(), [&]<class T>(T) {
@@ -31,11 +24,13 @@ void CpuBackend::do_rmsnorm(Tensor y, Tensor rstd, Tensor x, Tensor w, float eps
 void CpuBackend::do_rmsnorm_backward(Tensor dx, Tensor dw, Tensor dy, Tensor x, Tensor w,
                                      Tensor rstd, Tensor residual) {
   const std::int64_t rows = x.rows(), c = x.cols();
-  const std::int64_t run = std::max(kLeastRunRows, (rows + kMostRuns - 1) / kMostRuns);
+  // dw is summed over runs of rows, each in row order, then over the runs in order: the same bits
+  // on any number of threads.
+  const std::int64_t run =
+      std::max(workspace::kLeastRunRows, (rows + workspace::kMostRuns - 1) / workspace::kMostRuns);
   const std::int64_t runs = (rows + run - 1) / run;
-  Buffer partial;  // (runs,C)
-  if (dw) partial = allocate({runs, c}, DType::f32, Category::workspace, "rmsnorm_backward dw");
-  float* const sums = dw ? partial.tensor().data<float>() : nullptr;
+  const Buffer work = workspace_of("rmsnorm_backward", workspace::rmsnorm_backward(x, dw));
+  float* const sums = dw ? Scratch(work).take<float>(runs * c) : nullptr;  // (runs,C)
   dispatch(x.dtype(), [&]<class T>(T) {
     auto const& row = kernels().of<T>();
     T* const to = dx.data<T>();

@@ -3,6 +3,7 @@
 #include "dispatch.h"
 #include "engine.h"
 #include "kernels.h"
+#include "scratch.h"
 
 namespace lomo::cpu {
 
@@ -12,11 +13,10 @@ void CpuBackend::do_rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation r
   const std::int64_t heads = x.cols() / (2 * half);
   // Sines and cosines are the same for all heads of a row: a block of rows at a time, so that the
   // scratch does not depend on the number of threads.
-  constexpr std::int64_t kRowsAtOnce = 256;
-  const std::int64_t most = std::min(rows, kRowsAtOnce);
-  const Buffer table =  // (most,D): sines, then cosines
-      allocate({most, 2 * half}, DType::f32, Category::workspace, "rope");
-  float* const turns = table.tensor().data<float>();
+  constexpr std::int64_t kRowsAtOnce = workspace::kRopeRows;
+  const Buffer work = workspace_of("rope", workspace::rope(x, inv_freq));
+  float* const turns =  // (rows at once,D): sines, then cosines
+      Scratch(work).take<float>(std::min(rows, kRowsAtOnce) * 2 * half);
   std::int32_t const* const at = positions.data<std::int32_t>();
   float const* const freq = inv_freq.data<float>();
   dispatch(x.dtype(), [&]<class T>(T) {

@@ -5,6 +5,7 @@
 #include "engine.h"
 #include "gradient.h"
 #include "rounding.h"
+#include "scratch.h"
 
 namespace lomo::cpu {
 namespace {
@@ -35,9 +36,8 @@ Measured measure_piece(float const* g, std::int64_t n, float scale) {
 
 void CpuBackend::do_measure(Tensor stats, Tensor g, float scale) {
   const Pieces pieces(g);  // of rows, so that the tile does not show in the order of the sum
-  const Buffer partial = allocate(Shape(pieces.count, 2), DType::f64, Category::workspace,
-                                  "partial sums of a gradient norm");
-  double* const sums = partial.tensor().data<double>();
+  const Buffer work = workspace_of("measure", workspace::measure(g));
+  double* const sums = Scratch(work).take<double>(2 * pieces.count);
 #pragma omp parallel for num_threads(threads_)
   for (std::int64_t i = 0; i < pieces.count; ++i) {
     const Measured m = measure_piece(at<float>(g, pieces[i]), pieces[i].width, scale);

@@ -83,7 +83,7 @@ TEST_CASE("every kernel set computes the same attention strip to rounding error"
   std::vector<std::int32_t> positions(queries);
   for (std::size_t i = 0; i < q.size(); ++i) q[i] = std::sin(static_cast<float>(i));
   for (std::size_t i = 0; i < positions.size(); ++i) positions[i] = static_cast<std::int32_t>(i);
-  std::vector<float> scratch(static_cast<std::size_t>(attention_scratch(width)));
+  std::vector<float> scratch(static_cast<std::size_t>(workspace::attention_values(width)));
   std::vector<float> first;
   for (Kernels const* set : kernel_sets()) {
     AttentionStrip<float> strip;

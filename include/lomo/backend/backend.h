@@ -35,6 +35,9 @@ class Backend {
   Device device() const { return device_; }
   /// For banners: "CPU, 2 threads, oneDNN 2.6.3 (avx512_core_bf16)".
   virtual std::string describe() const = 0;
+  /// False on the dry engine: no operation has a result, and `download` throws. Who decides by a
+  /// number asks first and takes the way of a step that goes well.
+  virtual bool computes() const { return true; }
   Ledger& ledger() { return ledger_; }
   Ledger const& ledger() const { return ledger_; }
 
@@ -192,6 +195,9 @@ class Backend {
   /// The engine's slab; set once by the engine's constructor.
   void adopt_slab(std::unique_ptr<Slab> slab) { slab_ = std::move(slab); }
   Slab& slab() { return *slab_; }
+  /// The workspace of one call of an op, of the size that workspace.h declares. For engines: taken
+  /// first, given back last.
+  Buffer workspace_of(std::string_view op, std::size_t bytes);
 
  private:
   virtual void do_upload(Tensor dst, std::span<std::byte const> src) = 0;
@@ -258,5 +264,9 @@ struct EngineOptions {
 /// The CPU engine (src/cpu). Its slab is address space reserved once and touched page by page as it
 /// is used.
 std::unique_ptr<Backend> make_cpu_backend(EngineOptions const& options);
+
+/// The dry engine (src/dry): computes nothing, keeps the books of an engine with these options.
+/// `memory` 0: without end.
+std::unique_ptr<Backend> make_dry_backend(EngineOptions const& options);
 
 }  // namespace lomo

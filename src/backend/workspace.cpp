@@ -1,0 +1,84 @@
+#include "lomo/backend/workspace.h"
+
+#include <algorithm>
+
+namespace lomo::workspace {
+namespace {
+
+std::size_t up(std::int64_t n, std::int64_t step) {
+  return static_cast<std::size_t>((n + step - 1) / step * step);
+}
+
+std::int64_t pieces(Tensor g) {
+  return g.rows() * ((g.cols() + kSumColumns - 1) / kSumColumns);
+}
+
+}  // namespace
+
+std::size_t library(std::int64_t m, std::int64_t n, std::int64_t k, int threads) {
+  const std::size_t rows = up(m, 32), cols = up(n, 64), depth = up(k, 64);
+  const std::size_t padded = sizeof(float) * (rows * cols + rows * depth + depth * cols);
+  return static_cast<std::size_t>(threads) * std::min(kLibraryBytes, padded);
+}
+
+std::size_t product(std::int64_t m, std::int64_t n, std::int64_t k, int threads) {
+  const std::int64_t rows = std::min(m, kTile), cols = std::min(n, kTile);
+  const std::int64_t depth = std::min(k, kTileDepth);
+  const std::size_t tiles = piece(rows * depth, DType::f32) + piece(depth * cols, DType::f32) +
+                            piece(rows * cols, DType::f32);
+  return std::max(library(m, n, k, threads), tiles + library(rows, cols, depth, threads));
+}
+
+std::size_t linear(Tensor y, Tensor x, int threads) {
+  return product(y.rows(), y.cols(), x.cols(), threads);
+}
+
+std::size_t linear_backward_input(Tensor dx, Tensor dy, int threads) {
+  return product(dx.rows(), dx.cols(), dy.cols(), threads);
+}
+
+std::size_t linear_backward_weight(Tensor g, Tensor dy, Tensor x, int threads) {
+  const std::int64_t depth = std::min(kDepth, x.rows());
+  const std::size_t right = x.dense() ? 0 : piece(depth * x.cols(), x.dtype());
+  const std::size_t packed = dy.dense() ? 0 : piece(depth * dy.cols(), dy.dtype());
+  const std::size_t panels =
+      piece(kPanel * g.cols(), DType::f32) + piece(depth * kPanel, dy.dtype());
+  return right + std::max(packed + product(g.rows(), g.cols(), depth, threads),
+                          panels + product(kPanel, g.cols(), depth, threads));
+}
+
+std::size_t rmsnorm_backward(Tensor x, Tensor dw) {
+  if (!dw) return 0;
+  const std::int64_t runs = std::min(kMostRuns, (x.rows() + kLeastRunRows - 1) / kLeastRunRows);
+  return piece(runs * x.cols(), DType::f32);
+}
+
+std::size_t rope(Tensor x, Tensor inv_freq) {
+  return piece(std::min(x.rows(), kRopeRows) * 2 * inv_freq.rows(), DType::f32);
+}
+
+std::size_t attention(Heads const& heads, int threads) {
+  return piece(threads * attention_values(heads.width), DType::f32);
+}
+
+std::size_t attention_backward(Tensor q, Heads const& heads, int threads) {
+  return attention(heads, threads) + piece(q.rows() * heads.query, DType::f32);
+}
+
+std::size_t measure(Tensor g) {
+  return piece(2 * pieces(g), DType::f64);
+}
+
+std::size_t square_sums(Tensor g) {
+  return piece((g.rows() + kSumRows - 1) / kSumRows * g.cols(), DType::f64);
+}
+
+std::size_t adalomo_measure(Tensor g) {
+  return adalomo_update(g) + piece(2 * pieces(g), DType::f64);
+}
+
+std::size_t adalomo_update(Tensor g) {
+  return piece(g.cols(), DType::f32);
+}
+
+}  // namespace lomo::workspace
