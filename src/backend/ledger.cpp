@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "lomo/backend/trace.h"
+
 namespace lomo {
 
 std::string_view to_string(Category category) {
@@ -23,7 +25,9 @@ std::string_view to_string(Category category) {
   return "?";
 }
 
-void Ledger::allocated(Category category, std::size_t bytes) {
+void Ledger::allocated(Category category, std::size_t bytes, std::size_t offset,
+                       std::string_view what) {
+  if (trace_ != nullptr) trace_->allocated(category, offset, bytes, what);
   const std::size_t i = index(category);
   held_[i] += bytes;
   peak_each_[i] = std::max(peak_each_[i], held_[i]);
@@ -33,7 +37,8 @@ void Ledger::allocated(Category category, std::size_t bytes) {
   }
 }
 
-void Ledger::freed(Category category, std::size_t bytes) noexcept {
+void Ledger::freed(Category category, std::size_t bytes, std::size_t offset) noexcept {
+  if (trace_ != nullptr) trace_->freed(category, offset, bytes);
   held_[index(category)] -= bytes;
 }
 
@@ -47,6 +52,7 @@ void Ledger::record(std::string_view op, Cost cost) {
   it->second.calls += 1;
   it->second.cost.flops += cost.flops;
   it->second.cost.bytes += cost.bytes;
+  if (trace_ != nullptr) trace_->op(op, cost);
 }
 
 std::size_t Ledger::current() const {

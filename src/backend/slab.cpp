@@ -51,9 +51,13 @@ Buffer Slab::allocate(Shape shape, DType dtype, Category category, std::string_v
     buffer.view_ = Tensor(base_, shape, dtype, device_);
     return buffer;
   }
-  auto best = free_.end();  // smallest that fits, lowest offset among equals
+  // The smallest that fits, the lowest offset among equals; what lies behind all blocks last, as if
+  // it had no end, so that no offset depends on the capacity.
+  auto best = free_.end();
   for (auto it = free_.begin(); it != free_.end(); ++it) {
-    if (it->second >= bytes && (best == free_.end() || it->second < best->second)) best = it;
+    if (it->second < bytes) continue;
+    const bool tail = it->first + it->second == capacity_;
+    if (best == free_.end() || (!tail && it->second < best->second)) best = it;
   }
   if (best == free_.end()) {
     buffer.slab_ = nullptr;
@@ -62,7 +66,7 @@ Buffer Slab::allocate(Shape shape, DType dtype, Category category, std::string_v
   const auto [offset, size] = *best;
   free_.erase(best);
   if (size > bytes) free_.emplace(offset + bytes, size - bytes);
-  ledger_.allocated(category, bytes);
+  ledger_.allocated(category, bytes, offset, what);
   ledger_.extent(offset + bytes);
   buffer.offset_ = offset;
   buffer.bytes_ = bytes;
@@ -73,7 +77,7 @@ Buffer Slab::allocate(Shape shape, DType dtype, Category category, std::string_v
 
 void Slab::release(std::size_t offset, std::size_t bytes, Category category) noexcept {
   if (bytes == 0) return;
-  ledger_.freed(category, bytes);
+  ledger_.freed(category, bytes, offset);
   auto [it, inserted] = free_.emplace(offset, bytes);
   if (auto next = std::next(it); next != free_.end() && it->first + it->second == next->first) {
     it->second += next->second;

@@ -110,7 +110,11 @@ std::vector<float> Llama::losses(Pass const& pass) {
 }
 
 std::vector<float> Llama::losses(Batch const& batch) {
-  return losses(run(batch, Recompute::block, Purpose::evaluate));
+  return losses(score(batch));
+}
+
+Pass Llama::score(Batch const& batch) {
+  return run(batch, Recompute::block, Purpose::evaluate);
 }
 
 void Llama::backward(Pass& pass, GradientSink& sink, float scale, bool keep) {

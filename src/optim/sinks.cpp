@@ -47,6 +47,7 @@ void TileSink::offer(ParameterGroup& group, Offer offer, bool last) {
 }
 
 GradientStats TileSink::stats() const {
+  if (!backend_.computes()) return {};
   std::array<double, 2> host{};
   backend_.download(std::as_writable_bytes(std::span(host)), stats_);
   return {host[0], host[1]};

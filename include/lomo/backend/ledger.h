@@ -29,12 +29,16 @@ struct Cost {
   double bytes = 0;
 };
 
+class Trace;
+
 /// The books of one engine: bytes held by category, their peak, and the work done by op. Sizes are
 /// as allocated (rounded up to the slab's alignment). Single-threaded like the slab it serves.
 class Ledger {
  public:
-  void allocated(Category category, std::size_t bytes);
-  void freed(Category category, std::size_t bytes) noexcept;
+  /// `offset` and `what` name the block in a trace.
+  void allocated(Category category, std::size_t bytes, std::size_t offset = 0,
+                 std::string_view what = {});
+  void freed(Category category, std::size_t bytes, std::size_t offset = 0) noexcept;
   /// End of the highest block ever in use: what a slab must hold, fragmentation included.
   void extent(std::size_t end);
   void record(std::string_view op, Cost cost);
@@ -58,6 +62,9 @@ class Ledger {
   /// Forgets peaks and work; what is held stays held. For measuring a phase.
   void restart();
 
+  /// From here on everything is noted in `trace` too, until it is given null.
+  void attach(Trace* trace) { trace_ = trace; }
+
  private:
   static std::size_t index(Category c) { return static_cast<std::size_t>(c); }
 
@@ -67,6 +74,7 @@ class Ledger {
   std::size_t peak_ = 0;
   std::size_t extent_ = 0;
   std::map<std::string, Op, std::less<>> ops_;
+  Trace* trace_ = nullptr;
 };
 
 }  // namespace lomo

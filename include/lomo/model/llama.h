@@ -42,6 +42,8 @@ class Llama {
   std::vector<float> losses(Pass const& pass);
   /// The same for evaluation: runs the batch and keeps nothing. Blocks.
   std::vector<float> losses(Batch const& batch);
+  /// The pass of an evaluation, of which only the losses are left.
+  Pass score(Batch const& batch);
 
   /// Room for the keys and values of `capacity` tokens.
   KeyValueCache make_cache(std::int64_t capacity);

@@ -1,0 +1,42 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lomo/backend/ledger.h"
+
+namespace lomo {
+
+/// Everything that happened on a ledger while it was attached, in order: what plans name tensors
+/// by, and what memory pictures are drawn from.
+class Trace {
+ public:
+  enum class Kind : std::uint8_t { allocated, freed, op };
+  struct Event {
+    Kind kind;
+    Category category;   // of memory events
+    std::uint32_t name;  // of the block or the op; see name()
+    std::size_t offset;  // of the block in its slab
+    std::size_t bytes;   // of the block
+    Cost cost;           // of the op
+  };
+
+  void allocated(Category category, std::size_t offset, std::size_t bytes, std::string_view what);
+  void freed(Category category, std::size_t offset, std::size_t bytes);
+  void op(std::string_view name, Cost cost);
+
+  std::vector<Event> const& events() const { return events_; }
+  std::string const& name(std::uint32_t index) const { return names_[index]; }
+
+ private:
+  std::uint32_t index_of(std::string_view name);
+
+  std::vector<Event> events_;
+  std::vector<std::string> names_;
+  std::map<std::string, std::uint32_t, std::less<>> known_;
+};
+
+}  // namespace lomo

@@ -1,0 +1,109 @@
+#include <limits>
+#include <memory>
+#include <string>
+
+#include "lomo/backend/backend.h"
+#include "lomo/backend/host.h"
+#include "lomo/backend/workspace.h"
+#include "lomo/core/error.h"
+
+namespace lomo::dry {
+
+/// Computes nothing and keeps the books: every check, cost, block and workspace of an engine with
+/// so many threads, no values. What asks for a value throws.
+class DryBackend final : public Backend {
+ public:
+  explicit DryBackend(EngineOptions const& options)
+      : Backend(Device::dry),
+        threads_(options.threads > 0 ? options.threads : host::allowed_threads()) {
+    const std::size_t most = options.memory > 0 ? options.memory
+                                                : std::numeric_limits<std::size_t>::max() / 2 /
+                                                      Slab::kAlignment * Slab::kAlignment;
+    adopt_slab(std::make_unique<Slab>(nullptr, most, Device::dry, ledger()));
+  }
+  std::string describe() const override {
+    return "plan for " + std::to_string(threads_) + (threads_ == 1 ? " thread" : " threads");
+  }
+  bool computes() const override { return false; }
+  void synchronize() override {}
+
+ private:
+  /// Takes the op's workspace and gives it back.
+  void work(std::string_view op, std::size_t bytes) { workspace_of(op, bytes); }
+
+  // memory
+  void do_upload(Tensor, std::span<std::byte const>) override {}
+  void do_download(std::span<std::byte>, Tensor src) override {
+    throw Error("download: the dry engine holds no values, and something asks for those of a " +
+                src.shape().str() + " tensor");
+  }
+  void do_copy(Tensor, Tensor) override {}
+  void do_zero(Tensor) override {}
+  // linear layers
+  void do_linear(Tensor y, Tensor x, Tensor, Tensor) override {
+    work("linear", workspace::linear(y, x, threads_));
+  }
+  void do_linear_backward_input(Tensor dx, Tensor dy, Tensor, bool) override {
+    work("linear_backward_input", workspace::linear_backward_input(dx, dy, threads_));
+  }
+  void do_linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool) override {
+    work("linear_backward_weight", workspace::linear_backward_weight(g, dy, x, threads_));
+  }
+  // rows
+  void do_gather_rows(Tensor, Tensor, Tensor) override {}
+  void do_scatter_rows(Tensor, Tensor, Tensor) override {}
+  void do_sum_rows(Tensor, Tensor, Tensor, Tensor) override {}
+  void do_add_rows(Tensor, Tensor, Tensor, std::int64_t) override {}
+  // block
+  void do_rmsnorm(Tensor, Tensor, Tensor, Tensor, float) override {}
+  void do_rmsnorm_backward(Tensor, Tensor dw, Tensor, Tensor x, Tensor, Tensor, Tensor) override {
+    work("rmsnorm_backward", workspace::rmsnorm_backward(x, dw));
+  }
+  void do_rope(Tensor x, Tensor, Tensor inv_freq, Rotation) override {
+    work("rope", workspace::rope(x, inv_freq));
+  }
+  void do_attention(Tensor, Tensor, Tensor, Tensor, Tensor, Sequences const&, Sequences const&,
+                    Heads const& heads) override {
+    work("attention", workspace::attention(heads, threads_));
+  }
+  void do_attention_backward(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor q, Tensor,
+                             Tensor, Sequences const&, Sequences const&,
+                             Heads const& heads) override {
+    work("attention_backward", workspace::attention_backward(q, heads, threads_));
+  }
+  void do_swiglu(Tensor, Tensor) override {}
+  void do_swiglu_backward(Tensor, Tensor, Tensor) override {}
+  // head
+  void do_cross_entropy_begin(Tensor) override {}
+  void do_cross_entropy_block(Tensor, Tensor, Tensor, std::int64_t) override {}
+  void do_cross_entropy_end(Tensor, Tensor, Tensor) override {}
+  void do_cross_entropy_backward(Tensor, Tensor, Tensor, Tensor, std::int64_t, float) override {}
+  // gradients and updates
+  void do_measure(Tensor, Tensor g, float) override { work("measure", workspace::measure(g)); }
+  void do_sgd_update(Tensor, Tensor, SgdStep const&, RoundingPlan const&, Tensor, Tensor) override {
+  }
+  void do_momentum_update(Tensor, Tensor, float, GradientScaling const&, Tensor) override {}
+  void do_adamw_update(Tensor, Tensor, Tensor, Tensor, AdamStep const&, RoundingPlan const&,
+                       Tensor) override {}
+  void do_square_sums(Tensor, Tensor, Tensor g, GradientScaling const&) override {
+    work("square_sums", workspace::square_sums(g));
+  }
+  void do_decay_average(Tensor, Tensor, float, float, float, Tensor) override {}
+  void do_sum(Tensor, Tensor) override {}
+  void do_adalomo_measure(Tensor, Tensor, Tensor g, Tensor, Tensor, AdaLomoTensor const&,
+                          GradientScaling const&) override {
+    work("adalomo_measure", workspace::adalomo_measure(g));
+  }
+  void do_adalomo_update(Tensor, Tensor g, Tensor, Tensor, Tensor, AdaLomoTensor const&,
+                         AdaLomoStep const&, RoundingPlan const&, Tensor) override {
+    work("adalomo_update", workspace::adalomo_update(g));
+  }
+
+  int threads_;
+};
+
+}  // namespace lomo::dry
+
+std::unique_ptr<lomo::Backend> lomo::make_dry_backend(EngineOptions const& options) {
+  return std::make_unique<dry::DryBackend>(options);
+}

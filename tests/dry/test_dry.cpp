@@ -1,0 +1,60 @@
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lomo/backend/backend.h"
+#include "lomo/backend/workspace.h"
+#include "lomo/core/error.h"
+#include "support/catch.h"
+
+using namespace lomo;
+
+TEST_CASE("the dry engine holds no values and says which op asks for them") {
+  const auto dry = make_dry_backend({.threads = 1});
+  CHECK_FALSE(dry->computes());
+  const Buffer x = dry->allocate(Shape(3), DType::f32, Category::activations, "x");
+  std::vector<float> host(3);
+  dry->upload(x, std::as_bytes(std::span(host)));
+  try {
+    dry->download(std::as_writable_bytes(std::span(host)), x);
+    FAIL("there is nothing to download");
+  } catch (Error const& error) {
+    CHECK(std::string(error.what()).find("download") != std::string::npos);
+  }
+}
+
+TEST_CASE("the dry engine checks, counts and takes workspace like the CPU's") {
+  const auto run = [](Backend& be) {
+    const Buffer x = be.allocate(Shape(300, 70), DType::bf16, Category::activations, "x");
+    const Buffer w = be.allocate(Shape(90, 70), DType::bf16, Category::weights, "w");
+    const Buffer y = be.allocate(Shape(300, 90), DType::bf16, Category::activations, "y");
+    const Buffer g = be.allocate(Shape(40, 70), DType::f32, Category::gradients, "g");
+    be.zero(x);
+    be.zero(w);
+    be.linear(y, x, w);
+    be.linear_backward_weight(g, y.tensor().col_block(10, 40), x);
+    const Tensor wrong = g;
+    CHECK_THROWS_AS(be.linear(y, wrong, w), Error);
+  };
+  for (const int threads : {1, 2, 3}) {
+    const auto dry = make_dry_backend({.threads = threads});
+    const auto cpu = make_cpu_backend({.threads = threads, .memory = std::size_t{1} << 28});
+    run(*dry);
+    run(*cpu);
+    CHECK(dry->ledger().peak() == cpu->ledger().peak());
+    CHECK(dry->ledger().extent() == cpu->ledger().extent());
+    CHECK(dry->ledger().flops() == cpu->ledger().flops());
+    CHECK(dry->ledger().peak_by_category() == cpu->ledger().peak_by_category());
+  }
+}
+
+TEST_CASE("a dry slab can be as small as a card") {
+  const auto dry = make_dry_backend({.threads = 1, .memory = 1024});
+  try {
+    dry->allocate(Shape(1024), DType::f32, Category::weights, "lm_head.weight");
+    FAIL("4 KiB do not fit 1 KiB");
+  } catch (Error const& error) {
+    CHECK(error.code() == Exit::memory);
+    CHECK(std::string(error.what()).find("lm_head.weight") != std::string::npos);
+  }
+}
