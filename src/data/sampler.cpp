@@ -60,16 +60,22 @@ std::int64_t Sampler::take(std::vector<std::int64_t> const& order, std::int64_t 
   return end - from;
 }
 
-Batch Sampler::next() {
+std::vector<Sequence const*> Sampler::draw() {
   const std::int64_t count = take(order_, position_.next);
-  std::vector<Sequence> drawn;
+  std::vector<Sequence const*> drawn;
   drawn.reserve(static_cast<std::size_t>(count));
   for (std::int64_t i = 0; i < count; ++i) {
     const std::int64_t index = order_[static_cast<std::size_t>(position_.next + i)];
-    drawn.push_back(data_.sequences[static_cast<std::size_t>(index)]);
+    drawn.push_back(&data_.sequences[static_cast<std::size_t>(index)]);
   }
   seek({position_.epoch, position_.next + count});
-  return make_batch(drawn);
+  return drawn;
+}
+
+Batch Sampler::next() {
+  std::vector<Sequence> sequences;
+  for (Sequence const* sequence : draw()) sequences.push_back(*sequence);
+  return make_batch(sequences);
 }
 
 void Sampler::seek(DataPosition position) {

@@ -4,9 +4,8 @@
 
 namespace lomo {
 
-std::vector<SequenceScore> score_sequences(Llama& model, std::span<Sequence const> sequences,
-                                           std::int64_t max_tokens) {
-  std::vector<SequenceScore> scores(sequences.size());
+void for_each_scored_batch(std::span<Sequence const> sequences, std::int64_t max_tokens,
+                           std::function<void(std::span<Sequence const>)> const& use) {
   std::size_t first = 0;
   while (first < sequences.size()) {
     std::size_t end = first;
@@ -17,19 +16,27 @@ std::vector<SequenceScore> score_sequences(Llama& model, std::span<Sequence cons
       tokens += length;
       ++end;
     }
-    const Batch batch = make_batch(sequences.subspan(first, end - first));
-    if (batch.loss_count() > 0) {
-      const std::vector<float> losses = model.losses(batch);
-      for (std::size_t s = 0; s + 1 < batch.loss_starts.size(); ++s) {
-        SequenceScore& score = scores[first + s];
-        const auto from = static_cast<std::size_t>(batch.loss_starts[s]);
-        const auto to = static_cast<std::size_t>(batch.loss_starts[s + 1]);
-        for (std::size_t i = from; i < to; ++i) score.loss += losses[i];
-        score.targets = static_cast<std::int64_t>(to - from);
-      }
-    }
+    use(sequences.subspan(first, end - first));
     first = end;
   }
+}
+
+std::vector<SequenceScore> score_sequences(Llama& model, std::span<Sequence const> sequences,
+                                           std::int64_t max_tokens) {
+  std::vector<SequenceScore> scores(sequences.size());
+  for_each_scored_batch(sequences, max_tokens, [&](std::span<Sequence const> some) {
+    const Batch batch = make_batch(some);
+    if (batch.loss_count() == 0) return;
+    const std::vector<float> losses = model.losses(batch);
+    const auto first = static_cast<std::size_t>(some.data() - sequences.data());
+    for (std::size_t s = 0; s + 1 < batch.loss_starts.size(); ++s) {
+      SequenceScore& score = scores[first + s];
+      const auto from = static_cast<std::size_t>(batch.loss_starts[s]);
+      const auto to = static_cast<std::size_t>(batch.loss_starts[s + 1]);
+      for (std::size_t i = from; i < to; ++i) score.loss += losses[i];
+      score.targets = static_cast<std::int64_t>(to - from);
+    }
+  });
   return scores;
 }
 

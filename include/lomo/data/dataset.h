@@ -53,6 +53,8 @@ class Sampler {
           bool shuffle = true);
   /// The next batch. After the last one of epoch e the position is (e + 1, 0).
   Batch next();
+  /// The same, as the sequences that the batch would be made of.
+  std::vector<Sequence const*> draw();
   DataPosition position() const { return position_; }
   void seek(DataPosition position);
   std::int64_t batches_per_epoch(std::int64_t epoch) const;

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -15,8 +16,12 @@ struct SequenceScore {
   double mean() const { return targets > 0 ? loss / static_cast<double>(targets) : 0; }
 };
 
-/// Scores sequences in ragged batches filled up to `max_tokens` tokens (a longer sequence goes
-/// alone), in order.
+/// Cuts sequences into ragged batches filled up to `max_tokens` tokens (a longer sequence goes
+/// alone), in order, and calls `use` with the sequences of each.
+void for_each_scored_batch(std::span<Sequence const> sequences, std::int64_t max_tokens,
+                           std::function<void(std::span<Sequence const>)> const& use);
+
+/// Scores sequences in those batches.
 std::vector<SequenceScore> score_sequences(Llama& model, std::span<Sequence const> sequences,
                                            std::int64_t max_tokens);
 

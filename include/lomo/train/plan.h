@@ -1,0 +1,93 @@
+#pragma once
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lomo/backend/backend.h"
+#include "lomo/backend/trace.h"
+#include "lomo/data/batch.h"
+#include "lomo/data/dataset.h"
+#include "lomo/train/config.h"
+#include "lomo/train/inputs.h"
+
+namespace lomo {
+
+/// The counts of a batch that decide how much memory it takes.
+struct BatchCounts {
+  std::int64_t tokens = 0;     // N
+  std::int64_t targets = 0;    // N'
+  std::int64_t sequences = 0;  // S
+  std::int64_t ids = 0;        // U, distinct
+  auto operator<=>(BatchCounts const&) const = default;
+};
+BatchCounts counts_of(Batch const& batch);
+
+/// A batch with these counts, its tokens dealt out evenly to the sequences. Throws
+/// Error(Exit::usage) when there can be none: more targets than tokens, more sequences than tokens.
+Batch batch_with(BatchCounts const& counts);
+
+/// Of many batches those that may need the most memory: every one that none before it exceeds or
+/// equals in all counts.
+class WorstBatches {
+ public:
+  void add(std::vector<Sequence const*> const& sequences);
+  std::vector<Batch> take() { return std::move(batches_); }
+
+ private:
+  std::int64_t distinct(std::vector<Sequence const*> const& sequences);
+
+  std::vector<std::int64_t> seen_;  // by id, the call of `distinct` that met it last
+  std::int64_t calls_ = 0;
+  std::vector<BatchCounts> counts_;
+  std::vector<Batch> batches_;
+};
+
+/// What a run will put through its model, as far as memory is concerned.
+struct PlannedBatches {
+  std::vector<Batch> train;
+  std::vector<Batch> eval;
+};
+/// Of the data themselves: every batch of the first `batches` steps from where `sampler` stands.
+PlannedBatches planned_batches(TrainConfig const& config, Inputs const& inputs, Sampler sampler,
+                               std::int64_t batches);
+/// Without data: the largest batch that the config lets pass, every token of it with a target.
+PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& shape);
+
+/// Blocks of one name, all of them alive at the peak.
+struct PlannedBlock {
+  std::string name;
+  Category category = Category::workspace;
+  std::size_t count = 0;
+  std::size_t bytes = 0;  // of all
+};
+
+/// What a run needs, found by running its trainer on an engine that computes nothing.
+struct Plan {
+  std::int64_t parameters = 0;
+  std::size_t peak = 0;              // most bytes held at one moment
+  CategoryBytes at_peak{};           // what they were
+  CategoryBytes most{};              // the most each category held at any moment
+  std::size_t slab = 0;              // bytes the engine must reserve: the peak and its gaps
+  std::string phase;                 // when: "training step", "evaluation" or "start"
+  BatchCounts batch;                 // with which batch
+  std::vector<PlannedBlock> blocks;  // alive at the peak, largest first
+  BatchCounts step;                  // the training batch with the most tokens:
+  double flops = 0;                  //   its step's work
+  Trace trace;                       //   and everything it did, from the start of the engine
+  std::size_t step_begins = 0;       //   index of its first event
+  std::size_t final_model = 0, checkpoint = 0;  // bytes on disk
+  std::size_t transfer = 0;                     // host memory for loading and saving, bytes
+};
+
+using MakeEngine = std::function<std::unique_ptr<Backend>()>;
+
+/// Plans a run of `config` (settled) on engines that `make_dry` makes.
+Plan make_plan(TrainConfig const& config, ModelConfig const& shape, PlannedBatches const& batches,
+               MakeEngine const& make_dry);
+
+}  // namespace lomo

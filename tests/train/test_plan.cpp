@@ -1,0 +1,149 @@
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lomo/core/error.h"
+#include "lomo/train/plan.h"
+#include "lomo/train/trainer.h"
+#include "model/tiny.h"
+#include "support/catch.h"
+
+using namespace lomo;
+
+namespace {
+
+constexpr std::size_t kRoom = std::size_t{1} << 28;
+
+TrainConfig config_of(OptimizerKind kind, DType dtype) {
+  TrainConfig c;
+  c.model.dtype = dtype;
+  c.optimizer.name = kind;
+  c.optimizer.lr = 1e-3;
+  c.optimizer.momentum = kind == OptimizerKind::sgd ? 0.5 : 0;
+  c.optimizer.rounding = Rounding::nearest;
+  return c;
+}
+
+/// What a real run of the planned batches leaves on the books of the CPU engine.
+struct Measured {
+  std::size_t peak = 0, extent = 0;
+  CategoryBytes at_peak{}, most{};
+  double flops = 0;  // of the last step
+};
+
+Measured measure(TrainConfig const& config, ModelConfig const& shape, PlannedBatches const& batches,
+                 int threads) {
+  const auto cpu = make_cpu_backend({.threads = threads, .memory = kRoom});
+  {  // what measure_gemm_peak holds
+    const Shape square(1024, 1024);
+    const DType type = *config.model.dtype;
+    const Buffer x = cpu->allocate(square, type, Category::workspace, "x");
+    const Buffer w = cpu->allocate(square, type, Category::workspace, "w");
+    const Buffer y = cpu->allocate(square, type, Category::workspace, "y");
+    cpu->zero(x);
+    cpu->zero(w);
+    cpu->linear(y, x, w);
+  }
+  Llama model(*cpu, shape, *config.model.dtype,
+              {config.memory.head_block_rows, config.memory.keep_logits_bytes});
+  test::fill_weights(model, 1);
+  Trainer trainer(model, config, Schedule(ScheduleKind::constant, 1e-3, 0, 10));
+  Ledger& ledger = cpu->ledger();
+  ledger.restart();
+  for (Batch const& batch : batches.eval) model.losses(batch);
+  double before = 0;
+  for (Batch const& batch : batches.train) {
+    before = ledger.flops();
+    REQUIRE(trainer.step(batch).outcome == StepOutcome::applied);
+  }
+  return {ledger.peak(), ledger.extent(), ledger.at_peak(), ledger.peak_by_category(),
+          ledger.flops() - before};
+}
+
+PlannedBatches batches_of(std::vector<int> const& lengths) {
+  PlannedBatches batches;
+  batches.eval.push_back(make_batch(test::random_sequences({30, 17}, 4, 101, 5)));
+  batches.train.push_back(make_batch(test::random_sequences({3, 8}, 1, 101, 4)));
+  batches.train.push_back(make_batch(test::random_sequences(lengths, 2, 101, 3)));
+  return batches;
+}
+
+void check_same(TrainConfig const& config, ModelConfig const& shape, PlannedBatches const& batches,
+                int threads) {
+  const Plan plan = make_plan(config, shape, batches,
+                              [threads] { return make_dry_backend({.threads = threads}); });
+  const Measured real = measure(config, shape, batches, threads);
+  CHECK(plan.peak == real.peak);
+  CHECK(plan.at_peak == real.at_peak);
+  CHECK(plan.most == real.most);
+  CHECK(plan.slab == real.extent);
+  CHECK(plan.flops == real.flops);
+  std::size_t named = 0;
+  for (PlannedBlock const& block : plan.blocks) named += block.bytes;
+  CHECK(named == plan.peak);
+}
+
+}  // namespace
+
+TEST_CASE("a plan is the real run's peak to the byte, by category, with its gaps and its flops") {
+  for (const auto kind :
+       {OptimizerKind::lomo, OptimizerKind::adalomo, OptimizerKind::sgd, OptimizerKind::adamw}) {
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      for (const auto recompute : {Recompute::none, Recompute::block}) {
+        for (const bool tied : {false, true}) {
+          for (const int threads : {1, 2}) {
+            TrainConfig config = config_of(kind, dtype);
+            config.train.recompute = recompute;
+            config.clip.norm = tied ? 1.0 : 0.0;
+            config.protect = tied ? Protect::step : Protect::tile;
+            INFO(to_string(kind) << ' ' << to_string(dtype) << " recompute "
+                                 << static_cast<int>(recompute) << " tied " << tied << " threads "
+                                 << threads);
+            check_same(config, test::tiny_config(tied), batches_of({40, 9, 33}), threads);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a plan follows tiles, head blocks, kept logits and heads") {
+  for (const std::size_t tile : {std::size_t{512}, std::size_t{4096}, std::size_t{1} << 23}) {
+    for (const std::int64_t block : {7, 4096}) {
+      for (const std::size_t kept : {std::size_t{0}, std::size_t{1} << 26}) {
+        for (const std::int64_t kv_heads : {1, 4}) {
+          TrainConfig config = config_of(OptimizerKind::lomo, DType::bf16);
+          config.memory = {.tile_bytes = tile, .head_block_rows = block, .keep_logits_bytes = kept};
+          ModelConfig shape = test::tiny_config(false);
+          shape.kv_heads = kv_heads;
+          INFO("tile " << tile << " block " << block << " kept " << kept << " heads " << kv_heads);
+          check_same(config, shape, batches_of({120, 64}), 2);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("an engine with the planned slab and not a byte more runs the plan") {
+  const TrainConfig config = config_of(OptimizerKind::lomo, DType::f32);
+  const ModelConfig shape = test::tiny_config(false);
+  const PlannedBatches batches = batches_of({50, 20, 70});
+  const Plan plan =
+      make_plan(config, shape, batches, [] { return make_dry_backend({.threads = 1}); });
+  const auto run = [&](std::size_t memory) {
+    make_plan(config, shape, batches,
+              [&] { return make_dry_backend({.threads = 1, .memory = memory}); });
+  };
+  CHECK_NOTHROW(run(plan.slab));
+  CHECK_THROWS_AS(run(plan.slab - Slab::kAlignment), Error);
+}
+
+TEST_CASE("counts make the batch they say") {
+  for (const BatchCounts counts :
+       {BatchCounts{17, 5, 3, 4}, BatchCounts{8, 8, 8, 8}, BatchCounts{100, 99, 7, 1}}) {
+    CHECK(counts_of(batch_with(counts)) == counts);
+  }
+  CHECK_THROWS_AS(batch_with({10, 11, 1, 1}), Error);
+  CHECK_THROWS_AS(batch_with({10, 1, 11, 1}), Error);
+  CHECK_THROWS_AS(batch_with({0, 0, 1, 1}), Error);
+}
