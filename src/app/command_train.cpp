@@ -42,6 +42,8 @@ void TrainCommand::options(CLI::App& app) {
   app.add_flag("--no-resume", no_resume, "begin anew even where --resume is given as well");
   app.add_flag("--ignore-disk-space", ignore_disk_space,
                "start though the disk cannot hold what the run will write");
+  app.add_flag("--override-memory", override_memory,
+               "start though the plan says that the run does not fit");
 }
 
 /// Where the run goes on, when it does.
@@ -106,6 +108,7 @@ int TrainCommand::run(Common const& common) const {
   listen_for_stop();
   RunSetting setting = run_setting(common);
   setting.ignore_disk_space = ignore_disk_space;
+  setting.override_memory = override_memory;
   Start start = find_start();
   if (start.finished) {  // a job queue that types the command again is done
     log::info("the run in {} is finished", output);

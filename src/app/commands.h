@@ -18,7 +18,7 @@ struct Common {
 struct TrainCommand {
   std::string config, resume, output;
   std::vector<std::string> overrides;
-  bool no_resume = false, ignore_disk_space = false;
+  bool no_resume = false, ignore_disk_space = false, override_memory = false;
   void options(CLI::App& app);
   int run(Common const& common) const;
 
@@ -33,6 +33,15 @@ struct TrainCommand {
 struct EvalCommand {
   std::string config, model, task, output;
   std::vector<std::string> data, overrides;
+  void options(CLI::App& app);
+  int run(Common const& common) const;
+};
+
+struct PlanCommand {
+  std::string config, memory, allowance = "1GiB", profile, html;
+  std::vector<std::string> overrides;
+  std::int64_t tokens = 0, sequences = 0, targets = 0;  // 0: not given
+  bool json = false, advise = false;
   void options(CLI::App& app);
   int run(Common const& common) const;
 };

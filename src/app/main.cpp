@@ -23,6 +23,7 @@ constexpr char const* kFooter = R"(Examples:
   lomo-train --config my.json --output runs/first
   lomo-train --resume runs/first
   lomo-train --config my.json --output runs/first --resume    # begin or go on: for job queues
+  lomo-train plan --config llama7b.json --memory 24GiB
   lomo-train eval --model runs/first/model --task rte --data data/RTE/val.jsonl
   lomo-train generate --model runs/first/model --prompt "Once upon a time"
   lomo-train verify runs/first/model
@@ -58,6 +59,10 @@ int run(int argc, char** argv) {
   EvalCommand eval;
   CLI::App* eval_app = app.add_subcommand("eval", "Evaluate a model on a task or on text");
   eval.options(*eval_app);
+  PlanCommand plan;
+  CLI::App* plan_app = app.add_subcommand(
+      "plan", "Say what memory, disk and time a run takes, without weights, before it is started");
+  plan.options(*plan_app);
   GenerateCommand generate;
   CLI::App* generate_app = app.add_subcommand("generate", "Continue a prompt");
   generate.options(*generate_app);
@@ -83,6 +88,7 @@ int run(int argc, char** argv) {
   }
   log::start(common.log_level);
   if (eval_app->parsed()) return eval.run(common);
+  if (plan_app->parsed()) return plan.run(common);
   if (generate_app->parsed()) return generate.run(common);
   if (verify_app->parsed()) return verify.run();
   if (init_app->parsed()) return init.run(common);

@@ -49,6 +49,7 @@ RunSetting run_setting(Common const& common) {
   require_device(common);  // before data and weights are read
   RunSetting setting;
   setting.make_engine = [common](std::size_t memory) { return make_engine(common, memory); };
+  setting.make_dry = [common] { return make_dry_backend({.threads = common.threads}); };
   setting.stop_requested = stop_requested;
   for (fs::path const& folder : shipped_configs()) {
     std::error_code error;

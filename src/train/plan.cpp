@@ -81,6 +81,25 @@ struct Peak {
 
 }  // namespace
 
+PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
+                         PlannedBatches const& batches, MakeEngine const& make_dry) {
+  const auto engine = make_dry();
+  Rehearsal run(config, shape, *engine);
+  for (Batch const& batch : batches.eval) {
+    if (batch.loss_count() > 0) run.model->score(batch);
+  }
+  for (Batch const& batch : batches.train) run.trainer->step(batch);
+  return {engine->ledger().extent(), engine->ledger().flops()};
+}
+
+std::int64_t batches_of_run(TrainConfig const& config, Sampler const& sampler) {
+  std::int64_t batches = 0;
+  for (std::int64_t epoch = 0; epoch < config.train.epochs; ++epoch) {
+    batches += sampler.batches_per_epoch(epoch);
+  }
+  return config.train.max_steps > 0 ? std::min(batches, config.train.max_steps) : batches;
+}
+
 Plan make_plan(TrainConfig const& config, ModelConfig const& shape, PlannedBatches const& batches,
                MakeEngine const& make_dry) {
   Plan plan;

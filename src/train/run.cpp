@@ -11,10 +11,12 @@
 #include "closing_table.h"
 #include "config_change.h"
 #include "disk_space.h"
+#include "lomo/backend/host.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/train/inputs.h"
+#include "lomo/train/plan_report.h"
 #include "lomo/train/progress.h"
 #include "lomo/train/run_folder.h"
 #include "lomo/train/trainer.h"
@@ -43,6 +45,7 @@ class Run {
 
   RunEnd execute() {
     read();
+    plan();
     build();
     if (!resuming_ && config_.eval.before) before_ = evaluate_now("before").json();
     while (state_.batches < total_) {
@@ -69,10 +72,7 @@ class Run {
     check_ids(inputs_.eval.data, shape_.vocab);
     sampler_.emplace(inputs_.train, config_.batch.sequences, config_.batch.max_tokens,
                      config_.train.seed);
-    for (std::int64_t epoch = 0; epoch < config_.train.epochs; ++epoch) {
-      total_ += sampler_->batches_per_epoch(epoch);
-    }
-    if (config_.train.max_steps > 0) total_ = std::min(total_, config_.train.max_steps);
+    total_ = batches_of_run(config_, *sampler_);
     describe_data();
     check_resumed_data();
   }
@@ -134,8 +134,31 @@ class Run {
     before_ = state_.metrics_before;
   }
 
+  // Rehearses the run; its engine then reserves what that took, so that a run that has started does
+  // not run out of engine memory.
+  void plan() {
+    const Plan plan = make_plan(config_, shape_,
+                                planned_batches(config_, inputs_, *sampler_,
+                                                std::max<std::int64_t>(total_ - state_.batches, 1)),
+                                setting_.make_dry);
+    log::info("{}", plan_line(plan));
+    reserve_ = plan.slab;
+    std::size_t limit = host::available_memory();
+    if (config_.memory.budget > 0) limit = std::min(limit, config_.memory.budget);
+    if (plan.slab <= limit) return;
+    const std::string verdict =
+        "the run needs " + human_bytes(plan.slab) + " of engine memory and has " +
+        human_bytes(limit) +
+        (config_.memory.budget > 0 ? " (memory.budget, or what is free)" : " free") +
+        ". See what would save some: " + setting_.program + " plan --advise --config ...";
+    if (!setting_.override_memory) {
+      throw Error(Exit::memory, verdict + "; or start anyway with --override-memory");
+    }
+    log::warn("{}", verdict);
+  }
+
   void build() {
-    backend_ = setting_.make_engine(config_.memory.budget);
+    backend_ = setting_.make_engine(reserve_);
     log::info("{}", backend_->describe());
     // Before the weights, so that the probe never adds to what a run needs.
     const double peak = measure_gemm_peak(*backend_, *config_.model.dtype);
@@ -361,7 +384,8 @@ class Run {
   ModelConfig shape_;
   Inputs inputs_;
   std::optional<Sampler> sampler_;
-  std::int64_t total_ = 0;  // batches of the whole run
+  std::int64_t total_ = 0;   // batches of the whole run
+  std::size_t reserve_ = 0;  // bytes of engine memory
   std::unique_ptr<Backend> backend_;
   std::unique_ptr<Llama> model_;
   std::optional<Trainer> trainer_;

@@ -86,6 +86,18 @@ struct Plan {
 
 using MakeEngine = std::function<std::unique_ptr<Backend>()>;
 
+/// What a plan comes to.
+struct PlannedWork {
+  std::size_t slab = 0;
+  double flops = 0;  // of all batches
+};
+/// The same without names and picture.
+PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
+                         PlannedBatches const& batches, MakeEngine const& make_dry);
+
+/// Batches of the whole run that `config` asks for.
+std::int64_t batches_of_run(TrainConfig const& config, Sampler const& sampler);
+
 /// Plans a run of `config` (settled) on engines that `make_dry` makes.
 Plan make_plan(TrainConfig const& config, ModelConfig const& shape, PlannedBatches const& batches,
                MakeEngine const& make_dry);

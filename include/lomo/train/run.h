@@ -20,6 +20,9 @@ namespace lomo {
 struct RunSetting {
   /// Makes the engine, with at most so many bytes of memory (0: what is free).
   std::function<std::unique_ptr<Backend>(std::size_t)> make_engine;
+  /// Makes an engine that computes nothing and counts like that one.
+  std::function<std::unique_ptr<Backend>()> make_dry;
+  bool override_memory = false;  // start even when the plan does not fit
   /// Asked between steps.
   std::function<bool()> stop_requested;
   std::filesystem::path prompts;   // the shipped wording of the tasks
