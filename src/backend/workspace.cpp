@@ -74,11 +74,15 @@ std::size_t square_sums(Tensor g) {
 }
 
 std::size_t adalomo_measure(Tensor g) {
-  return adalomo_update(g) + piece(2 * pieces(g), DType::f64);
+  return piece(g.cols(), DType::f32) + piece(2 * pieces(g), DType::f64);
 }
 
-std::size_t adalomo_update(Tensor g) {
-  return piece(g.cols(), DType::f32);
+std::size_t tally(Tensor g, RoundingPlan const& plan) {
+  return plan.tally ? piece(4 * pieces(g), DType::f64) : 0;
+}
+
+std::size_t adalomo_update(Tensor g, RoundingPlan const& plan) {
+  return piece(g.cols(), DType::f32) + tally(g, plan);
 }
 
 }  // namespace lomo::workspace

@@ -126,7 +126,7 @@ void CpuBackend::do_adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, T
                                    AdaLomoTensor const& whole, AdaLomoStep const& step,
                                    RoundingPlan const& plan, Tensor guard) {
   if (forbidden(guard)) return;
-  const Buffer work = workspace_of("adalomo_update", workspace::adalomo_update(g));
+  const Buffer work = workspace_of("adalomo_update", workspace::adalomo_update(g, plan));
   Scratch scratch(work);
   float const* const c = column_factors(scratch, col);
   const RowFactors r(row, whole);
@@ -139,7 +139,7 @@ void CpuBackend::do_adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, T
   const auto rate = static_cast<float>(eta / std::max(1.0, excess));
   const auto keep = static_cast<float>(1 - eta * step.weight_decay);
   const Pieces pieces(g);
-  const Tallies tallies(*this, plan, pieces.count);
+  const Tallies tallies(scratch, plan, pieces.count);
   dispatch(w.dtype(), [&](auto zero) {
     using T = decltype(zero);
 #pragma omp parallel for num_threads(threads_)

@@ -5,9 +5,10 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "lomo/backend/backend.h"
+#include "lomo/backend/ops.h"
 #include "lomo/core/dtype.h"
 #include "philox_words.h"
+#include "scratch.h"
 #include "vector_loop.h"
 
 /// Stores of updated weights, rounded to their storage type.
@@ -127,26 +128,27 @@ void store_rounded(T* w, std::int64_t n, RoundingPlan const& plan, std::int64_t 
 class Tallies {
  public:
   /// None are kept when the plan wants none.
-  Tallies(Backend& backend, RoundingPlan const& plan, std::int64_t pieces) : plan_(plan) {
+  Tallies(Scratch& scratch, RoundingPlan const& plan, std::int64_t pieces)
+      : plan_(plan), pieces_(pieces) {
     if (!plan.tally) return;
-    buffer_ = backend.allocate(Shape(pieces, 4), DType::f64, Category::workspace,
-                               "rounding tally of an update");
-    std::fill_n(at(0)->data(), 4 * pieces, 0.0);
+    sums_ = scratch.take<double>(4 * pieces);
+    std::fill_n(sums_, 4 * pieces, 0.0);
   }
   Tally* at(std::int64_t piece) const {
-    return buffer_ ? reinterpret_cast<Tally*>(buffer_.tensor().data<double>()) + piece : nullptr;
+    return sums_ != nullptr ? reinterpret_cast<Tally*>(sums_) + piece : nullptr;
   }
   void finish() const {
-    if (!buffer_) return;
+    if (sums_ == nullptr) return;
     double* const total = plan_.tally.data<double>();
-    for (std::int64_t piece = 0; piece < buffer_.tensor().rows(); ++piece) {
+    for (std::int64_t piece = 0; piece < pieces_; ++piece) {
       for (std::size_t k = 0; k < 4; ++k) total[k] += (*at(piece))[k];
     }
   }
 
  private:
   RoundingPlan const& plan_;
-  Buffer buffer_;
+  std::int64_t pieces_;
+  double* sums_ = nullptr;  // (pieces,4)
 };
 
 }  // namespace lomo::cpu

@@ -54,6 +54,7 @@ void CpuBackend::do_measure(Tensor stats, Tensor g, float scale) {
 void CpuBackend::do_sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
                                Tensor guard, Tensor rows) {
   if (forbidden(guard)) return;
+  const Buffer work = workspace_of("sgd_update", workspace::tally(g, plan));
   const std::int64_t cols = w.cols();
   if (!rows && w.dense() && g.dense()) {
     w = flat(w);
@@ -64,7 +65,8 @@ void CpuBackend::do_sgd_update(Tensor w, Tensor g, SgdStep const& step, Rounding
   const float lr = step.lr;
   const auto keep = static_cast<float>(1.0 - static_cast<double>(lr) * step.weight_decay);
   const Pieces pieces(g);
-  const Tallies tallies(*this, plan, pieces.count);
+  Scratch scratch(work);
+  const Tallies tallies(scratch, plan, pieces.count);
   dispatch(w.dtype(), [&](auto zero) {
     using T = decltype(zero);
 #pragma omp parallel for num_threads(threads_)
@@ -105,6 +107,7 @@ void CpuBackend::do_momentum_update(Tensor m, Tensor g, float momentum,
 void CpuBackend::do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,
                                  RoundingPlan const& plan, Tensor guard) {
   if (forbidden(guard)) return;
+  const Buffer work = workspace_of("adamw_update", workspace::tally(g, plan));
   const std::int64_t cols = w.cols();
   if (w.dense() && m.dense() && v.dense() && g.dense()) {
     w = flat(w);
@@ -122,7 +125,8 @@ void CpuBackend::do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamSte
   const auto correct = static_cast<float>(1 / (1 - std::pow(beta2, t)));
   const auto keep = static_cast<float>(1.0 - static_cast<double>(step.lr) * step.weight_decay);
   const Pieces pieces(g);
-  const Tallies tallies(*this, plan, pieces.count);
+  Scratch scratch(work);
+  const Tallies tallies(scratch, plan, pieces.count);
   dispatch(w.dtype(), [&](auto zero) {
     using T = decltype(zero);
 #pragma omp parallel for num_threads(threads_)

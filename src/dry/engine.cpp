@@ -80,11 +80,15 @@ class DryBackend final : public Backend {
   void do_cross_entropy_backward(Tensor, Tensor, Tensor, Tensor, std::int64_t, float) override {}
   // gradients and updates
   void do_measure(Tensor, Tensor g, float) override { work("measure", workspace::measure(g)); }
-  void do_sgd_update(Tensor, Tensor, SgdStep const&, RoundingPlan const&, Tensor, Tensor) override {
+  void do_sgd_update(Tensor, Tensor g, SgdStep const&, RoundingPlan const& plan, Tensor,
+                     Tensor) override {
+    work("sgd_update", workspace::tally(g, plan));
   }
   void do_momentum_update(Tensor, Tensor, float, GradientScaling const&, Tensor) override {}
-  void do_adamw_update(Tensor, Tensor, Tensor, Tensor, AdamStep const&, RoundingPlan const&,
-                       Tensor) override {}
+  void do_adamw_update(Tensor, Tensor, Tensor, Tensor g, AdamStep const&, RoundingPlan const& plan,
+                       Tensor) override {
+    work("adamw_update", workspace::tally(g, plan));
+  }
   void do_square_sums(Tensor, Tensor, Tensor g, GradientScaling const&) override {
     work("square_sums", workspace::square_sums(g));
   }
@@ -95,8 +99,8 @@ class DryBackend final : public Backend {
     work("adalomo_measure", workspace::adalomo_measure(g));
   }
   void do_adalomo_update(Tensor, Tensor g, Tensor, Tensor, Tensor, AdaLomoTensor const&,
-                         AdaLomoStep const&, RoundingPlan const&, Tensor) override {
-    work("adalomo_update", workspace::adalomo_update(g));
+                         AdaLomoStep const&, RoundingPlan const& plan, Tensor) override {
+    work("adalomo_update", workspace::adalomo_update(g, plan));
   }
 
   int threads_;

@@ -26,6 +26,12 @@ struct Rehearsal {
     backend.ledger().restart();
   }
 
+  /// A step as the first of a run, which is when everything is looked at.
+  void step(Batch const& batch) {
+    trainer->restore(TrainerState{});
+    trainer->step(batch);
+  }
+
   Backend& backend;
   std::optional<Llama> model;
   std::optional<Trainer> trainer;
@@ -88,7 +94,7 @@ PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
   for (Batch const& batch : batches.eval) {
     if (batch.loss_count() > 0) run.model->score(batch);
   }
-  for (Batch const& batch : batches.train) run.trainer->step(batch);
+  for (Batch const& batch : batches.train) run.step(batch);
   return {engine->ledger().extent(), engine->ledger().flops()};
 }
 
@@ -129,7 +135,7 @@ Plan make_plan(TrainConfig const& config, ModelConfig const& shape, PlannedBatch
       account(batch, false);
     }
     for (Batch const& batch : batches.train) {
-      run.trainer->step(batch);
+      run.step(batch);
       account(batch, true);
     }
     plan.slab = ledger.extent();
@@ -151,7 +157,7 @@ Plan make_plan(TrainConfig const& config, ModelConfig const& shape, PlannedBatch
     engine->ledger().attach(&trace);
     Rehearsal run(config, shape, *engine);
     const std::size_t begins = trace.events().size();
-    if (batch != nullptr && training) run.trainer->step(*batch);
+    if (batch != nullptr && training) run.step(*batch);
     if (batch != nullptr && !training) run.model->score(*batch);
     engine->ledger().attach(nullptr);
     plan.flops = engine->ledger().flops();

@@ -53,7 +53,7 @@ struct Sample {
 
 /// One sample a moment: the largest sum of those that fall into it, so that no peak is lost.
 std::vector<Sample> sample(Plan const& plan, DType type, DeviceProfile const& device) {
-  constexpr std::size_t kMoments = 1000;
+  constexpr std::size_t kMoments = 1100;  // one a pixel
   const double all = std::max(expected_time(plan, type, device).seconds, 1e-12);
   std::vector<Sample> samples(kMoments);
   CategoryBytes held{};

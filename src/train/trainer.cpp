@@ -228,7 +228,7 @@ void Trainer::begin_tally(StepContext& context) {
 }
 
 void Trainer::end_tally(StepReport& report, StepContext const& context) const {
-  if (!context.tally) return;
+  if (!context.tally || !model_.backend().computes()) return;
   std::array<double, 4> sums{};
   model_.backend().download(std::as_writable_bytes(std::span(sums)), tally_);
   const auto share = [](double part, double whole) { return whole > 0 ? part / whole : 0; };

@@ -188,3 +188,51 @@ TEST_CASE("a run that cannot fit is exit code 3") {
   INFO(outcome.err);
   CHECK(outcome.code == 3);
 }
+
+TEST_CASE("plan says whether a run fits, without its weights, by exit code") {
+  const Workplace place;
+  const std::string shape =
+      R"("hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+         "intermediate_size": 96, "vocab_size": 100)";
+  const auto write = [&](std::string const& keys) {
+    std::ofstream(place / "run.json")
+        << R"({"model": {"path": "nowhere", "dtype": "bf16", "shape": {)" << keys
+        << R"(}}, "data": {"task": "ids", "train": "nowhere.jsonl", "max_length": 33},
+             "batch": {"sequences": 3}, "optimizer": {"lr": 0.01}})";
+  };
+  write(shape);
+  const std::vector<std::string> plan{"plan", "--config", place / "run.json"};
+  const auto with = [&](std::vector<std::string> const& more) {
+    std::vector<std::string> all = plan;
+    all.insert(all.end(), more.begin(), more.end());
+    return run(place, all);
+  };
+  Outcome outcome = with({"--memory", "4GiB", "--advise", "--html", place / "plan.html"});
+  INFO(outcome.err << outcome.out);
+  CHECK(outcome.code == 0);
+  CHECK(contains(outcome.out, "96 tokens (96 with a target, 96 distinct) in 3 sequences"));
+  CHECK(contains(outcome.out, "fits 4.00 GiB"));
+  CHECK(contains(slurp(place / "plan.html"), "<svg"));
+  outcome = with({"--memory", "1GiB", "--json"});
+  CHECK(outcome.code == 3);
+  CHECK(contains(outcome.out, "\"fits\": false"));
+
+  // Nonsense.
+  for (std::vector<std::string> const& wrong :
+       std::vector<std::vector<std::string>>{{"--memory", "-3GiB"},
+                                             {"--memory", "plenty"},
+                                             {"--profile", "rtx9999"},
+                                             {"--tokens", "-1"},
+                                             {"--tokens", "10", "--targets", "11"},
+                                             {"--sequences", "4"},
+                                             {"--ranks", "2"}}) {
+    INFO(wrong.front() << ' ' << wrong.back());
+    outcome = with(wrong);
+    CHECK(outcome.code == 2);
+    CHECK(contains(outcome.err, "error: "));
+  }
+  write(shape + R"(, "num_key_value_heads": 3)");
+  outcome = with({});
+  CHECK(outcome.code == 2);
+  CHECK(contains(outcome.err, "heads"));
+}

@@ -21,6 +21,8 @@ TrainConfig config_of(OptimizerKind kind, DType dtype) {
   c.optimizer.lr = 1e-3;
   c.optimizer.momentum = kind == OptimizerKind::sgd ? 0.5 : 0;
   c.optimizer.rounding = Rounding::nearest;
+  c.loss_scale.initial = 1;      // f16: no overflow on the first step
+  c.metrics.rounding_every = 1;  // a plan assumes that every step is looked at
   return c;
 }
 
@@ -88,14 +90,14 @@ void check_same(TrainConfig const& config, ModelConfig const& shape, PlannedBatc
 TEST_CASE("a plan is the real run's peak to the byte, by category, with its gaps and its flops") {
   for (const auto kind :
        {OptimizerKind::lomo, OptimizerKind::adalomo, OptimizerKind::sgd, OptimizerKind::adamw}) {
-    for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
       for (const auto recompute : {Recompute::none, Recompute::block}) {
         for (const bool tied : {false, true}) {
           for (const int threads : {1, 2}) {
             TrainConfig config = config_of(kind, dtype);
             config.train.recompute = recompute;
             config.clip.norm = tied ? 1.0 : 0.0;
-            config.protect = tied ? Protect::step : Protect::tile;
+            config.protect = tied || dtype == DType::f16 ? Protect::step : Protect::tile;
             INFO(to_string(kind) << ' ' << to_string(dtype) << " recompute "
                                  << static_cast<int>(recompute) << " tied " << tied << " threads "
                                  << threads);

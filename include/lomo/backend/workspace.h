@@ -81,6 +81,9 @@ std::size_t measure(Tensor g);
 std::size_t square_sums(Tensor g);
 /// The column factors (I) f32, and the sums as in `measure`.
 std::size_t adalomo_measure(Tensor g);
-std::size_t adalomo_update(Tensor g);
+/// What updates keep of rounding where the plan has a tally: four f64 sums, cut as in `measure`.
+std::size_t tally(Tensor g, RoundingPlan const& plan);
+/// The column factors (I) f32, and the tally.
+std::size_t adalomo_update(Tensor g, RoundingPlan const& plan);
 
 }  // namespace lomo::workspace
