@@ -54,11 +54,6 @@ Buffer make_stats(BlockContext const& ctx, Shape shape, char const* what) {
   return ctx.backend.allocate(shape, DType::f32, Category::activations, what);
 }
 
-/// A factor of an offer: moved in, or lent when it must survive the backward.
-Factor take(Buffer& buffer, bool consume) {
-  return consume ? Factor(std::move(buffer)) : Factor::lent(buffer);
-}
-
 /// The rows of x (N,C) that query: x itself, or a copy of them into `copy`.
 Tensor query_rows(BlockContext const& ctx, Tensor x, Buffer& copy, char const* what) {
   if (!ctx.loss_rows_only) return x;
@@ -173,8 +168,8 @@ Buffer block_backward(BlockContext const& ctx, BlockWeights& w, BlockActivations
   be.rmsnorm_backward(d_mid, d_norm2, d_normed2, a.mid, w.norm2.stacked(), a.rstd2, dout);
   d_normed2.reset();
   if (consume) a.mid.reset();
-  offer_linear(w.down, std::move(dout), take(a.act, consume));
-  offer_linear(w.gate_up, std::move(d_gate_up), take(a.normed2, consume));
+  offer_linear(w.down, std::move(dout), Factor::take(a.act, consume));
+  offer_linear(w.gate_up, std::move(d_gate_up), Factor::take(a.normed2, consume));
   offer_norm(w.norm2, std::move(d_norm2));
 
   // Attention.
@@ -213,14 +208,14 @@ Buffer block_backward(BlockContext const& ctx, BlockWeights& w, BlockActivations
     be.rmsnorm_backward(dx, d_norm1, d_normed1, a.x, w.norm1.stacked(), a.rstd1,
                         alone ? dx.tensor() : d_mid.tensor());
   }
-  offer_linear(w.out, std::move(d_mid), take(a.attended, consume));
+  offer_linear(w.out, std::move(d_mid), Factor::take(a.attended, consume));
   if (alone && sink.wants(w.qkv)) {
     Buffer normed_rows;  // (M,C) of normed1
     query_rows(ctx, a.normed1, normed_rows, "norm1 of loss rows");
     sink.offer(w.qkv, LinearOffer{std::move(d_q), std::move(normed_rows), 0, 1}, false);
-    sink.offer(w.qkv, LinearOffer{std::move(d_qkv), take(a.normed1, consume), 1}, true);
+    sink.offer(w.qkv, LinearOffer{std::move(d_qkv), Factor::take(a.normed1, consume), 1}, true);
   } else {
-    offer_linear(w.qkv, std::move(d_qkv), take(a.normed1, consume));
+    offer_linear(w.qkv, std::move(d_qkv), Factor::take(a.normed1, consume));
   }
   offer_norm(w.norm1, std::move(d_norm1));
   if (consume) {  // what no offer took; the input is the caller's to free

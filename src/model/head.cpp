@@ -83,9 +83,6 @@ Buffer head_backward(HeadContext const& ctx, ParameterGroup& norm, ParameterGrou
                      HeadActivations& a, float scale, GradientSink& sink, bool consume, bool last) {
   Backend& be = ctx.backend;
   const Tensor w = head.stacked();  // (V,C)
-  const auto lend_or_move = [consume](Buffer& buffer) {
-    return consume ? Factor(std::move(buffer)) : Factor::lent(buffer);
-  };
 
   Offer offer;
   Buffer d_normed = make(ctx, a.x.tensor().shape(), ctx.dtype, "d head norm");  // (N',C)
@@ -97,13 +94,13 @@ Buffer head_backward(HeadContext const& ctx, ParameterGroup& norm, ParameterGrou
                               scale);
     if (consume) a.logits.reset();
     be.linear_backward_input(d_normed, dz, w);
-    offer = LinearOffer{std::move(dz), lend_or_move(a.normed)};
+    offer = LinearOffer{std::move(dz), Factor::take(a.normed, consume)};
   } else {
     Buffer sum = make(ctx, a.x.tensor().shape(), DType::f32, "d head norm, f32");  // (N',C)
     input_gradient_by_blocks(ctx, sum, a, w, scale);
     be.copy(d_normed, sum);
-    offer = HeadOffer{lend_or_move(a.normed), lend_or_move(a.lse), ctx.targets, scale,
-                      ctx.options.block_rows};
+    offer = HeadOffer{Factor::take(a.normed, consume), Factor::take(a.lse, consume), ctx.targets,
+                      scale, ctx.options.block_rows};
   }
   Buffer dx = make(ctx, a.x.tensor().shape(), ctx.dtype, "d head input");  // (N',C)
   Buffer dw;

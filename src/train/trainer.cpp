@@ -139,8 +139,7 @@ StepReport Trainer::step(Batch const& batch) {
 
 double Trainer::mean_loss(Pass const& pass) const {
   if (!model_.backend().computes()) return 0;
-  std::vector<float> losses(static_cast<std::size_t>(pass.loss_rows));
-  model_.backend().download(std::as_writable_bytes(std::span(losses)), pass.head.loss);
+  const std::vector<float> losses = model_.losses(pass);
   double sum = 0;
   for (const float loss : losses) sum += loss;
   return sum / static_cast<double>(losses.size());

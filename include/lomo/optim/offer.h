@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -20,6 +21,10 @@ class Factor {
     Factor f;
     f.view_ = view;
     return f;
+  }
+  /// Moved in when `consume`, else lent because the buffer must survive the backward.
+  static Factor take(Buffer& buffer, bool consume) {
+    return consume ? Factor(std::move(buffer)) : lent(buffer);
   }
   Tensor tensor() const { return view_; }
   operator Tensor() const { return view_; }
