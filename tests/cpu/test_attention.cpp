@@ -3,60 +3,30 @@
 #include <numeric>
 
 #include "reference/ops.h"
+#include "support/attention_cases.h"
 #include "support/catch.h"
 #include "support/close.h"
 #include "support/tensors.h"
 
 using namespace lomo;
 using namespace lomo::test;
+using namespace lomo::test::attention;
 namespace ref = lomo::reference;
 
 namespace {
 
-struct Case {
-  char const* name;
-  ref::Rows q, k;
-  std::int64_t heads, kv_heads, width;
-};
-
-/// Rows of sequences of these lengths, each at positions 0, 1, ...
-ref::Rows ragged(std::vector<std::int32_t> const& lengths) {
-  ref::Rows rows{{0}, {}};
-  for (const std::int32_t n : lengths) {
-    rows.starts.push_back(rows.starts.back() + n);
-    for (std::int32_t i = 0; i < n; ++i) rows.positions.push_back(i);
-  }
-  return rows;
-}
-
 std::vector<Case> cases() {
-  const ref::Rows many_short = ragged({1, 2, 1, 17, 0, 33, 5, 64, 1});
+  const ref::Rows short_ones = many_short();
   const ref::Rows long_and_short = ragged({3, 300, 1, 20, 129});
-  // Queries of the last rows only; queries before the first key; sequences without either.
-  const ref::Rows some_queries{{0, 2, 4, 4, 5, 7}, {70, 139, 1, 8, 3, 0, 1}};
-  ref::Rows keys{{0, 140, 143, 145, 145, 147}, {}};
-  for (std::int32_t i = 0; i < 140; ++i) keys.positions.push_back(i);
-  for (const std::int32_t p : {4, 5, 6, 0, 1, 1, 0}) keys.positions.push_back(p);
+  const ref::Rows queries = some_queries(), keys = keys_apart();
   return {{"one token", ragged({1}), ragged({1}), 1, 1, 2},
-          {"many short, odd pairs", many_short, many_short, 3, 3, 6},
-          {"many short, grouped", many_short, many_short, 6, 2, 80},
+          {"many short, odd pairs", short_ones, short_ones, 3, 3, 6},
+          {"many short, grouped", short_ones, short_ones, 6, 2, 80},
           {"long and short", long_and_short, long_and_short, 4, 1, 128},
           {"long and short, narrow", long_and_short, long_and_short, 2, 2, 8},
-          {"queries apart from keys", some_queries, keys, 4, 2, 10}};
+          {"queries apart from keys", queries, keys, 4, 2, 10}};
 }
 
-struct Inputs {
-  std::vector<float> q, k, v, dout;
-};
-Inputs inputs_of(Case const& c, DType type, float scale) {
-  const auto nq = static_cast<std::int64_t>(c.q.positions.size());
-  const auto nk = static_cast<std::int64_t>(c.k.positions.size());
-  const auto take = [&](char const* name, std::int64_t n, float s) {
-    return rounded(random_values(name, n, s), type);
-  };
-  return {take("q", nq * c.heads * c.width, scale), take("k", nk * c.kv_heads * c.width, scale),
-          take("v", nk * c.kv_heads * c.width, 1), take("dout", nq * c.heads * c.width, 1)};
-}
 /// What the engine makes of a case; q, k and v lie side by side in one matrix when they have the
 /// same rows, and so do their gradients.
 struct Results {

@@ -2,29 +2,15 @@
 #include "device.h"
 #include "kernels/attention.h"
 #include "reference/ops.h"
+#include "support/attention_cases.h"
 #include "support/close.h"
 
 using namespace lomo;
 using namespace lomo::test;
+using namespace lomo::test::attention;
 namespace ref = lomo::reference;
 
 namespace {
-
-struct Case {
-  char const* name;
-  ref::Rows q, k;
-  std::int64_t heads, kv_heads, width;
-};
-
-/// Rows of sequences of these lengths, each at positions 0, 1, ...
-ref::Rows ragged(std::vector<std::int32_t> const& lengths) {
-  ref::Rows rows{{0}, {}};
-  for (const std::int32_t n : lengths) {
-    rows.starts.push_back(rows.starts.back() + n);
-    for (std::int32_t i = 0; i < n; ++i) rows.positions.push_back(i);
-  }
-  return rows;
-}
 
 std::int64_t longest(ref::Rows const& rows) {
   std::int64_t most = 0;
@@ -35,39 +21,21 @@ std::int64_t longest(ref::Rows const& rows) {
 }
 
 std::vector<Case> cases() {
-  const ref::Rows many_short = ragged({1, 2, 1, 17, 0, 33, 5, 64, 1});
+  const ref::Rows short_ones = many_short();
   const ref::Rows long_and_short = ragged({3, 150, 129});
-  // Queries of the last rows only; queries before the first key; sequences without either;
-  // positions that fall.
-  const ref::Rows some_queries{{0, 2, 4, 4, 5, 7}, {70, 139, 1, 8, 3, 0, 1}};
-  ref::Rows keys{{0, 140, 143, 145, 145, 147}, {}};
-  for (std::int32_t i = 0; i < 140; ++i) keys.positions.push_back(i);
-  for (const std::int32_t p : {4, 5, 6, 0, 1, 1, 0}) keys.positions.push_back(p);
+  const ref::Rows queries = some_queries(), keys = keys_apart();
   // Those of other widths than 64 and 128 run in the simple variant, which is slow on the host.
   return {{"one token", ragged({1}), ragged({1}), 1, 1, 2},
-          {"many short, odd pairs", many_short, many_short, 3, 3, 6},
+          {"many short, odd pairs", short_ones, short_ones, 3, 3, 6},
           {"wide", ragged({9}), ragged({9}), 2, 1, 256},
-          {"queries apart from keys, 10", some_queries, keys, 4, 2, 10},
+          {"queries apart from keys, 10", queries, keys, 4, 2, 10},
           {"short, 64", ragged({3, 0, 17}), ragged({3, 0, 17}), 4, 2, 64},
-          {"many short, grouped, 64", many_short, many_short, 6, 2, 64},
-          {"many short, 128", many_short, many_short, 2, 2, 128},
+          {"many short, grouped, 64", short_ones, short_ones, 6, 2, 64},
+          {"many short, 128", short_ones, short_ones, 2, 2, 128},
           {"long and short, grouped, 64", long_and_short, long_and_short, 2, 1, 64},
           {"long and short, grouped, 128", long_and_short, long_and_short, 2, 1, 128},
-          {"queries apart from keys, 64", some_queries, keys, 4, 2, 64},
-          {"queries apart from keys, 128", some_queries, keys, 2, 1, 128}};
-}
-
-struct Inputs {
-  std::vector<float> q, k, v, dout;
-};
-Inputs inputs_of(Case const& c, DType type, float scale) {
-  const auto nq = static_cast<std::int64_t>(c.q.positions.size());
-  const auto nk = static_cast<std::int64_t>(c.k.positions.size());
-  const auto take = [&](char const* name, std::int64_t n, float s) {
-    return rounded(random_values(name, n, s), type);
-  };
-  return {take("q", nq * c.heads * c.width, scale), take("k", nk * c.kv_heads * c.width, scale),
-          take("v", nk * c.kv_heads * c.width, 1), take("dout", nq * c.heads * c.width, 1)};
+          {"queries apart from keys, 64", queries, keys, 4, 2, 64},
+          {"queries apart from keys, 128", queries, keys, 2, 1, 128}};
 }
 
 /// out, lse, dq, dk, dv.
