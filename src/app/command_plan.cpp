@@ -10,6 +10,7 @@
 #include "lomo/core/log.h"
 #include "lomo/io/files.h"
 #include "lomo/model/checkpoint.h"
+#include "lomo/train/clip_plan.h"
 #include "lomo/train/plan_report.h"
 #include "setting.h"
 
@@ -125,6 +126,7 @@ int PlanCommand::run(Common const& common) const {
   }
 
   const MakeEngine make_dry = [&] { return make_dry_backend({.threads = common.threads}); };
+  settle_clip(run, shape, batches, make_dry);
   report.plan = make_plan(run, shape, batches, make_dry);
   report.settled = run;
   report.verdict.allowance = bytes_option("--allowance", allowance);

@@ -33,6 +33,7 @@ inline constexpr double kCrossEntropy = 4;     // max, -, exp, +
 inline constexpr double kCrossEntropyBackward = 4;  // -, exp, -, * scale
 inline constexpr double kScaledGradient = 4;        // * scale, two clamps, * coefficient
 inline constexpr double kMeasure = 3;               // * scale, ^2, +
+inline constexpr double kInnerProduct = 6;          // three products, three sums
 inline constexpr double kSgd = kScaledGradient + 3;
 inline constexpr double kMomentum = kScaledGradient + 2;
 inline constexpr double kAdamw = kScaledGradient + 14;

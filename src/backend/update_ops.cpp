@@ -35,6 +35,17 @@ void Backend::measure(Tensor stats, Tensor g, float scale) {
   if (g.numel() > 0) do_measure(stats, as_matrix(g), scale);
 }
 
+void Backend::inner_product(Tensor sums, Tensor a, Tensor b, double weight) {
+  const Check check("inner_product", device_);
+  check.vector({"sums", sums}, kF64, 2);
+  check.matrix({"a", a}, kF32);
+  check.matrix({"b", b}, kF32);
+  check.same_shape({"a", a}, {"b", b});
+  ledger_.record("inner_product",
+                 cost::elementwise(cost::kInnerProduct, count(a.numel()), {sums, a, b}));
+  if (a.numel() > 0) do_inner_product(sums, a, b, weight);
+}
+
 void Backend::sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
                          Tensor guard, Tensor rows) {
   const Check check("sgd_update", device_);

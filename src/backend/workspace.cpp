@@ -69,6 +69,10 @@ std::size_t measure(Tensor g) {
   return piece(2 * pieces(g), DType::f64);
 }
 
+std::size_t inner_product(Tensor a) {
+  return piece(3 * pieces(a), DType::f64);
+}
+
 std::size_t square_sums(Tensor g) {
   return piece((g.rows() + kSumRows - 1) / kSumRows * g.cols(), DType::f64);
 }

@@ -51,6 +51,31 @@ void CpuBackend::do_measure(Tensor stats, Tensor g, float scale) {
   }
 }
 
+void CpuBackend::do_inner_product(Tensor sums, Tensor a, Tensor b, double weight) {
+  const Pieces pieces(a);
+  const Buffer work = workspace_of("inner_product", workspace::inner_product(a));
+  double* const parts = Scratch(work).take<double>(3 * pieces.count);
+#pragma omp parallel for num_threads(threads_)
+  for (std::int64_t i = 0; i < pieces.count; ++i) {
+    float const* const x = at<float>(a, pieces[i]);
+    float const* const y = at<float>(b, pieces[i]);
+    const auto sum_of = [n = pieces[i].width](float const* p, float const* q) {
+      return vector_sum(0, n, [=](std::int64_t j) LOMO_INLINE {
+        return static_cast<double>(p[j]) * static_cast<double>(q[j]);
+      });
+    };
+    parts[3 * i] = sum_of(x, y);
+    parts[3 * i + 1] = sum_of(x, x);
+    parts[3 * i + 2] = sum_of(y, y);
+  }
+  double total[3] = {};
+  for (std::int64_t i = 0; i < pieces.count; ++i) {
+    for (int k = 0; k < 3; ++k) total[k] += parts[3 * i + k];
+  }
+  sums.data<double>()[0] += weight * total[0];
+  sums.data<double>()[1] += weight * std::sqrt(total[1]) * std::sqrt(total[2]);
+}
+
 void CpuBackend::do_sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
                                Tensor guard, Tensor rows) {
   if (forbidden(guard)) return;

@@ -80,6 +80,9 @@ class DryBackend final : public Backend {
   void do_cross_entropy_backward(Tensor, Tensor, Tensor, Tensor, std::int64_t, float) override {}
   // gradients and updates
   void do_measure(Tensor, Tensor g, float) override { work("measure", workspace::measure(g)); }
+  void do_inner_product(Tensor, Tensor a, Tensor, double) override {
+    work("inner_product", workspace::inner_product(a));
+  }
   void do_sgd_update(Tensor, Tensor g, SgdStep const&, RoundingPlan const& plan, Tensor,
                      Tensor) override {
     work("sgd_update", workspace::tally(g, plan));

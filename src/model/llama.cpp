@@ -117,41 +117,67 @@ Pass Llama::score(Batch const& batch) {
   return run(batch, Recompute::block, Purpose::evaluate);
 }
 
-void Llama::backward(Pass& pass, GradientSink& sink, float scale, bool keep) {
-  const bool tied = config_.tied_embeddings;
-
-  // Below the lowest wanted parameter nothing is computed.
-  const bool embedding_wanted = sink.wants(weights_.embedding);
+// Below the lowest wanted parameter nothing is computed.
+std::size_t Llama::lowest_wanted(GradientSink const& sink) const {
+  std::size_t lowest = 0;
+  if (sink.wants(weights_.embedding)) return lowest;
   const auto wanted = [&sink](BlockWeights const& w) {
     return sink.wants(w.norm1) || sink.wants(w.qkv) || sink.wants(w.out) || sink.wants(w.norm2) ||
            sink.wants(w.gate_up) || sink.wants(w.down);
   };
-  std::size_t lowest = 0;
-  while (!embedding_wanted && lowest < weights_.blocks.size() && !wanted(weights_.blocks[lowest])) {
-    ++lowest;
-  }
+  while (lowest < weights_.blocks.size() && !wanted(weights_.blocks[lowest])) ++lowest;
+  return lowest;
+}
 
+void Llama::backward(Pass& pass, GradientSink& sink, float scale, bool keep) {
+  const auto all = static_cast<std::int64_t>(weights_.blocks.size());
+  backward_rest(pass, backward_upper(pass, sink, scale, all, keep), sink, keep);
+}
+
+BackwardPoint Llama::backward_upper(Pass& pass, GradientSink& sink, float scale,
+                                    std::int64_t lowest, bool keep) {
   const HeadContext head{backend_, config_, dtype_, head_, pass.batch.targets};
   Buffer d = head_backward(head, weights_.norm, weights_.head(), pass.head, scale, sink, !keep,
-                           /*last=*/!tied);  // (N',C)
+                           /*last=*/!config_.tied_embeddings);  // (N',C)
   if (!pass.last_on_loss_rows) d = spread_rows(backend_, d, pass.batch.loss_rows, pass.rows);
-
-  for (std::size_t l = weights_.blocks.size(); l-- > lowest;) {
-    BlockActivations& a = pass.blocks[l];
-    const bool replayed = pass.recompute == Recompute::block;
-    const BlockContext ctx = block_context(pass, l);
-    if (replayed) block_forward(ctx, weights_.blocks[l], a, Keep::all);
-    d = block_backward(ctx, weights_.blocks[l], a, std::move(d), sink, replayed || !keep,
-                       l > lowest || embedding_wanted);
-    if (!keep) a.x.reset();
+  const std::size_t end = std::max(static_cast<std::size_t>(lowest), lowest_wanted(sink));
+  for (std::size_t l = weights_.blocks.size(); l-- > end;) {
+    d = backward_block(pass, l, std::move(d), sink, keep);
   }
+  return {lowest, std::move(d)};
+}
 
-  if (!embedding_wanted) return;
+void Llama::backward_rest(Pass& pass, BackwardPoint point, GradientSink& sink, bool keep) {
+  Buffer d = std::move(point.d);
+  for (auto l = static_cast<std::size_t>(point.below); l-- > lowest_wanted(sink);) {
+    d = backward_block(pass, l, std::move(d), sink, keep);
+  }
+  if (!sink.wants(weights_.embedding)) return;
   Buffer rows = backend_.allocate(Shape(pass.batch.unique_ids.tensor().rows(), config_.width),
                                   DType::f32, Category::activations, "embedding gradient rows");
   backend_.sum_rows(rows, d, pass.batch.id_order, pass.batch.id_segments);
   d.reset();
   sink.offer(weights_.embedding, EmbeddingOffer{std::move(rows), pass.batch.unique_ids}, true);
+}
+
+Buffer Llama::backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& sink, bool keep) {
+  const BlockContext ctx = block_context(pass, l);
+  BlockActivations& a = pass.blocks[l];
+  const bool replayed = pass.recompute == Recompute::block;
+  if (replayed) block_forward(ctx, weights_.blocks[l], a, Keep::all);
+  const bool input_gradient = l > lowest_wanted(sink) || sink.wants(weights_.embedding);
+  Buffer dx = block_backward(ctx, weights_.blocks[l], a, std::move(d), sink, replayed || !keep,
+                             input_gradient);
+  if (!keep) a.x.reset();
+  return dx;
+}
+
+BackwardPoint Llama::duplicate(BackwardPoint const& point) {
+  const Tensor d = point.d;
+  Buffer copy =
+      backend_.allocate(d.shape(), d.dtype(), Category::activations, "gradient to go on from");
+  backend_.copy(copy, d);
+  return {point.below, std::move(copy)};
 }
 
 }  // namespace lomo

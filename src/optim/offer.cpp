@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dlogits.h"
 #include "lomo/core/error.h"
 
 namespace lomo {
@@ -34,16 +35,7 @@ struct Tile {
     const Tensor w = group.members()[member].value;  // (V,C)
     for (std::int64_t begin = 0; begin < g.rows(); begin += offer.block_rows) {
       const std::int64_t count = std::min(offer.block_rows, g.rows() - begin);
-      const Shape block(x.rows(), count);
-      Buffer z = backend.allocate(block, DType::f32, Category::workspace, "head.logits");
-      backend.linear(z, x, w.row_block(first + begin, count));
-      Buffer rounded;  // dz in the storage type, where that is not f32
-      if (x.dtype() != DType::f32) {
-        rounded = backend.allocate(block, x.dtype(), Category::workspace, "head.dlogits");
-      }
-      const Tensor dz = rounded ? rounded.tensor() : z.tensor();  // (N',count)
-      backend.cross_entropy_backward(dz, z, offer.lse, offer.targets, first + begin, offer.scale);
-      if (rounded) z.reset();
+      const Buffer dz = dlogits(backend, offer, w.row_block(first + begin, count), first + begin);
       backend.linear_backward_weight(g.row_block(begin, count), dz, x, accumulate);
     }
   }
@@ -56,6 +48,20 @@ struct Tile {
 };
 
 }  // namespace
+
+Buffer dlogits(Backend& backend, HeadOffer const& offer, Tensor w_rows, std::int64_t first) {
+  const Tensor x = offer.x;  // (N',C)
+  const Shape block(x.rows(), w_rows.rows());
+  Buffer z = backend.allocate(block, DType::f32, Category::workspace, "head.logits");
+  backend.linear(z, x, w_rows);
+  if (x.dtype() == DType::f32) {
+    backend.cross_entropy_backward(z, z, offer.lse, offer.targets, first, offer.scale);
+    return z;
+  }
+  Buffer dz = backend.allocate(block, x.dtype(), Category::workspace, "head.dlogits");
+  backend.cross_entropy_backward(dz, z, offer.lse, offer.targets, first, offer.scale);
+  return dz;
+}
 
 void render(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
             std::size_t member, std::int64_t first, Tensor g) {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "gram_norm.h"
 #include "lomo/core/error.h"
 
 namespace lomo {
@@ -50,7 +51,32 @@ GradientStats TileSink::stats() const {
   if (!backend_.computes()) return {};
   std::array<double, 2> host{};
   backend_.download(std::as_writable_bytes(std::span(host)), stats_);
-  return {host[0], host[1]};
+  return {host[0] + gram_squares_, host[1]};
+}
+
+std::map<ParameterGroup const*, std::size_t> TileSink::waiting() const {
+  std::map<ParameterGroup const*, std::size_t> counts;
+  for (auto const& [group, offers] : waiting_) counts[group] = offers.size();
+  return counts;
+}
+
+void TileSink::measure_group(ParameterGroup const& group, std::vector<Offer> const& offers,
+                             float scale, NormMethod method) {
+  if (auto const* sparse = only_rows(offers)) {
+    backend_.measure(stats_, sparse->rows, scale);
+    return;
+  }
+  if (method == NormMethod::cheapest) {
+    if (const auto squared = gram_norm_squared(backend_, group, offers)) {
+      gram_squares_ += double{scale} * double{scale} * *squared;
+      return;
+    }
+  }
+  for (std::size_t m = 0; m < group.members().size(); ++m) {
+    const std::int64_t tile_rows = tile_.rows_for(group.members()[m].matrix().shape());
+    for_each_tile(group, m, offers, tile_rows,
+                  [&](std::int64_t, Tensor g) { backend_.measure(stats_, g, scale); });
+  }
 }
 
 void TileSink::for_each_tile(ParameterGroup const& group, std::size_t member,
@@ -99,7 +125,7 @@ FusedUpdate::Outcome FusedUpdate::outcome() const {
   return outcome;
 }
 
-void FusedUpdate::act(ParameterGroup& group, std::vector<Offer> const& offers) {
+void FusedUpdate::act(ParameterGroup& group, std::vector<Offer>& offers) {
   const float scale = step_.gradient.scale;
   if (auto const* sparse = only_rows(offers); sparse != nullptr && rule_.takes_rows()) {
     backend_.measure(stats_, sparse->rows, scale);
@@ -122,19 +148,11 @@ void FusedUpdate::act(ParameterGroup& group, std::vector<Offer> const& offers) {
 
 // ---- the norm pass
 
-NormProbe::NormProbe(Backend& backend, TileSize tile, float scale)
-    : TileSink(backend, tile), scale_(scale) {}
+NormProbe::NormProbe(Backend& backend, TileSize tile, float scale, NormMethod method)
+    : TileSink(backend, tile), scale_(scale), method_(method) {}
 
-void NormProbe::act(ParameterGroup& group, std::vector<Offer> const& offers) {
-  if (auto const* sparse = only_rows(offers)) {
-    backend_.measure(stats_, sparse->rows, scale_);
-    return;
-  }
-  for (std::size_t m = 0; m < group.members().size(); ++m) {
-    const std::int64_t tile_rows = tile_.rows_for(group.members()[m].matrix().shape());
-    for_each_tile(group, m, offers, tile_rows,
-                  [&](std::int64_t, Tensor g) { backend_.measure(stats_, g, scale_); });
-  }
+void NormProbe::act(ParameterGroup& group, std::vector<Offer>& offers) {
+  measure_group(group, offers, scale_, method_);
 }
 
 // ---- stored gradients
@@ -157,7 +175,7 @@ Tensor KeepGradients::gradient(Parameter const& parameter) const {
   return found->second;
 }
 
-void KeepGradients::act(ParameterGroup& group, std::vector<Offer> const& offers) {
+void KeepGradients::act(ParameterGroup& group, std::vector<Offer>& offers) {
   for (std::size_t m = 0; m < group.members().size(); ++m) {
     const Tensor whole = gradient(group.members()[m]);  // (O,I)
     const std::int64_t tile_rows = tile_.rows_for(whole.shape());

@@ -156,6 +156,12 @@ void read(JsonReader reader, ScheduleSection& schedule) {
 void read(JsonReader reader, ClipSection& clip) {
   reader.get("norm", clip.norm, kNotNegative);
   reader.get("value", clip.value, kNotNegative);
+  reader.get("strategy", clip.strategy, kClipStrategies);
+  if (Json const* kept = reader.raw("kept_blocks"); kept != nullptr && !kept->is_null()) {
+    std::int64_t blocks = 0;
+    reader.get("kept_blocks", blocks, kCount);
+    clip.kept_blocks = blocks;
+  }
   reader.finish();
 }
 

@@ -113,7 +113,11 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                       {"eps2", o.eps2},
                       {"clip_threshold", o.clip_threshold}};
   out["schedule"] = {{"kind", to_string(config.schedule.kind)}, {"warmup", config.schedule.warmup}};
-  out["clip"] = {{"norm", config.clip.norm}, {"value", config.clip.value}};
+  ClipSection const& clip = config.clip;
+  out["clip"] = {{"norm", clip.norm},
+                 {"value", clip.value},
+                 {"strategy", name_of(clip.strategy, kClipStrategies)},
+                 {"kept_blocks", clip.kept_blocks ? Out(*clip.kept_blocks) : Out()}};
   out["protect"] = name_of(config.protect, kProtects);
   LossScaleSection const& scale = config.loss_scale;
   out["loss_scale"] = {{"initial", scale.initial},

@@ -55,8 +55,7 @@ void settle(TrainConfig& config, ModelConfig const& model) {
         "only a verdict on the whole gradient keeps such a step away from every weight. Set "
         "protect to \"step\", or train in bf16.");
   }
-  const bool fused = config.optimizer.name == OptimizerKind::lomo ||
-                     config.optimizer.name == OptimizerKind::adalomo;
+  const bool fused = is_fused(config.optimizer.name);
   const bool answers =
       config.guard.action != GuardAction::off && config.guard.action != GuardAction::warn;
   if (answers && fused && config.protect == Protect::tile && config.clip.norm == 0) {

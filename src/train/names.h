@@ -34,6 +34,9 @@ inline const Names<GuardAction> kGuardActions = {{"off", GuardAction::off},
                                                  {"cut_lr", GuardAction::cut_lr},
                                                  {"stop", GuardAction::stop}};
 inline const Names<Protect> kProtects = {{"step", Protect::step}, {"tile", Protect::tile}};
+inline const Names<ClipStrategy> kClipStrategies = {{"auto", ClipStrategy::automatic},
+                                                    {"one_pass", ClipStrategy::one_pass},
+                                                    {"two_pass", ClipStrategy::two_pass}};
 inline const Names<Score> kScores = {{"sum", Score::sum}, {"mean", Score::mean}};
 
 template <class E>

@@ -27,8 +27,9 @@ struct Rehearsal {
   }
 
   /// A step as the first of a run, which is when everything is looked at.
-  void step(Batch const& batch) {
+  void step(Batch const& batch, NormMethod norms = NormMethod::cheapest) {
     trainer->restore(TrainerState{});
+    trainer->measure_norms_by(norms);
     trainer->step(batch);
   }
 
@@ -95,7 +96,9 @@ PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
     if (batch.loss_count() > 0) run.model->score(batch);
   }
   for (Batch const& batch : batches.train) run.step(batch);
-  return {engine->ledger().extent(), engine->ledger().flops()};
+  const double flops = engine->ledger().flops();
+  for (Batch const& batch : batches.train) run.step(batch, NormMethod::tiles);
+  return {engine->ledger().extent(), flops};
 }
 
 std::int64_t batches_of_run(TrainConfig const& config, Sampler const& sampler) {
@@ -137,6 +140,8 @@ Plan make_plan(TrainConfig const& config, ModelConfig const& shape, PlannedBatch
     for (Batch const& batch : batches.train) {
       run.step(batch);
       account(batch, true);
+      run.step(batch, NormMethod::tiles);
+      ledger.restart();
     }
     plan.slab = ledger.extent();
     const std::size_t element = size_of(*config.model.dtype);

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "lomo/train/clip_plan.h"
 #include "lomo/train/plan_report.h"
 
 namespace lomo {
@@ -39,6 +40,12 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
   change(recomputes ? "train.recompute=none" : "train.recompute=block", [&](TrainConfig& c) {
     c.train.recompute = recomputes ? Recompute::none : Recompute::block;
   });
+  if (config.clip.kept_blocks.value_or(0) < shape.layers && takes_verdict(config)) {
+    change("clip.strategy=one_pass", [&](TrainConfig& c) { c.clip.kept_blocks = shape.layers; });
+  }
+  if (config.clip.kept_blocks.value_or(0) > 0) {
+    change("clip.strategy=two_pass", [](TrainConfig& c) { c.clip.kept_blocks = 0; });
+  }
   if (config.memory.keep_logits_bytes > 0) {
     change("memory.keep_logits_bytes=0", [](TrainConfig& c) { c.memory.keep_logits_bytes = 0; });
   }

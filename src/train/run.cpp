@@ -15,6 +15,7 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/model/checkpoint.h"
+#include "lomo/train/clip_plan.h"
 #include "lomo/train/inputs.h"
 #include "lomo/train/plan_report.h"
 #include "lomo/train/progress.h"
@@ -79,7 +80,11 @@ class Run {
 
   void check_config_changes() {
     const fs::path file = source_ / "training_state.json";
-    changes_ = config_changes(parse_config(state_.config, file.string()), config_);
+    const TrainConfig before = parse_config(state_.config, file.string());
+    if (!config_.clip.kept_blocks && config_.clip.strategy == before.clip.strategy) {
+      config_.clip.kept_blocks = before.clip.kept_blocks;  // settled when the run began
+    }
+    changes_ = config_changes(before, config_);
     for (std::string const& change : changes_) log::info("changed on resume: {}", change);
   }
 
@@ -137,11 +142,15 @@ class Run {
   // Rehearses the run; its engine then reserves what that took, so that a run that has started does
   // not run out of engine memory.
   void plan() {
-    const Plan plan = make_plan(config_, shape_,
-                                planned_batches(config_, inputs_, *sampler_,
-                                                std::max<std::int64_t>(total_ - state_.batches, 1)),
-                                setting_.make_dry);
+    const PlannedBatches batches = planned_batches(
+        config_, inputs_, *sampler_, std::max<std::int64_t>(total_ - state_.batches, 1));
+    settle_clip(config_, shape_, batches, setting_.make_dry);
+    const Plan plan = make_plan(config_, shape_, batches, setting_.make_dry);
     log::info("{}", plan_line(plan));
+    if (*config_.clip.kept_blocks > 0) {
+      log::info("one backward for verdict and update in {} of {} blocks", *config_.clip.kept_blocks,
+                shape_.layers);
+    }
     reserve_ = plan.slab;
     std::size_t limit = host::available_memory();
     if (config_.memory.budget > 0) limit = std::min(limit, config_.memory.budget);

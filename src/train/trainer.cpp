@@ -77,10 +77,6 @@ Trainer::Trainer(Llama& model, TrainConfig const& config, Schedule const& schedu
   }
 }
 
-bool Trainer::fused() const {
-  return kind_ == OptimizerKind::lomo || kind_ == OptimizerKind::adalomo;
-}
-
 TrainerState Trainer::state() const {
   TrainerState state = state_;
   state.loss_scale = scaler_.state();
@@ -117,7 +113,7 @@ StepReport Trainer::step(Batch const& batch) {
     context.gradient.scale = scaler_.unscale();
     context.gradient.clip_value = static_cast<float>(clip_.value);
     begin_tally(context);
-    fused() ? fused_step(pass, report, context) : stored_step(pass, report, context);
+    is_fused(kind_) ? fused_step(pass, report, context) : stored_step(pass, report, context);
     if (report.outcome == StepOutcome::applied) end_tally(report, context);
   } else {
     report.outcome = StepOutcome::nonfinite;
@@ -149,8 +145,9 @@ void Trainer::fused_step(Pass& pass, StepReport& report, StepContext& context) {
   Backend& backend = model_.backend();
   const float scale = scaler_.scale() / static_cast<float>(pass.loss_rows);
   const bool verdict = clip_.norm > 0 || protect_ == Protect::step;
+  if (verdict && clip_.kept_blocks.value_or(0) > 0) return kept_step(pass, report, context);
   if (verdict) {
-    NormProbe probe(backend, tile_, context.gradient.scale);
+    NormProbe probe(backend, tile_, context.gradient.scale, norm_method_);
     model_.backward(pass, probe, scale, true);
     if (!decide(probe.stats(), report, context)) return;
   }
@@ -161,6 +158,25 @@ void Trainer::fused_step(Pass& pass, StepReport& report, StepContext& context) {
   const GradientStats stats = update.stats();
   if (decide(stats, report, context)) return;
   if (!stats.finite()) report.partial = update.outcome();
+}
+
+void Trainer::kept_step(Pass& pass, StepReport& report, StepContext& context) {
+  Backend& backend = model_.backend();
+  const float scale = scaler_.scale() / static_cast<float>(pass.loss_rows);
+  const std::int64_t lowest =
+      std::max<std::int64_t>(0, model_.config().layers - clip_.kept_blocks.value_or(0));
+  KeepFactors factors(backend, tile_, context.gradient.scale, norm_method_);
+  BackwardPoint point = model_.backward_upper(pass, factors, scale, lowest, false);
+  if (lowest > 0) {
+    factors.stop_keeping();
+    model_.backward_rest(pass, model_.duplicate(point), factors, true);
+  } else {
+    model_.backward_rest(pass, std::move(point), factors, false);
+  }
+  if (!decide(factors.stats(), report, context)) return;
+  FusedUpdate update(backend, tile_, *rule_, context);
+  factors.release(update);
+  if (lowest > 0) model_.backward_rest(pass, std::move(point), update, false);
 }
 
 void Trainer::stored_step(Pass& pass, StepReport& report, StepContext& context) {

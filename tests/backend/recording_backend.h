@@ -66,6 +66,9 @@ class RecordingBackend final : public Backend {
     called.push_back("cross_entropy_backward");
   }
   void do_measure(Tensor, Tensor, float) override { called.push_back("measure"); }
+  void do_inner_product(Tensor, Tensor, Tensor, double) override {
+    called.push_back("inner_product");
+  }
   void do_sgd_update(Tensor, Tensor, SgdStep const&, RoundingPlan const&, Tensor, Tensor) override {
     called.push_back("sgd_update");
   }

@@ -169,6 +169,7 @@ TEST_CASE("nothing to do is not passed on, but outputs are still defined") {
           b.cross_entropy_backward(t({0, 5}), t({0, 5}), t(0), t(0, kI), 0, 1);
         }).empty());
   CHECK(calls([&] { b.measure(t(2, kD), t({0, 5}), 1); }).empty());
+  CHECK(calls([&] { b.inner_product(t(2, kD), t({0, 5}), t({0, 5}), 1); }).empty());
   CHECK(calls([&] { b.sgd_update(t({9, 5}), t({0, 5}), {}, {}, {}, t(0, kI)); }).empty());
   CHECK(calls([&] { b.square_sums(t(0), t(5), t({0, 5}), {}); }) == Names{"zero"});
   const Sequences none{t(1, kI), t(0, kI), 0};

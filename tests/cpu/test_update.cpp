@@ -132,6 +132,33 @@ TEST_CASE("measure sums squares of what is finite and counts the rest") {
   }
 }
 
+TEST_CASE("inner_product adds the weighted product and that of the norms") {
+  for (const int threads : {1, 2}) {
+    const auto be = engine(threads);
+    for (const Shape shape : {Shape(1, 1), Shape(5, 33), Shape(3, 50001)}) {
+      const auto a = random_values("a", shape.numel()), b = random_values("b", shape.numel());
+      double product = 0, aa = 0, bb = 0, size = 0;
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        const double x = a[i], y = b[i];
+        product += x * y;
+        size += std::abs(x * y);
+        aa += x * x;
+        bb += y * y;
+      }
+      const Buffer sums = make(*be, Shape(2), DType::f64, std::vector<double>{10, 1});
+      be->inner_product(sums, make(*be, shape, DType::f32, a), make(*be, shape, DType::f32, b), 2);
+      const auto got = values(*be, sums);
+      const double roundings = static_cast<double>(a.size() + 4) * 0x1p-53;
+      CHECK(std::abs(got[0] - (10 + 2 * product)) <= roundings * (10 + 2 * size));
+      CHECK(std::abs(got[1] - (1 + 2 * std::sqrt(aa * bb))) <= roundings * got[1]);
+    }
+    const Buffer sums = make(*be, Shape(2), DType::f64, std::vector<double>{0, 0});
+    const Buffer bad = make(*be, Shape(1, 2), DType::f32, std::vector<float>{1, kInf});
+    be->inner_product(sums, bad, make(*be, Shape(1, 2), DType::f32, std::vector<float>{1, 0}), 1);
+    CHECK(std::isnan(values(*be, sums)[0]));
+  }
+}
+
 TEST_CASE("measure and sum do not depend on the number of threads") {
   const auto run = [](int threads) {
     const auto be = engine(threads);

@@ -202,7 +202,7 @@ class UpperOnly final : public TileSink {
   std::vector<std::string> seen;
 
  private:
-  void act(ParameterGroup& group, std::vector<Offer> const&) override {
+  void act(ParameterGroup& group, std::vector<Offer>&) override {
     seen.push_back(group.members().front().name);
   }
   Llama& model_;

@@ -74,6 +74,23 @@ Array<S> linear_backward_weight(Array<S> const& dy, Array<S> const& x, std::int6
   return dw;
 }
 
+/// ||dy^T x||_F^2 as the sum over pairs of rows of (dy dy^T) (x x^T).
+template <class S>
+S gram_norm_squared(Array<S> const& dy, Array<S> const& x, std::int64_t out, std::int64_t in) {
+  const auto product = [](Array<S> const& a, std::int64_t width, std::int64_t r, std::int64_t s) {
+    S sum = 0;
+    for (std::int64_t i = 0; i < width; ++i) sum += a[at(r, width, i)] * a[at(s, width, i)];
+    return sum;
+  };
+  S total = 0;
+  for (std::int64_t r = 0; r < rows_of(x, in); ++r) {
+    for (std::int64_t s = 0; s < rows_of(x, in); ++s) {
+      total += product(dy, out, r, s) * product(x, in, r, s);
+    }
+  }
+  return total;
+}
+
 // ---- rmsnorm: y (N,C) = x rstd w, rstd = 1 / sqrt(mean(x^2) + eps) ------------------------------
 
 template <class S>

@@ -176,3 +176,29 @@ TEST_CASE("a whole model") {
                    });
   }
 }
+
+TEST_CASE("norm of a linear layer's gradient from Gram matrices") {
+  const std::int64_t n = 6, in = 5, out = 7;
+  auto x = random("x", n * in), dy = random("dy", n * out);
+  SECTION("at random") {}
+  SECTION("rows that nearly cancel") {
+    for (std::int64_t i = 0; i < n / 2 * out; ++i) dy[at(n / 2, out, i)] = -dy[at(0, out, i)];
+    for (std::int64_t i = 0; i < n / 2 * in; ++i) {
+      x[at(n / 2, in, i)] = x[at(0, in, i)] * (1 + 0x1p-20);
+    }
+  }
+  const auto dw = linear_backward_weight(dy, x, in, out);
+  double squares = 0;
+  for (const double g : dw) squares += g * g;
+  const double gram = gram_norm_squared(dy, x, out, in);
+  CHECK(std::fabs(gram - squares) <= kTolerance);
+  // d/d dy = 2 x dW^T, d/dx = 2 dy dW.
+  auto d_dy = linear(x, dw, in, out), dx = linear_backward_input(dy, dw, in, out);
+  for (Array<double>* d : {&d_dy, &dx}) {
+    for (double& v : *d) v *= 2;
+  }
+  check_gradient("d dy", dy, d_dy,
+                 [&](auto const& z) { return gram_norm_squared(z, lift(x), out, in); });
+  check_gradient("dx", x, dx,
+                 [&](auto const& z) { return gram_norm_squared(lift(dy), z, out, in); });
+}

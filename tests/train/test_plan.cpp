@@ -28,7 +28,7 @@ TrainConfig config_of(OptimizerKind kind, DType dtype) {
 
 /// What a real run of the planned batches leaves on the books of the CPU engine.
 struct Measured {
-  std::size_t peak = 0, extent = 0;
+  std::size_t peak = 0, extent = 0;  // the extent of both ways to find norms
   CategoryBytes at_peak{}, most{};
   double flops = 0;  // of the last step
 };
@@ -58,8 +58,12 @@ Measured measure(TrainConfig const& config, ModelConfig const& shape, PlannedBat
     before = ledger.flops();
     REQUIRE(trainer.step(batch).outcome == StepOutcome::applied);
   }
-  return {ledger.peak(), ledger.extent(), ledger.at_peak(), ledger.peak_by_category(),
-          ledger.flops() - before};
+  Measured real{ledger.peak(), ledger.extent(), ledger.at_peak(), ledger.peak_by_category(),
+                ledger.flops() - before};
+  trainer.measure_norms_by(NormMethod::tiles);  // as if no cheaper norm could be trusted
+  for (Batch const& batch : batches.train) trainer.step(batch);
+  real.extent = ledger.extent();
+  return real;
 }
 
 PlannedBatches batches_of(std::vector<int> const& lengths) {
@@ -102,6 +106,30 @@ TEST_CASE("a plan is the real run's peak to the byte, by category, with its gaps
                                  << static_cast<int>(recompute) << " tied " << tied << " threads "
                                  << threads);
             check_same(config, test::tiny_config(tied), batches_of({40, 9, 33}), threads);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a plan follows the factors that are kept, and norms from Gram matrices") {
+  for (const auto kind : {OptimizerKind::lomo, OptimizerKind::adalomo}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+      for (const auto recompute : {Recompute::none, Recompute::block}) {
+        for (const bool tied : {false, true}) {
+          for (const std::int64_t kept : {0, 1, 2, 3}) {
+            TrainConfig config = config_of(kind, dtype);
+            config.train.recompute = recompute;
+            config.clip.norm = 1;
+            config.clip.kept_blocks = kept;
+            config.memory.keep_logits_bytes = kept % 2 == 0 ? 0 : 1 << 20;
+            ModelConfig shape = test::tiny_config(tied);
+            shape.ffn = 200;  // wide for the rows of the batch, so that Gram matrices are cheaper
+            INFO(to_string(kind) << ' ' << to_string(dtype) << " recompute "
+                                 << static_cast<int>(recompute) << " tied " << tied << " kept "
+                                 << kept);
+            check_same(config, shape, batches_of({9, 5}), 2);
           }
         }
       }

@@ -130,6 +130,10 @@ class Backend {
   /// non-finite elements to stats[1], row after row, so that a matrix measured in tiles of rows
   /// gives the same bits however it is cut.   g f32.
   void measure(Tensor stats, Tensor g, float scale);
+  /// sums (2) f64: adds weight * sum of a b to sums[0] and weight * |a| |b| (2-norms of all
+  /// elements) to sums[1], in f64, row after row.   a, b (t,n) f32. Anything not finite makes
+  /// sums[0] so.
+  void inner_product(Tensor sums, Tensor a, Tensor b, double weight);
 
   // The updates below leave everything as it was when guard (2) f64 is given and guard[1] != 0:
   // pass the stats of `measure` to keep a non-finite gradient away from the weights.
@@ -231,6 +235,7 @@ class Backend {
   virtual void do_cross_entropy_backward(Tensor dz, Tensor z, Tensor lse, Tensor targets,
                                          std::int64_t first, float scale) = 0;
   virtual void do_measure(Tensor stats, Tensor g, float scale) = 0;
+  virtual void do_inner_product(Tensor sums, Tensor a, Tensor b, double weight) = 0;
   virtual void do_sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
                              Tensor guard, Tensor rows) = 0;
   virtual void do_momentum_update(Tensor m, Tensor g, float momentum,

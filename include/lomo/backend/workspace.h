@@ -77,6 +77,8 @@ inline constexpr std::int64_t kSumColumns = 16384;
 inline constexpr std::int64_t kSumRows = 64;
 /// Two f64 sums for each kSumColumns columns of each row.
 std::size_t measure(Tensor g);
+/// Three f64 sums, cut likewise.
+std::size_t inner_product(Tensor a);
 /// (runs of kSumRows rows, I) f64.
 std::size_t square_sums(Tensor g);
 /// The column factors (I) f32, and the sums as in `measure`.

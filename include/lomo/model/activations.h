@@ -63,6 +63,12 @@ struct Pass {
   std::int64_t loss_rows = 0;  // N'
 };
 
+/// Where a backward stands.
+struct BackwardPoint {
+  std::int64_t below = 0;  // blocks still to come
+  Buffer d;  // (N,C) gradient of their output; of the N' loss rows where only those left
+};
+
 /// Keys (after rope) and values of the tokens so far, for generation. One sequence.
 struct KeyValueCache {
   std::vector<Buffer> keys;    // L of (capacity, GD)

@@ -38,6 +38,15 @@ class Llama {
   /// the pass stays usable for another backward (a norm pass before an update); otherwise its
   /// activations are consumed and moved into the offers.
   void backward(Pass& pass, GradientSink& sink, float scale, bool keep);
+  /// The same in two parts, for a sink that can keep the upper one: the head and the blocks from
+  /// the last down to `lowest`, then the rest. Below `lowest` the pass keeps what `backward_rest`
+  /// needs.
+  BackwardPoint backward_upper(Pass& pass, GradientSink& sink, float scale, std::int64_t lowest,
+                               bool keep);
+  /// Goes on from `point`; with `keep` the rest of the pass, not the point, stays usable.
+  void backward_rest(Pass& pass, BackwardPoint point, GradientSink& sink, bool keep);
+  /// A point to go on from more than once.
+  BackwardPoint duplicate(BackwardPoint const& point);
   /// Loss (N') in nats of each row that has a target, in batch order. Blocks.
   std::vector<float> losses(Pass const& pass);
   /// The same for evaluation: runs the batch and keeps nothing. Blocks.
@@ -55,6 +64,9 @@ class Llama {
   enum class Purpose : std::uint8_t { train, evaluate };
   Pass run(Batch const& batch, Recompute recompute, Purpose purpose);
   DeviceBatch upload(Batch const& batch);
+  /// Blocks below this one need no backward; 0 when the embedding is wanted.
+  std::size_t lowest_wanted(GradientSink const& sink) const;
+  Buffer backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& sink, bool keep);
   BlockContext block_context(Pass const& pass, std::size_t l);
 
   Backend& backend_;

@@ -35,13 +35,15 @@ class Factor {
   Buffer owned_;
 };
 
+inline constexpr std::size_t kAllMembers = std::numeric_limits<std::size_t>::max();
+
 /// dW = dy^T x for stacked matrices of a group: all of them, or `count` members from `first` on
 /// where members have rows of their own (the queries of a last block).
 struct LinearOffer {
   Factor dy;  // (N, sum of O of the members covered)
   Factor x;   // (N, I)
   std::size_t first = 0;
-  std::size_t count = std::numeric_limits<std::size_t>::max();
+  std::size_t count = kAllMembers;
   bool covers(std::size_t member) const { return member >= first && member - first < count; }
 };
 

@@ -25,6 +25,12 @@ struct GradientStats {
   bool finite() const { return nonfinite == 0; }
 };
 
+/// How the norm of a linear layer's gradient is found.
+enum class NormMethod : std::uint8_t {
+  tiles,     // of the rendered gradient, so that it agrees to the bit with that of other sinks
+  cheapest,  // from the Gram matrices of the factors where that takes fewer operations
+};
+
 /// What sinks that render tiles share: the stats on the device and offers that wait for `last`.
 class TileSink : public GradientSink {
  public:
@@ -35,8 +41,13 @@ class TileSink : public GradientSink {
   GradientStats stats() const;
 
  protected:
-  /// All offers for the group are in.
-  virtual void act(ParameterGroup& group, std::vector<Offer> const& offers) = 0;
+  /// All offers for the group are in; `offers` may be moved from.
+  virtual void act(ParameterGroup& group, std::vector<Offer>& offers) = 0;
+  /// Adds the group to the stats and changes nothing.
+  void measure_group(ParameterGroup const& group, std::vector<Offer> const& offers, float scale,
+                     NormMethod method);
+  /// How many offers wait for the last one of their group.
+  std::map<ParameterGroup const*, std::size_t> waiting() const;
   using TileUse = std::function<void(std::int64_t first, Tensor g)>;
   /// Renders each tile of `tile_rows` rows of a member in turn into one scratch tile
   /// (Category::gradients) and hands it to `use`.
@@ -49,6 +60,7 @@ class TileSink : public GradientSink {
 
  private:
   std::map<ParameterGroup const*, std::vector<Offer>> waiting_;
+  double gram_squares_ = 0;  // squared norms that came without a gradient to measure
 };
 
 /// LOMO: each gradient tile is rendered into scratch, measured, applied to the weight in place, and
@@ -68,7 +80,7 @@ class FusedUpdate final : public TileSink {
   Outcome outcome() const;
 
  private:
-  void act(ParameterGroup& group, std::vector<Offer> const& offers) override;
+  void act(ParameterGroup& group, std::vector<Offer>& offers) override;
   void mark(Parameter const& parameter);
   UpdateRule& rule_;
   StepContext step_;
@@ -80,11 +92,43 @@ class FusedUpdate final : public TileSink {
 /// scale * g, before any clipping, as the published code does.
 class NormProbe final : public TileSink {
  public:
-  NormProbe(Backend& backend, TileSize tile, float scale);
+  NormProbe(Backend& backend, TileSize tile, float scale, NormMethod method = NormMethod::tiles);
 
  private:
-  void act(ParameterGroup& group, std::vector<Offer> const& offers) override;
+  void act(ParameterGroup& group, std::vector<Offer>& offers) override;
   float scale_;
+  NormMethod method_;
+};
+
+/// Exact clipping, or any other verdict, with a single backward: measures each gradient like
+/// NormProbe and keeps its offer; when the verdict is known, `release` hands the offers to the sink
+/// that applies them. For fine-tuning batches they are smaller than the gradients: a linear layer's
+/// take N (I + O) elements instead of O I. They are the activations and their gradients themselves,
+/// not copies, so their memory stays Category::activations, and backward must give them away
+/// (keep = false). Vectors and ids they lean on belong to the pass, which must outlive the sink.
+class KeepFactors final : public TileSink {
+ public:
+  KeepFactors(Backend& backend, TileSize tile, float scale,
+              NormMethod method = NormMethod::cheapest);
+  /// Memory is spent: what is offered from here on is measured only, and must be offered again to
+  /// the sink that `release` served, by a second backward over the rest. A group whose last offer
+  /// is still to come (tied embedding) keeps what it has, and release leaves it open.
+  void stop_keeping();
+  /// Moves every offer kept to `sink`, in the order they came.
+  void release(GradientSink& sink);
+
+ private:
+  void act(ParameterGroup& group, std::vector<Offer>& offers) override;
+  struct Kept {
+    ParameterGroup* group;
+    std::vector<Offer> offers;
+    bool whole;  // the last offer is among them
+  };
+  float scale_;
+  NormMethod method_;
+  bool keeping_ = true;
+  std::map<ParameterGroup const*, std::size_t> open_;  // offers kept of groups open at the stop
+  std::vector<Kept> kept_;
 };
 
 /// Stores every gradient (Category::gradients, f32), through the same tiles as FusedUpdate: for the
@@ -101,7 +145,7 @@ class KeepGradients final : public TileSink {
   void apply(UpdateRule& rule, StepContext const& step);
 
  private:
-  void act(ParameterGroup& group, std::vector<Offer> const& offers) override;
+  void act(ParameterGroup& group, std::vector<Offer>& offers) override;
   std::vector<ParameterGroup*> groups_;
   float scale_;
   std::map<Parameter const*, Buffer> gradients_;

@@ -51,6 +51,10 @@ class UpdateRule {
 };
 
 enum class OptimizerKind : std::uint8_t { lomo, adalomo, sgd, adamw };
+/// Applied while backward runs; the others keep whole gradients.
+constexpr bool is_fused(OptimizerKind kind) {
+  return kind == OptimizerKind::lomo || kind == OptimizerKind::adalomo;
+}
 
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::lomo;

@@ -65,8 +65,18 @@ struct ScheduleSection {
   double warmup = 0;  // up to 1 a share of the run, above 1 steps
 };
 
+/// How the verdict on a whole gradient (its norm, whether it is finite) comes before the update.
+enum class ClipStrategy : std::uint8_t {
+  automatic,  // kept_blocks as memory allows, settled once at the start of the run
+  one_pass,   // keep the factors of all gradients from one backward
+  two_pass,   // keep none: a norm pass first
+};
+
 struct ClipSection {
   double norm = 0, value = 0;  // 0: off
+  ClipStrategy strategy = ClipStrategy::automatic;
+  /// Blocks whose factors are kept, from the top down; the rest is run twice. None: not settled.
+  std::optional<std::int64_t> kept_blocks;
 };
 
 /// What must be known before a weight changes.

@@ -72,7 +72,8 @@ struct Plan {
   std::size_t peak = 0;              // most bytes held at one moment
   CategoryBytes at_peak{};           // what they were
   CategoryBytes most{};              // the most each category held at any moment
-  std::size_t slab = 0;              // bytes the engine must reserve: the peak and its gaps
+  std::size_t slab = 0;              // bytes the engine must reserve: the peak and its gaps, also
+                                     // when norms turn out doubtful and are taken anew by tiles
   std::string phase;                 // when: "training step", "evaluation" or "start"
   BatchCounts batch;                 // with which batch
   std::vector<PlannedBlock> blocks;  // alive at the peak, largest first

@@ -65,6 +65,8 @@ struct TrainerState {
 /// The training step: forward, verdict, update.
 ///
 ///   fused rules (lomo, adalomo)   forward; [backward into NormProbe]; backward into FusedUpdate
+///     with clip.kept_blocks       forward; backward, its upper part into KeepFactors; verdict;
+///                                 kept factors and the rest of backward into FusedUpdate
 ///   stored rules (sgd, adamw)     forward; backward into KeepGradients; apply
 ///
 /// The norm pass runs when clip.norm is set or protect is `step`; its verdict is known before any
@@ -86,11 +88,14 @@ class Trainer {
   TrainerState state() const;
   void restore(TrainerState const& state);
   UpdateRule& rule() { return *rule_; }
-  bool fused() const;
+  /// How the norm behind a verdict is found. Only a rehearsal asks for tiles: they are the way that
+  /// every tensor takes whose cheaper norm is not to be trusted.
+  void measure_norms_by(NormMethod method) { norm_method_ = method; }
 
  private:
   double mean_loss(Pass const& pass) const;
   void fused_step(Pass& pass, StepReport& report, StepContext& context);
+  void kept_step(Pass& pass, StepReport& report, StepContext& context);
   void stored_step(Pass& pass, StepReport& report, StepContext& context);
   bool decide(GradientStats const& stats, StepReport& report, StepContext& context);
   bool judge(StepReport& report);
@@ -102,6 +107,7 @@ class Trainer {
   OptimizerKind kind_;
   ClipSection clip_;
   Protect protect_;
+  NormMethod norm_method_ = NormMethod::cheapest;
   Recompute recompute_;
   std::int64_t stop_after_skips_;
   TileSize tile_;
