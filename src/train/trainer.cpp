@@ -167,16 +167,16 @@ void Trainer::kept_step(Pass& pass, StepReport& report, StepContext& context) {
       std::max<std::int64_t>(0, model_.config().layers - clip_.kept_blocks.value_or(0));
   KeepFactors factors(backend, tile_, context.gradient.scale, norm_method_);
   BackwardPoint point = model_.backward_upper(pass, factors, scale, lowest, false);
+  std::optional<BackwardPoint> again;  // where the update goes on
   if (lowest > 0) {
     factors.stop_keeping();
-    model_.backward_rest(pass, model_.duplicate(point), factors, true);
-  } else {
-    model_.backward_rest(pass, std::move(point), factors, false);
+    again = model_.duplicate(point);
   }
+  model_.backward_rest(pass, std::move(point), factors, again.has_value());
   if (!decide(factors.stats(), report, context)) return;
   FusedUpdate update(backend, tile_, *rule_, context);
   factors.release(update);
-  if (lowest > 0) model_.backward_rest(pass, std::move(point), update, false);
+  if (again) model_.backward_rest(pass, *std::move(again), update, false);
 }
 
 void Trainer::stored_step(Pass& pass, StepReport& report, StepContext& context) {

@@ -10,6 +10,7 @@
 #include "lomo/data/tasks.h"
 #include "lomo/data/tokenizer.h"
 #include "lomo/data/train_tokenizer.h"
+#include "support/source_dir.h"
 
 using namespace lomo;
 namespace fs = std::filesystem;
@@ -57,7 +58,7 @@ std::string damaged(std::string text, RandomStream& random) {
 }  // namespace
 
 TEST_CASE("Damaged records give an error that names the line, or still read") {
-  const Prompts prompts(fs::path(LOMO_SOURCE_DIR) / "configs/prompts/superglue.json");
+  const Prompts prompts(test::source_dir() / "configs/prompts/superglue.json");
   const fs::path file = test::scratch("damage") / "x.jsonl";
   RandomStream random(random_key(11, "test", "damage", 0));
   int refused = 0;

@@ -10,6 +10,7 @@
 #include "lomo/data/tasks.h"
 #include "lomo/data/train_tokenizer.h"
 #include "support/data.h"
+#include "support/source_dir.h"
 #include "text.h"
 
 using namespace lomo;
@@ -214,7 +215,7 @@ TEST_CASE("Documents become pieces that lose no target") {
 
 TEST_CASE("LLaMA's own tokenizer: the answer's token takes in the prompt's last space") {
   LOMO_NEEDS_DATA();
-  const Prompts prompts(fs::path(LOMO_SOURCE_DIR) / "configs/prompts/superglue.json");
+  const Prompts prompts(test::source_dir() / "configs/prompts/superglue.json");
   const fs::path data = test::data_dir();
   for (char const* model : {"llama2-32k", "openllama-3b-32k"}) {
     const Tokenizer tokenizer(data / "tokenizers" / model);

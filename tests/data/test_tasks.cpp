@@ -6,6 +6,7 @@
 #include "data/support.h"
 #include "lomo/data/tasks.h"
 #include "support/data.h"
+#include "support/source_dir.h"
 
 using namespace lomo;
 using test::has;
@@ -18,7 +19,7 @@ using Strings = std::vector<std::string>;
 namespace {
 
 Prompts const& shipped() {
-  static const Prompts prompts(fs::path(LOMO_SOURCE_DIR) / "configs/prompts/superglue.json");
+  static const Prompts prompts(test::source_dir() / "configs/prompts/superglue.json");
   return prompts;
 }
 

@@ -10,6 +10,7 @@
 #include "lomo/io/safetensors.h"
 #include "model/tiny.h"
 #include "support/catch.h"
+#include "support/source_dir.h"
 
 using namespace lomo;
 using namespace lomo::test;
@@ -18,7 +19,7 @@ using nlohmann::json;
 namespace {
 
 std::filesystem::path fixture(std::string const& name) {
-  return std::filesystem::path(LOMO_SOURCE_DIR) / "tests/fixtures/published" / name;
+  return test::source_dir() / "tests/fixtures/published" / name;
 }
 
 std::vector<float> read(SafetensorsFile const& file, std::string const& name) {

@@ -7,6 +7,7 @@
 #include "lomo/core/error.h"
 #include "lomo/train/config.h"
 #include "support/catch.h"
+#include "support/source_dir.h"
 
 using namespace lomo;
 namespace fs = std::filesystem;
@@ -33,10 +34,6 @@ std::string refusal(char const* pointer, Json value) {
 
 bool contains(std::string const& text, std::string const& part) {
   return text.find(part) != std::string::npos;
-}
-
-fs::path source_dir() {
-  return fs::path(LOMO_SOURCE_DIR);
 }
 
 void collect_keys(nlohmann::ordered_json const& json, std::string const& prefix,
@@ -154,7 +151,7 @@ TEST_CASE("learning rates of another method are warned about") {
 
 TEST_CASE("every shipped config parses; those of the paper are fp16") {
   int seen = 0;
-  for (auto const& entry : fs::recursive_directory_iterator(source_dir() / "configs")) {
+  for (auto const& entry : fs::recursive_directory_iterator(test::source_dir() / "configs")) {
     const fs::path path = entry.path();
     if (path.extension() != ".json" || path.filename() == "model.json" ||
         path.parent_path().filename() == "prompts" || path.parent_path().filename() == "devices") {
@@ -175,7 +172,7 @@ TEST_CASE("every shipped config parses; those of the paper are fp16") {
 }
 
 TEST_CASE("docs/CONFIG.md describes every key") {
-  std::ifstream in(source_dir() / "docs" / "CONFIG.md");
+  std::ifstream in(test::source_dir() / "docs" / "CONFIG.md");
   const std::string text{std::istreambuf_iterator<char>(in), {}};
   std::set<std::string> keys;
   collect_keys(to_json(parse_config(minimal(), "run.json")), "", keys);
@@ -187,8 +184,8 @@ TEST_CASE("docs/CONFIG.md describes every key") {
 }
 
 TEST_CASE("a shipped config is found by its bare name") {
-  const std::vector<fs::path> shipped{source_dir() / "configs"};
-  CHECK(find_config("llama65b.json", shipped) == source_dir() / "configs" / "llama65b.json");
+  const std::vector<fs::path> shipped{test::source_dir() / "configs"};
+  CHECK(find_config("llama65b.json", shipped) == test::source_dir() / "configs" / "llama65b.json");
   CHECK(find_config("superglue/rte-7b", shipped).filename() == "rte-7b.json");
   CHECK_THROWS_WITH(find_config("llama56b.json", shipped), Catch::Contains("llama65b.json"));
 }
