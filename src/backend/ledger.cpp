@@ -52,6 +52,8 @@ void Ledger::record(std::string_view op, Cost cost) {
   it->second.calls += 1;
   it->second.cost.flops += cost.flops;
   it->second.cost.bytes += cost.bytes;
+  it->second.cost.sent += cost.sent;
+  it->second.cost.received += cost.received;
   if (trace_ != nullptr) trace_->op(op, cost);
 }
 

@@ -23,10 +23,12 @@ std::string_view to_string(Category category);
 using CategoryBytes = std::array<std::size_t, kCategories>;
 
 /// Work of one operation: flops count a multiply-add as 2; bytes are those of the operands touched
-/// once (the roofline's lower bound).
+/// once (the roofline's lower bound); sent and received are bytes exchanged with other ranks.
 struct Cost {
   double flops = 0;
   double bytes = 0;
+  double sent = 0;
+  double received = 0;
 };
 
 class Trace;
