@@ -35,8 +35,7 @@ void require_dense(char const* op, Tensor a, Tensor b) {
 
 void require_counts(char const* op, std::span<std::int64_t const> rows, int size, Tensor t) {
   require(std::cmp_equal(rows.size(), size), op, "one count for each rank is needed");
-  require(std::ranges::all_of(rows, [](std::int64_t n) { return n >= 0; }) &&
-              sum(rows) == t.rows(),
+  require(std::ranges::all_of(rows, [](std::int64_t n) { return n >= 0; }) && sum(rows) == t.rows(),
           op, "the counts do not add up to the rows of " + t.shape().str());
 }
 

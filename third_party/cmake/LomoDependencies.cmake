@@ -8,3 +8,8 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 find_package(OneDNN REQUIRED)
+option(LOMO_MPI "Run on several ranks where MPI is found" ON)
+if(LOMO_MPI)
+  set(MPI_CXX_SKIP_MPICXX ON)  # its C interface is all that is used
+  find_package(MPI COMPONENTS CXX)
+endif()

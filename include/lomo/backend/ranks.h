@@ -1,0 +1,72 @@
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "lomo/backend/backend.h"
+#include "lomo/backend/communicator.h"
+
+namespace lomo {
+
+/// Whether a launcher (mpirun, srun) started this process as one of several. Only then is MPI
+/// initialised.
+bool started_as_rank();
+
+/// The processes that a launcher started together; one where none did. Made once, when the program
+/// starts, and alive until it ends.
+class Ranks {
+ public:
+  virtual ~Ranks() = default;
+  Ranks(Ranks const&) = delete;  // the one connection to the others
+  Ranks& operator=(Ranks const&) = delete;
+
+  int rank() const { return place_.rank; }
+  int size() const { return place_.size; }  // R
+  /// Among those on this machine, which share its processors, memory and GPUs.
+  int local_rank() const { return place_.local_rank; }
+  int local_size() const { return place_.local_size; }
+
+  /// How long an exchange waits for the others.
+  virtual void set_patience(std::chrono::seconds patience) = 0;
+  /// Exchanges of CPU tensors, their cost on the ledger of `backend`. Not after the engine's end.
+  virtual std::unique_ptr<Communicator> communicator(Backend& backend) = 0;
+  /// For words of hosts, before there is an engine and beside it.
+  virtual Communicator& host() = 0;
+
+  /// Why a rank cannot go on: its exit code, and a hash of what it has to say.
+  struct Failure {
+    std::int64_t code = 0;  // 0: the rank did not come here
+    std::uint64_t words = 0;
+    bool operator==(Failure const&) const = default;
+  };
+  /// For a rank that failed: its failure is told to the others, and theirs are heard, by rank, as
+  /// far as they fail too within `window`. Unless all did, nothing can be exchanged any more.
+  virtual std::vector<Failure> failures(Failure mine, std::chrono::milliseconds window) = 0;
+  /// Ends every rank at once; `code` becomes the exit code of the launcher. For a rank that cannot
+  /// go on while others wait for it.
+  [[noreturn]] virtual void abort(int code) = 0;
+
+ protected:
+  struct Place {
+    int rank = 0, size = 1, local_rank = 0, local_size = 1;
+  };
+  explicit Ranks(Place place) : place_(place) {}
+
+ private:
+  Place place_;
+};
+
+/// One rank; MPI is left alone.
+std::unique_ptr<Ranks> make_single_rank();
+/// The ranks of MPI (src/cpu). One thread of each makes all MPI calls, so that exchanges run beside
+/// computation. Throws Error(Exit::usage) in a build without MPI.
+std::unique_ptr<Ranks> make_mpi_ranks();
+
+/// A communicator of one rank: what it exchanges it copies, where its engine computes.
+std::unique_ptr<Communicator> make_self_communicator(Backend& backend);
+/// Rank `rank` of `size` on a dry engine: moves nothing and books what that rank would exchange.
+/// Words of the host come out as if every rank had given the same.
+std::unique_ptr<Communicator> make_dry_communicator(Backend& backend, int rank, int size);
+
+}  // namespace lomo

@@ -1,0 +1,76 @@
+#include <algorithm>
+#include <cstdlib>
+#include <string>
+
+#include "lomo/backend/ranks.h"
+#include "lomo/core/error.h"
+
+namespace lomo {
+
+namespace {
+
+class SelfCommunicator final : public Communicator {
+ public:
+  SelfCommunicator(Backend* backend, Ledger& ledger)
+      : Communicator(0, 1, ledger), backend_(backend) {}
+
+ private:
+  Ticket do_all_gather(Tensor all, Tensor mine, std::span<std::int64_t const>) override {
+    return keep(all, mine);
+  }
+  Ticket do_all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const>,
+                       std::span<std::int64_t const>) override {
+    return keep(received, sent);
+  }
+  void do_wait(Ticket) override {}
+  void do_all_gather_host(std::span<std::byte> all, std::span<std::byte const> mine) override {
+    std::ranges::copy(mine, all.begin());
+  }
+  Ticket keep(Tensor to, Tensor from) {
+    if (backend_ == nullptr) throw Error("tensors are exchanged by an engine's communicator");
+    if (to.raw() != from.raw() || !backend_->computes()) backend_->copy(to, from);
+    return 0;
+  }
+
+  Backend* backend_;  // null: words of the host only
+};
+
+class SingleRank final : public Ranks {
+ public:
+  SingleRank() : Ranks(Place{}), host_(nullptr, ledger_) {}
+  void set_patience(std::chrono::seconds) override {}
+  std::unique_ptr<Communicator> communicator(Backend& backend) override {
+    return make_self_communicator(backend);
+  }
+  Communicator& host() override { return host_; }
+  std::vector<Failure> failures(Failure mine, std::chrono::milliseconds) override { return {mine}; }
+  [[noreturn]] void abort(int code) override { std::_Exit(code); }
+
+ private:
+  Ledger ledger_;
+  SelfCommunicator host_;
+};
+
+bool is_set(char const* name) {
+  return std::getenv(name) != nullptr;
+}
+
+}  // namespace
+
+bool started_as_rank() {
+  // Open MPI's mpirun; anything that speaks PMIx or PMI; srun, which also sets SLURM_PROCID in
+  // batch scripts, where nothing was started yet.
+  if (is_set("OMPI_COMM_WORLD_SIZE") || is_set("PMIX_RANK") || is_set("PMI_RANK")) return true;
+  char const* const tasks = std::getenv("SLURM_STEP_NUM_TASKS");
+  return is_set("SLURM_STEP_ID") && tasks != nullptr && std::atoi(tasks) > 1;
+}
+
+std::unique_ptr<Ranks> make_single_rank() {
+  return std::make_unique<SingleRank>();
+}
+
+std::unique_ptr<Communicator> make_self_communicator(Backend& backend) {
+  return std::make_unique<SelfCommunicator>(&backend, backend.ledger());
+}
+
+}  // namespace lomo

@@ -1,0 +1,92 @@
+#pragma once
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace lomo::cpu {
+
+/// What this rank gives to the others and takes from them at one time.
+struct Exchange {
+  struct Send {
+    int to = 0;
+    std::byte const* from = nullptr;
+    std::size_t bytes = 0;
+  };
+  struct Receive {
+    int from = 0;
+    std::byte* to = nullptr;
+    std::size_t bytes = 0;
+  };
+  struct Keep {  // within this rank
+    std::byte* to = nullptr;
+    std::byte const* from = nullptr;
+    std::size_t bytes = 0;
+  };
+  char const* name = "";
+  int tag = 0;  // exchanges of different kinds never meet
+  std::vector<Send> sends;
+  std::vector<Receive> receives;
+  Keep keep;
+};
+
+/// MPI of this process from its start to its end, and the thread that makes all MPI calls: the
+/// communication queue of a rank, first in, first out. While it waits for others it sleeps between
+/// looks, so that it takes no processor from those that compute.
+class MpiQueue {
+ public:
+  using Ticket = std::uint64_t;
+  using Milliseconds = std::chrono::milliseconds;
+
+  MpiQueue();
+  /// Ends MPI, together with the other ranks; leaves it as it is when an exchange failed.
+  ~MpiQueue();
+  MpiQueue(MpiQueue const&) = delete;  // owns the thread
+  MpiQueue& operator=(MpiQueue const&) = delete;
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  int local_rank() const { return local_rank_; }
+  int local_size() const { return local_size_; }
+  /// How long one exchange may take.
+  void set_patience(Milliseconds patience);
+
+  /// What it points to must stay as it is until it is done.
+  Ticket issue(Exchange exchange);
+  /// Blocks until the exchange and all before it are done. Throws Error(Exit::communication) when
+  /// one of them failed: the others did not answer in time, or MPI reported an error.
+  void wait(Ticket ticket);
+  /// Waits so long at most; what is not done then never will be, and nothing after it: memory that
+  /// exchanges point to is left alone from here on. True when the exchange is done.
+  bool finish_or_give_up(Ticket ticket, Milliseconds patience);
+  /// Ends all ranks.
+  [[noreturn]] void abort(int code);
+
+ private:
+  void run();
+  void start_mpi();
+  void serve();
+  void carry_out(Exchange const& exchange);
+  bool given_up();
+  std::string name_of(int rank) const;
+
+  int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
+  std::vector<std::string> machines_;  // by rank
+
+  std::mutex mutex_;  // of all below
+  std::condition_variable changed_;
+  std::deque<Exchange> waiting_;
+  Milliseconds patience_;
+  Ticket issued_ = 0, finished_ = 0;
+  bool started_ = false, ending_ = false, giving_up_ = false;
+  std::string failure_;  // why nothing is exchanged any more; empty: all is well
+  int abort_code_ = -1;
+  std::thread thread_;
+};
+
+}  // namespace lomo::cpu
