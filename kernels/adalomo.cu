@@ -12,27 +12,24 @@
 // statistics stores the same bits.
 #include "adalomo.h"
 
-#include "gradient.cuh"
-#include "pieces.cuh"
-#include "rounding.cuh"
+#include "apply.cuh"
 
 namespace lomo::kernels {
 namespace {
 
 constexpr int kTileThreads = 128;
-constexpr int kTileRows = 64;
-constexpr int kTileColumns = 4 * kTileThreads;
+constexpr int kTileRows = kSquareRows;
+constexpr int kTileColumns = kSquareColumns;
+static_assert(kTileColumns == 4 * kTileThreads);
 
-/// The scratch: factors (rows) and (cols) for measure and update and then the pieces of measure,
-/// or partial sums of square_sums by row (rows, column tiles) and by column (row tiles, cols).
+/// The scratch of measure and update: factors (rows) and (cols), then sums of pieces.
 struct Scratch {
   Scratch(void* workspace, std::int64_t rows, std::int64_t cols)
       : row_factors(static_cast<float*>(workspace)),
         column_factors(row_factors + div_up(rows, 4) * 4),
-        pieces(column_factors + div_up(cols, 4) * 4),
-        row_sums(static_cast<float*>(workspace)),
-        column_sums(row_sums + rows * div_up(cols, kTileColumns)) {}
-  float *row_factors, *column_factors, *pieces, *row_sums, *column_sums;
+        pieces(column_factors + div_up(cols, 4) * 4) {}
+  float *row_factors, *column_factors;
+  void* pieces;
 };
 
 /// Sums of g'^2 of a tile by row and by column. A sum has at most 64 or 512 terms, in f32.
@@ -118,10 +115,10 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads)
-    adalomo_measure_kernel(TwoSums* partial, T const* w, std::int64_t w_pitch, float const* g,
+    adalomo_measure_kernel(Sums<2>* partial, T const* w, std::int64_t w_pitch, float const* g,
                            std::int64_t g_pitch, float const* row_factors,
                            float const* column_factors, ScaledGradient scaled, std::int64_t cols) {
-  sum_piece<N>(partial, cols, [&](TwoSums& sums, std::int64_t row, std::int64_t j) {
+  sum_piece<N>(partial, cols, [&](Sums<2>& sums, std::int64_t row, std::int64_t j) {
     float x[N], d[N], c[N];
     load(x, w + row * w_pitch + j);
     load(d, g + row * g_pitch + j);
@@ -131,46 +128,40 @@ __global__ void __launch_bounds__(kThreads)
     for (int k = 0; k < N; ++k) {
       const double u = scaled(d[k]) * r * c[k];
       const double weight = x[k];
-      sums.first += u * u;
-      sums.second += weight * weight;
+      sums.of[0] += u * u;
+      sums.of[1] += weight * weight;
     }
   });
 }
 
-template <class T>
 struct AdaLomo {
-  T* w;
-  float const *g, *row_factors, *column_factors;
-  double const *sums, *guard;
-  std::int64_t w_pitch, g_pitch, rows, cols;
+  float const* g;
+  std::int64_t g_pitch;
+  float const *row_factors, *column_factors;
+  double const* sums;
   double numel;
   AdaLomoRule rule;
   ScaledGradient scaled;
-  RoundingRule rounding;
-};
+  float rate = 0, keep = 0;
 
-template <class T, int N>
-__global__ void __launch_bounds__(kThreads) adalomo_update_kernel(AdaLomo<T> a) {
-  if (forbidden(a.guard)) return;
-  const double size = sqrt(a.sums[1] / a.numel);
-  const double least = a.rule.eps2;
-  const double eta = a.rule.lr * (size > least ? size : least);
-  const double excess = sqrt(a.sums[0] / a.numel) / a.rule.clip_threshold;
-  const auto rate = static_cast<float>(eta / (excess > 1 ? excess : 1));
-  const auto keep = static_cast<float>(1 - eta * a.rule.weight_decay);
-  for_each_item(a.rows, a.cols / N, [&](std::int64_t row, std::int64_t item) {
-    const std::int64_t j = item * N;
-    T* const at = a.w + row * a.w_pitch + j;
-    float x[N], d[N], c[N];
-    load(x, at);
-    load(d, a.g + row * a.g_pitch + j);
-    load(c, a.column_factors + j);
-    const float r = a.row_factors[row];
+  __device__ __forceinline__ void begin() {
+    const double size = sqrt(sums[1] / numel);
+    const double least = rule.eps2;
+    const double eta = rule.lr * (size > least ? size : least);
+    const double excess = sqrt(sums[0] / numel) / rule.clip_threshold;
+    rate = static_cast<float>(eta / (excess > 1 ? excess : 1));
+    keep = static_cast<float>(1 - eta * rule.weight_decay);
+  }
+  template <int N>
+  __device__ __forceinline__ void operator()(float (&x)[N], std::int64_t i, std::int64_t j) const {
+    float d[N], c[N];
+    load(d, g + i * g_pitch + j);
+    load(c, column_factors + j);
+    const float r = row_factors[i];
 #pragma unroll
-    for (int k = 0; k < N; ++k) x[k] = x[k] * keep - rate * (a.scaled(d[k]) * r * c[k]);
-    store_rounded(at, x, a.rounding, a.rounding.first + row * a.cols + j);
-  });
-}
+    for (int k = 0; k < N; ++k) x[k] = x[k] * keep - rate * (scaled(d[k]) * r * c[k]);
+  }
+};
 
 dim3 blocks_for(std::int64_t n) {
   return dim3(static_cast<unsigned>(div_up(n, kThreads)));
@@ -184,35 +175,26 @@ cudaError_t make_factors(Scratch const& scratch, SecondMoment moment, std::int64
 
 }  // namespace
 
-std::size_t adalomo_workspace(std::int64_t rows, std::int64_t cols) {
-  const std::int64_t statistics =
-      rows * div_up(cols, kTileColumns) + div_up(rows, kTileRows) * cols;
-  const std::int64_t factors = (div_up(rows, 4) + div_up(cols, 4)) * 4;
-  return std::max(static_cast<std::size_t>(statistics) * sizeof(float),
-                  static_cast<std::size_t>(factors) * sizeof(float) +
-                      static_cast<std::size_t>(piece_count(rows, cols)) * sizeof(TwoSums));
-}
-
 cudaError_t square_sums(float* row, float* col, In g, GradientRule gradient, void* workspace,
                         std::int64_t rows, std::int64_t cols, cudaStream_t stream,
                         Variant variant) {
-  const Scratch scratch(workspace, rows, cols);
   const std::int64_t across = div_up(cols, kTileColumns), down = div_up(rows, kTileRows);
+  auto* const row_sums = static_cast<float*>(workspace);  // (rows,across)
+  float* const column_sums = row_sums + rows * across;    // (down,cols)
   const bool vectors =
       variant == Variant::tuned && cols % kVector<float> == 0 && aligned(g, sizeof(float));
   cudaError_t error = with_width<float>(vectors, [&]<int N>(std::integral_constant<int, N>) {
     return launch(square_tile_kernel<N>,
                   dim3(static_cast<unsigned>(across), static_cast<unsigned>(down)),
-                  dim3(kTileThreads), 0, stream, scratch.row_sums, scratch.column_sums,
+                  dim3(kTileThreads), 0, stream, row_sums, column_sums,
                   static_cast<float const*>(g.data), g.pitch, ScaledGradient(gradient), rows, cols);
   });
   if (error != cudaSuccess) return error;
-  error =
-      launch(sum_parts_kernel, blocks_for(rows), dim3(kThreads), 0, stream, row,
-             static_cast<float const*>(scratch.row_sums), rows, across, across, std::int64_t{1});
+  error = launch(sum_parts_kernel, blocks_for(rows), dim3(kThreads), 0, stream, row,
+                 static_cast<float const*>(row_sums), rows, across, across, std::int64_t{1});
   if (error != cudaSuccess) return error;
   return launch(sum_parts_kernel, blocks_for(cols), dim3(kThreads), 0, stream, col,
-                static_cast<float const*>(scratch.column_sums), cols, down, std::int64_t{1}, cols);
+                static_cast<float const*>(column_sums), cols, down, std::int64_t{1}, cols);
 }
 
 cudaError_t decay_average(float* state, float const* sums, float beta, float scale, float eps,
@@ -225,6 +207,7 @@ cudaError_t adalomo_measure(Storage type, double* sums, In w, In g, SecondMoment
                             GradientRule gradient, void* workspace, std::int64_t rows,
                             std::int64_t cols, cudaStream_t stream, Variant variant) {
   const Scratch scratch(workspace, rows, cols);
+  auto* const partial = static_cast<Sums<2>*>(scratch.pieces);
   const std::int64_t pieces = piece_count(rows, cols);
   cudaError_t error = make_factors(scratch, moment, rows, cols, stream);
   if (error != cudaSuccess) return error;
@@ -233,15 +216,15 @@ cudaError_t adalomo_measure(Storage type, double* sums, In w, In g, SecondMoment
                          aligned(w, sizeof(T)) && aligned(g, sizeof(float));
     return with_width<T>(vectors, [&]<int N>(std::integral_constant<int, N>) {
       return launch(adalomo_measure_kernel<T, N>, dim3(static_cast<unsigned>(pieces)),
-                    dim3(kThreads), 0, stream, reinterpret_cast<TwoSums*>(scratch.pieces),
-                    static_cast<T const*>(w.data), w.pitch, static_cast<float const*>(g.data),
-                    g.pitch, static_cast<float const*>(scratch.row_factors),
+                    dim3(kThreads), 0, stream, partial, static_cast<T const*>(w.data), w.pitch,
+                    static_cast<float const*>(g.data), g.pitch,
+                    static_cast<float const*>(scratch.row_factors),
                     static_cast<float const*>(scratch.column_factors), ScaledGradient(gradient),
                     cols);
     });
   });
   if (error != cudaSuccess) return error;
-  return add_pieces(sums, scratch.pieces, pieces, stream);
+  return add_pieces<2>(sums, partial, pieces, stream);
 }
 
 cudaError_t adalomo_update(Storage type, Out w, In g, double const* sums, SecondMoment moment,
@@ -251,28 +234,21 @@ cudaError_t adalomo_update(Storage type, Out w, In g, double const* sums, Second
   const Scratch scratch(workspace, rows, cols);
   const cudaError_t error = make_factors(scratch, moment, rows, cols, stream);
   if (error != cudaSuccess) return error;
+  const AdaLomo adalomo{static_cast<float const*>(g.data),
+                        g.pitch,
+                        scratch.row_factors,
+                        scratch.column_factors,
+                        sums,
+                        static_cast<double>(moment.whole_numel),
+                        rule,
+                        ScaledGradient(gradient)};
   return with_storage(type, [&]<class T>(T) {
     const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
                          rounding.first % 4 == 0 && aligned(w, sizeof(T)) &&
                          aligned(g, sizeof(float));
-    const AdaLomo<T> a{static_cast<T*>(w.data),
-                       static_cast<float const*>(g.data),
-                       scratch.row_factors,
-                       scratch.column_factors,
-                       sums,
-                       guard,
-                       w.pitch,
-                       g.pitch,
-                       rows,
-                       cols,
-                       static_cast<double>(moment.whole_numel),
-                       rule,
-                       ScaledGradient(gradient),
-                       rounding};
-    return with_width<T>(vectors, [&]<int N>(std::integral_constant<int, N>) {
-      const RowGrid shape(rows, cols / N);
-      return launch(adalomo_update_kernel<T, N>, shape.grid, shape.block, 0, stream, a);
-    });
+    const Weights<T> weights{
+        static_cast<T*>(w.data), w.pitch, rows, cols, rounding, guard, nullptr};
+    return apply(weights, adalomo, vectors, scratch.pieces, stream);
   });
 }
 

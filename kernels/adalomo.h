@@ -1,13 +1,10 @@
 #pragma once
-#include <cstddef>
-
 #include "launch.h"
 #include "update.h"
 
 namespace lomo::kernels {
 
-/// Bytes of device scratch that any of the functions below needs for a (rows,cols) matrix.
-std::size_t adalomo_workspace(std::int64_t rows, std::int64_t cols);
+// `workspace` is of the size that workspace.h gives for the function.
 
 /// row (rows) = sum over columns, col (cols) = sum over rows of g'^2.   All f32.
 cudaError_t square_sums(float* row, float* col, In g, GradientRule gradient, void* workspace,

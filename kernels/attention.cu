@@ -67,10 +67,6 @@ cudaError_t attention(Storage type, Out out, Out lse, In q, In k, In v, Attentio
   });
 }
 
-std::size_t attention_backward_workspace(std::int64_t query_rows, std::int64_t heads) {
-  return static_cast<std::size_t>(query_rows * heads) * sizeof(float);
-}
-
 cudaError_t attention_backward(Storage type, Out dq, Out dk, Out dv, In dout, In out, In lse, In q,
                                In k, In v, AttentionRows q_rows, AttentionRows k_rows,
                                AttentionShape shape, void* workspace, cudaStream_t stream,

@@ -1,7 +1,6 @@
 #pragma once
-#include <cstddef>
-
 #include "launch.h"
+#include "workspace.h"
 
 namespace lomo::kernels {
 
@@ -27,9 +26,6 @@ struct AttentionShape {
 cudaError_t attention(Storage type, Out out, Out lse, In q, In k, In v, AttentionRows q_rows,
                       AttentionRows k_rows, AttentionShape shape, cudaStream_t stream,
                       Variant variant = Variant::tuned);
-
-/// Bytes of device scratch of attention_backward.
-std::size_t attention_backward_workspace(std::int64_t query_rows, std::int64_t heads);
 
 /// dq, dk, dv from dout (q_rows, heads width) and what the forward saw and made.
 cudaError_t attention_backward(Storage type, Out dq, Out dk, Out dv, In dout, In out, In lse, In q,

@@ -1,10 +1,12 @@
-// Sum of squares and non-finite count of a gradient, and plain sums.
+// Sum of squares and non-finite count of a gradient, inner products, and plain sums.
 //
 //   stats[0] += sum of (scale g)^2 over finite elements,   stats[1] += count of the others
+//   sums[0] += weight sum of a b,   sums[1] += weight |a| |b|
 //
-// Bytes: reads g once. Launch: a block of 256 threads for each piece of a row, then one block that
-// adds the pieces in row order. Sums are double, for which a GeForce has one unit in 64: about two
-// double operations an element, so that it is those and not memory that bound it there.
+// Bytes: reads g, or a and b, once. Launch: a block of 256 threads for each piece of a row, then
+// one block that adds the pieces in row order. Sums are double, for which a GeForce has one unit in
+// 64: about two double operations an element, so that it is those and not memory that bound it
+// there.
 #include "measure.h"
 
 #include "pieces.cuh"
@@ -14,9 +16,9 @@ namespace {
 
 template <int N>
 __global__ void __launch_bounds__(kThreads)
-    measure_kernel(TwoSums* partial, float const* g, std::int64_t pitch, float scale,
+    measure_kernel(Sums<2>* partial, float const* g, std::int64_t pitch, float scale,
                    std::int64_t cols) {
-  sum_piece<N>(partial, cols, [&](TwoSums& sums, std::int64_t row, std::int64_t j) {
+  sum_piece<N>(partial, cols, [&](Sums<2>& sums, std::int64_t row, std::int64_t j) {
     float x[N];
     load(x, g + row * pitch + j);
 #pragma unroll
@@ -24,10 +26,40 @@ __global__ void __launch_bounds__(kThreads)
       const float scaled = scale * x[k];
       const bool finite = (__float_as_uint(scaled) & 0x7f800000u) != 0x7f800000u;
       const double kept = finite ? scaled : 0.0f;
-      sums.first += kept * kept;
-      if (!finite) sums.second += 1;
+      sums.of[0] += kept * kept;
+      if (!finite) sums.of[1] += 1;
     }
   });
+}
+
+/// The sums of a b, a^2 and b^2.
+template <int N>
+__global__ void __launch_bounds__(kThreads)
+    product_kernel(Sums<3>* partial, float const* a, std::int64_t a_pitch, float const* b,
+                   std::int64_t b_pitch, std::int64_t cols) {
+  sum_piece<N>(partial, cols, [&](Sums<3>& sums, std::int64_t row, std::int64_t j) {
+    float x[N], y[N];
+    load(x, a + row * a_pitch + j);
+    load(y, b + row * b_pitch + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) {
+      const double p = x[k], q = y[k];
+      sums.of[0] += p * q;
+      sums.of[1] += p * p;
+      sums.of[2] += q * q;
+    }
+  });
+}
+
+__global__ void __launch_bounds__(kThreads)
+    add_product_kernel(double* sums, Sums<3> const* partial, std::int64_t count, double weight) {
+  SHARED_ARRAY(double, total, 3);
+  const int thread = threadIdx.x;
+  const double mine = sum_of_pieces(0.0, partial, count);
+  if (thread < 3) total[thread] = mine;
+  __syncthreads();
+  if (thread == 0) sums[0] += weight * total[0];
+  if (thread == 1) sums[1] += weight * sqrt(total[1]) * sqrt(total[2]);
 }
 
 __global__ void __launch_bounds__(kThreads)
@@ -41,22 +73,35 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-std::size_t measure_workspace(std::int64_t rows, std::int64_t cols) {
-  return static_cast<std::size_t>(piece_count(rows, cols)) * sizeof(TwoSums);
-}
-
 cudaError_t measure(double* stats, In g, float scale, void* workspace, std::int64_t rows,
                     std::int64_t cols, cudaStream_t stream, Variant variant) {
+  auto* const partial = static_cast<Sums<2>*>(workspace);
   const std::int64_t pieces = piece_count(rows, cols);
   const bool vectors =
       variant == Variant::tuned && cols % kVector<float> == 0 && aligned(g, sizeof(float));
   const cudaError_t error = with_width<float>(vectors, [&]<int N>(std::integral_constant<int, N>) {
     return launch(measure_kernel<N>, dim3(static_cast<unsigned>(pieces)), dim3(kThreads), 0, stream,
-                  static_cast<TwoSums*>(workspace), static_cast<float const*>(g.data), g.pitch,
-                  scale, cols);
+                  partial, static_cast<float const*>(g.data), g.pitch, scale, cols);
   });
   if (error != cudaSuccess) return error;
-  return add_pieces(stats, workspace, pieces, stream);
+  return add_pieces<2>(stats, partial, pieces, stream);
+}
+
+cudaError_t inner_product(double* sums, In a, In b, double weight, void* workspace,
+                          std::int64_t rows, std::int64_t cols, cudaStream_t stream,
+                          Variant variant) {
+  auto* const partial = static_cast<Sums<3>*>(workspace);
+  const std::int64_t pieces = piece_count(rows, cols);
+  const bool vectors = variant == Variant::tuned && cols % kVector<float> == 0 &&
+                       aligned(a, sizeof(float)) && aligned(b, sizeof(float));
+  const cudaError_t error = with_width<float>(vectors, [&]<int N>(std::integral_constant<int, N>) {
+    return launch(product_kernel<N>, dim3(static_cast<unsigned>(pieces)), dim3(kThreads), 0, stream,
+                  partial, static_cast<float const*>(a.data), a.pitch,
+                  static_cast<float const*>(b.data), b.pitch, cols);
+  });
+  if (error != cudaSuccess) return error;
+  return launch(add_product_kernel, dim3(1), dim3(kThreads), 0, stream, sums, partial, pieces,
+                weight);
 }
 
 cudaError_t sum(double* total, float const* x, std::int64_t n, cudaStream_t stream) {

@@ -16,15 +16,9 @@
 namespace lomo::kernels {
 namespace {
 
-constexpr std::int64_t kMostRuns = 256;
-constexpr std::int64_t kLeastRunRows = 4;
 /// Columns whose sums a block holds: of most models, and as many as need no opting in.
 constexpr int kFewColumns = 4096;
 constexpr int kMostColumns = 11 * 1024;
-
-std::int64_t rows_of_a_run(std::int64_t rows) {
-  return std::max(kLeastRunRows, div_up(rows, kMostRuns));
-}
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads)
@@ -186,14 +180,10 @@ cudaError_t rmsnorm(Storage type, Out y, float* rstd, In x, void const* w, float
   });
 }
 
-std::size_t rmsnorm_backward_workspace(std::int64_t rows, std::int64_t cols) {
-  return static_cast<std::size_t>(div_up(rows, rows_of_a_run(rows)) * cols) * sizeof(float);
-}
-
 cudaError_t rmsnorm_backward(Storage type, Out dx, float* dw, In dy, In x, void const* w,
                              float const* rstd, In residual, void* workspace, std::int64_t rows,
                              std::int64_t cols, cudaStream_t stream, Variant variant) {
-  const std::int64_t run = rows_of_a_run(rows);
+  const std::int64_t run = rows_of_norm_run(rows);
   const auto runs = static_cast<unsigned>(div_up(rows, run));
   const bool shared = variant == Variant::tuned && cols <= kMostColumns;
   auto* const partial = dw == nullptr ? nullptr : static_cast<float*>(workspace);

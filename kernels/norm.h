@@ -1,7 +1,6 @@
 #pragma once
-#include <cstddef>
-
 #include "launch.h"
+#include "workspace.h"
 
 namespace lomo::kernels {
 
@@ -9,9 +8,6 @@ namespace lomo::kernels {
 cudaError_t rmsnorm(Storage type, Out y, float* rstd, In x, void const* w, float eps,
                     std::int64_t rows, std::int64_t cols, cudaStream_t stream,
                     Variant variant = Variant::tuned);
-
-/// Bytes of device scratch that rmsnorm_backward needs when it makes dw.
-std::size_t rmsnorm_backward_workspace(std::int64_t rows, std::int64_t cols);
 
 /// dx = [residual] + d/dx;  dw (cols) f32 = sum over rows, runs of rows in order.
 /// dx may be dy or residual. Null `dw`: not made, `workspace` unused. Null residual.data: none.

@@ -1,69 +1,70 @@
 #pragma once
 // Sums over a matrix whose bits do not depend on how its rows are cut into tiles: a row is cut into
-// pieces of at most 16384 columns, a block sums a piece in a fixed order, and the pieces are added
-// to the running total one after the other.
+// pieces of at most kPieceColumns columns, a block sums a piece in a fixed order, and the pieces
+// are added to the running total one after the other.
 #include "block.cuh"
 #include "launch.cuh"
+#include "workspace.h"
 
 namespace lomo::kernels {
 
-inline constexpr std::int64_t kPieceColumns = 16384;
-
-struct TwoSums {
-  double first, second;
+template <int K>
+struct Sums {
+  double of[K];
 };
 
-/// f(x, row, column) adds the N elements from `column` on to the two sums in x.
-template <int N, class F>
-__device__ __forceinline__ void sum_piece(TwoSums* partial, std::int64_t cols, F&& f) {
+/// f(x, row, column) adds the N elements from `column` on to the K sums in x.
+template <int N, int K, class F>
+__device__ __forceinline__ void sum_piece(Sums<K>* partial, std::int64_t cols, F&& f) {
   SHARED_ARRAY(double, scratch, kThreads / 32);
   const std::int64_t across = (cols + kPieceColumns - 1) / kPieceColumns;
   const std::int64_t row = blockIdx.x / across;
   const std::int64_t first = blockIdx.x % across * kPieceColumns;
   const std::int64_t end = first + kPieceColumns < cols ? first + kPieceColumns : cols;
-  TwoSums mine{0, 0};
+  Sums<K> mine{};
   for (std::int64_t j = first + static_cast<std::int64_t>(threadIdx.x) * N; j < end;
        j += kThreads * N) {
     f(mine, row, j);
   }
-  mine.first = reduce_block(mine.first, scratch, Add{});
-  mine.second = reduce_block(mine.second, scratch, Add{});
-  if (threadIdx.x == 0) partial[blockIdx.x] = mine;
+#pragma unroll
+  for (int k = 0; k < K; ++k) {
+    const double sum = reduce_block(mine.of[k], scratch, Add{});
+    if (threadIdx.x == 0) partial[blockIdx.x].of[k] = sum;
+  }
 }
 
-/// total[0], total[1] += the pieces in order. One block: only the additions themselves are serial.
-static __global__ void __launch_bounds__(kThreads)
-    add_pieces_kernel(double* total, TwoSums const* partial, std::int64_t count) {
-  SHARED_ARRAY(TwoSums, ahead, kThreads);
+/// Thread k < K of the block: start + sum k of the pieces, in order. Only the additions themselves
+/// are serial. All threads take part.
+template <int K>
+__device__ __forceinline__ double sum_of_pieces(double start, Sums<K> const* partial,
+                                                std::int64_t count) {
+  SHARED_ARRAY(Sums<K>, ahead, kThreads);
   const int thread = threadIdx.x;
-  TwoSums sum{0, 0};
-  if (thread == 0) sum = {total[0], total[1]};
   for (std::int64_t first = 0; first < count; first += kThreads) {
     if (first + thread < count) ahead[thread] = partial[first + thread];
     __syncthreads();
-    if (thread == 0) {
+    if (thread < K) {
       const std::int64_t here = count - first < kThreads ? count - first : kThreads;
-      for (int i = 0; i < here; ++i) {
-        sum.first += ahead[i].first;
-        sum.second += ahead[i].second;
-      }
+      for (int i = 0; i < here; ++i) start += ahead[i].of[thread];
     }
     __syncthreads();
   }
-  if (thread == 0) {
-    total[0] = sum.first;
-    total[1] = sum.second;
-  }
+  return start;
 }
 
-inline std::int64_t piece_count(std::int64_t rows, std::int64_t cols) {
-  return rows * div_up(cols, kPieceColumns);
+/// total[k] += sum k of the pieces.
+template <int K>
+static __global__ void __launch_bounds__(kThreads)
+    add_pieces_kernel(double* total, Sums<K> const* partial, std::int64_t count) {
+  const int thread = threadIdx.x;
+  const double sum = sum_of_pieces(thread < K ? total[thread] : 0.0, partial, count);
+  if (thread < K) total[thread] = sum;
 }
 
-inline cudaError_t add_pieces(double* total, void const* partial, std::int64_t count,
-                              cudaStream_t stream) {
-  return launch(add_pieces_kernel, dim3(1), dim3(kThreads), 0, stream, total,
-                static_cast<TwoSums const*>(partial), count);
+template <int K>
+cudaError_t add_pieces(double* total, Sums<K> const* partial, std::int64_t count,
+                       cudaStream_t stream) {
+  return launch(add_pieces_kernel<K>, dim3(1), dim3(kThreads), 0, stream, total, partial, count);
 }
 
 }  // namespace lomo::kernels

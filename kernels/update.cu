@@ -3,40 +3,58 @@
 // Bytes an element: SGD reads g (4) and w (2 or 4) and writes w; momentum reads and writes g and m
 // (16); AdamW reads g, m, v, w and writes m, v, w (20 + 4, 20 + 8). Launch: a thread for 16 bytes
 // of w, blocks of 256; dense matrices count as one long row. Memory-bound; stochastic rounding adds
-// about 25 integer operations an element.
+// about 25 integer operations an element. With a tally of the
+// rounding a block takes a piece of a row instead, and sums in double.
 //
 // Built without contraction to fused multiply-adds, as the CPU engine is: the same bits.
 #include "update.h"
 
-#include "gradient.cuh"
-#include "launch.cuh"
-#include "rounding.cuh"
+#include "apply.cuh"
 
 namespace lomo::kernels {
 namespace {
 
 struct Sgd {
+  float const* g;
+  std::int64_t g_pitch;
   float lr, keep;
   ScaledGradient scaled;
+
+  __device__ __forceinline__ void begin() {}
+  template <int N>
+  __device__ __forceinline__ void operator()(float (&x)[N], std::int64_t i, std::int64_t j) const {
+    float d[N];
+    load(d, g + i * g_pitch + j);
+#pragma unroll
+    for (int k = 0; k < N; ++k) x[k] = x[k] * keep - lr * scaled(d[k]);
+  }
 };
 
-template <class T, int N>
-__global__ void __launch_bounds__(kThreads)
-    sgd_kernel(T* w, std::int64_t w_pitch, float const* g, std::int64_t g_pitch, Sgd sgd,
-               RoundingRule rounding, double const* guard, std::int32_t const* listed,
-               std::int64_t rows, std::int64_t cols) {
-  if (forbidden(guard)) return;
-  for_each_item(rows, cols / N, [&](std::int64_t i, std::int64_t item) {
-    const std::int64_t row = listed == nullptr ? i : listed[i];
-    T* const at = w + row * w_pitch + item * N;
-    float x[N], d[N];
-    load(x, at);
-    load(d, g + i * g_pitch + item * N);
+struct AdamW {
+  float *m, *v;
+  float const* g;
+  std::int64_t m_pitch, v_pitch, g_pitch;
+  AdamRule rule;
+  ScaledGradient scaled;
+
+  __device__ __forceinline__ void begin() {}
+  template <int N>
+  __device__ __forceinline__ void operator()(float (&x)[N], std::int64_t i, std::int64_t j) const {
+    float mean[N], square[N], d[N];
+    load(mean, m + i * m_pitch + j);
+    load(square, v + i * v_pitch + j);
+    load(d, g + i * g_pitch + j);
 #pragma unroll
-    for (int k = 0; k < N; ++k) x[k] = x[k] * sgd.keep - sgd.lr * sgd.scaled(d[k]);
-    store_rounded(at, x, rounding, rounding.first + row * cols + item * N);
-  });
-}
+    for (int k = 0; k < N; ++k) {
+      const float grad = scaled(d[k]);
+      mean[k] = rule.beta1 * mean[k] + (1 - rule.beta1) * grad;
+      square[k] = rule.beta2 * square[k] + (1 - rule.beta2) * (grad * grad);
+      x[k] = x[k] * rule.keep - rule.lr * mean[k] / (sqrtf(square[k] * rule.correct) + rule.eps);
+    }
+    store(m + i * m_pitch + j, mean);
+    store(v + i * v_pitch + j, square);
+  }
+};
 
 template <int N>
 __global__ void __launch_bounds__(kThreads)
@@ -55,62 +73,23 @@ __global__ void __launch_bounds__(kThreads)
   });
 }
 
-template <class T>
-struct Adam {
-  T* w;
-  float *m, *v;
-  float const* g;
-  std::int64_t w_pitch, m_pitch, v_pitch, g_pitch, rows, cols;
-  AdamRule rule;
-  ScaledGradient scaled;
-  RoundingRule rounding;
-  double const* guard;
-};
-
-template <class T, int N>
-__global__ void __launch_bounds__(kThreads) adamw_kernel(Adam<T> a) {
-  if (forbidden(a.guard)) return;
-  for_each_item(a.rows, a.cols / N, [&](std::int64_t row, std::int64_t item) {
-    const std::int64_t j = item * N;
-    float x[N], m[N], v[N], g[N];
-    load(x, a.w + row * a.w_pitch + j);
-    load(m, a.m + row * a.m_pitch + j);
-    load(v, a.v + row * a.v_pitch + j);
-    load(g, a.g + row * a.g_pitch + j);
-#pragma unroll
-    for (int k = 0; k < N; ++k) {
-      const float grad = a.scaled(g[k]);
-      m[k] = a.rule.beta1 * m[k] + (1 - a.rule.beta1) * grad;
-      v[k] = a.rule.beta2 * v[k] + (1 - a.rule.beta2) * (grad * grad);
-      x[k] = x[k] * a.rule.keep - a.rule.lr * m[k] / (sqrtf(v[k] * a.rule.correct) + a.rule.eps);
-    }
-    store(a.m + row * a.m_pitch + j, m);
-    store(a.v + row * a.v_pitch + j, v);
-    store_rounded(a.w + row * a.w_pitch + j, x, a.rounding, a.rounding.first + row * a.cols + j);
-  });
-}
-
 }  // namespace
 
 cudaError_t sgd_update(Storage type, Out w, In g, float lr, float keep, GradientRule gradient,
                        RoundingRule rounding, double const* guard, std::int32_t const* rows,
-                       std::int64_t count, std::int64_t cols, cudaStream_t stream,
+                       void* workspace, std::int64_t count, std::int64_t cols, cudaStream_t stream,
                        Variant variant) {
   if (rows == nullptr && w.pitch == cols && g.pitch == cols) {
     cols *= count;
     count = 1;
   }
-  const Sgd sgd{lr, keep, ScaledGradient(gradient)};
+  const Sgd rule{static_cast<float const*>(g.data), g.pitch, lr, keep, ScaledGradient(gradient)};
   return with_storage(type, [&]<class T>(T) {
     const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
                          rounding.first % 4 == 0 && aligned(w, sizeof(T)) &&
                          aligned(g, sizeof(float));
-    return with_width<T>(vectors, [&]<int N>(std::integral_constant<int, N>) {
-      const RowGrid shape(count, cols / N);
-      return launch(sgd_kernel<T, N>, shape.grid, shape.block, 0, stream, static_cast<T*>(w.data),
-                    w.pitch, static_cast<float const*>(g.data), g.pitch, sgd, rounding, guard, rows,
-                    count, cols);
-    });
+    const Weights<T> weights{static_cast<T*>(w.data), w.pitch, count, cols, rounding, guard, rows};
+    return apply(weights, rule, vectors, workspace, stream);
   });
 }
 
@@ -133,35 +112,28 @@ cudaError_t momentum_update(Out m, Out g, float momentum, GradientRule gradient,
 
 cudaError_t adamw_update(Storage type, Out w, Out m, Out v, In g, AdamRule adam,
                          GradientRule gradient, RoundingRule rounding, double const* guard,
-                         std::int64_t rows, std::int64_t cols, cudaStream_t stream,
+                         void* workspace, std::int64_t rows, std::int64_t cols, cudaStream_t stream,
                          Variant variant) {
   if (w.pitch == cols && m.pitch == cols && v.pitch == cols && g.pitch == cols) {
     cols *= rows;
     rows = 1;
   }
+  const AdamW rule{static_cast<float*>(m.data),
+                   static_cast<float*>(v.data),
+                   static_cast<float const*>(g.data),
+                   m.pitch,
+                   v.pitch,
+                   g.pitch,
+                   adam,
+                   ScaledGradient(gradient)};
   return with_storage(type, [&]<class T>(T) {
     const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
                          rounding.first % 4 == 0 && aligned(w, sizeof(T)) &&
                          aligned(m, sizeof(float)) && aligned(v, sizeof(float)) &&
                          aligned(g, sizeof(float));
-    const Adam<T> a{static_cast<T*>(w.data),
-                    static_cast<float*>(m.data),
-                    static_cast<float*>(v.data),
-                    static_cast<float const*>(g.data),
-                    w.pitch,
-                    m.pitch,
-                    v.pitch,
-                    g.pitch,
-                    rows,
-                    cols,
-                    adam,
-                    ScaledGradient(gradient),
-                    rounding,
-                    guard};
-    return with_width<T>(vectors, [&]<int N>(std::integral_constant<int, N>) {
-      const RowGrid shape(rows, cols / N);
-      return launch(adamw_kernel<T, N>, shape.grid, shape.block, 0, stream, a);
-    });
+    const Weights<T> weights{
+        static_cast<T*>(w.data), w.pitch, rows, cols, rounding, guard, nullptr};
+    return apply(weights, rule, vectors, workspace, stream);
   });
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include "launch.h"
+#include "workspace.h"
 
 namespace lomo::kernels {
 
@@ -10,19 +11,24 @@ struct GradientRule {
 
 /// How weights are stored. Element (i, j) has index first + row * cols + j in its tensor, where row
 /// is i or rows[i]; with (stream, step) that names its random number.
+/// tally (4) f64 or null: with old and now the stored weight before and after, and x what it should
+/// become, adds the number of x != old, of now != old, and the sums of (now - old) (x - old) and of
+/// (x - old)^2. It changes no bit of the weights.
 struct RoundingRule {
   bool stochastic = false;
   std::uint64_t stream = 0, step = 0;
   std::int64_t first = 0;
+  double* tally = nullptr;
 };
 
 // All of these do nothing when `guard` is given and guard[1] != 0. g, m, v are f32; w is `type`.
 // The arithmetic is that of the CPU engine, operation by operation: the same bits.
+// `workspace` may be null where no tally is wanted, else it has tally_workspace bytes.
 
 /// w row = round(w keep - lr g');  row is rows[i], or i when rows is null.   g (count,cols).
 cudaError_t sgd_update(Storage type, Out w, In g, float lr, float keep, GradientRule gradient,
                        RoundingRule rounding, double const* guard, std::int32_t const* rows,
-                       std::int64_t count, std::int64_t cols, cudaStream_t stream,
+                       void* workspace, std::int64_t count, std::int64_t cols, cudaStream_t stream,
                        Variant variant = Variant::tuned);
 
 /// m = momentum m + g';  g = m.
@@ -38,7 +44,7 @@ struct AdamRule {
 };
 cudaError_t adamw_update(Storage type, Out w, Out m, Out v, In g, AdamRule adam,
                          GradientRule gradient, RoundingRule rounding, double const* guard,
-                         std::int64_t rows, std::int64_t cols, cudaStream_t stream,
+                         void* workspace, std::int64_t rows, std::int64_t cols, cudaStream_t stream,
                          Variant variant = Variant::tuned);
 
 }  // namespace lomo::kernels

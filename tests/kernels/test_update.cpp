@@ -5,44 +5,10 @@
 #include "kernels/update.h"
 #include "lomo/backend/backend.h"
 #include "support/close.h"
+#include "updates.h"
 
 using namespace lomo;
 using namespace lomo::test;
-
-namespace {
-
-struct Setting {
-  DType type;
-  Rounding mode;
-};
-std::vector<Setting> settings() {
-  return {{DType::f32, Rounding::nearest},
-          {DType::bf16, Rounding::nearest},
-          {DType::bf16, Rounding::stochastic},
-          {DType::f16, Rounding::nearest},
-          {DType::f16, Rounding::stochastic}};
-}
-
-const GradientScaling kScaling{.scale = 0.5f, .clip_value = 0.4f, .coefficient = 0.7f};
-const kernels::GradientRule kRule{kScaling.scale, kScaling.clip_value, kScaling.coefficient};
-const RandomKey kKey = random_key(3, "round", "w", 11);
-
-kernels::RoundingRule rule_of(Rounding mode, std::int64_t first) {
-  return {mode == Rounding::stochastic, kKey.stream, kKey.step, first};
-}
-
-/// Weights over the whole range of the type: subnormal in f16 here and there.
-std::vector<float> weights(DType type, std::int64_t n) {
-  auto w = random_values("w", n);
-  for (std::size_t i = 0; i < w.size(); i += 7) w[i] *= 1e-5f;
-  return rounded(w, type);
-}
-
-std::unique_ptr<Backend> cpu() {
-  return make_cpu_backend({.threads = 1, .memory = 64u << 20});
-}
-
-}  // namespace
 
 TEST_CASE("kernels: sgd stores the bits of the CPU engine") {
   const std::int64_t rows = 5, cols = GENERATE(1, 24, 515), all = 9;
@@ -72,8 +38,8 @@ TEST_CASE("kernels: sgd stores the bits of the CPU engine") {
         const auto update = [&](double const* guard) {
           require(kernels::sgd_update(storage_of(s.type), mw, mg, step.lr, keep, kRule,
                                       rule_of(s.mode, first), guard,
-                                      listed ? static_cast<std::int32_t*>(index) : nullptr, rows,
-                                      cols, nullptr, l.variant));
+                                      listed ? static_cast<std::int32_t*>(index) : nullptr, nullptr,
+                                      rows, cols, nullptr, l.variant));
         };
         const DeviceVector<double> forbids(std::vector<double>{0, 1}), allows({0, 0});
         update(forbids);
@@ -125,7 +91,7 @@ TEST_CASE("kernels: momentum and AdamW store the bits of the CPU engine") {
         const DeviceMatrix mw = matrix(s.type, w), mm = matrix(DType::f32, m);
         const DeviceMatrix mv = matrix(DType::f32, v), mg = matrix(DType::f32, g);
         require(kernels::adamw_update(storage_of(s.type), mw, mm, mv, mg, rule, kRule,
-                                      rule_of(s.mode, 12), nullptr, rows, cols, nullptr,
+                                      rule_of(s.mode, 12), nullptr, nullptr, rows, cols, nullptr,
                                       l.variant));
         const DeviceMatrix pm = matrix(DType::f32, m), pg = matrix(DType::f32, g);
         require(
@@ -176,6 +142,39 @@ TEST_CASE("kernels: measure counts what is not finite and does not see tiles") {
   }
 }
 
+TEST_CASE("kernels: inner_product sums in double and does not see tiles") {
+  const std::int64_t rows = 7, cols = GENERATE(1, 300, 17000), n = rows * cols;
+  const auto a = random_values("a", n, 1e18f), b = random_values("b", n);  // a^2 overflows f32
+  double product = 0, absolute = 0, a2 = 0, b2 = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double x = static_cast<double>(a[i]), y = static_cast<double>(b[i]);
+    product += x * y;
+    absolute += std::abs(x * y);
+    a2 += x * x;
+    b2 += y * y;
+  }
+  for (Layout const& l : layouts()) {
+    INFO(cols << " " << l.name);
+    const Results got = in_all_orders([&]() -> Results {
+      const DeviceMatrix ma(DType::f32, rows, cols, a, l.gap, l.shift);
+      const DeviceMatrix mb(DType::f32, rows, cols, b, l.gap, l.shift);
+      const auto space = scratch(kernels::inner_product_workspace(rows, cols));
+      const DeviceVector<double> sums(std::vector<double>{0.5, 1});
+      require(kernels::inner_product(sums, ma, mb, 2, space, rows, cols, nullptr, l.variant));
+      auto poisoned = b;
+      poisoned.back() = std::numeric_limits<float>::infinity();
+      const DeviceMatrix bad(DType::f32, rows, cols, poisoned, l.gap, l.shift);
+      const DeviceVector<double> seen(std::vector<double>{0, 0});
+      require(kernels::inner_product(seen, ma, bad, 2, space, rows, cols, nullptr, l.variant));
+      return {sums.get(), seen.get()};
+    });
+    const double u = static_cast<double>(n + 4) * 0x1p-53;
+    CHECK(std::abs(got[0][0] - (0.5 + 2 * product)) <= u * (0.5 + 2 * absolute));
+    CHECK(std::abs(got[0][1] - (1 + 2 * std::sqrt(a2 * b2))) <= u * (1 + 2 * std::sqrt(a2 * b2)));
+    CHECK_FALSE(std::isfinite(got[1][0]));
+  }
+}
+
 TEST_CASE("kernels: AdaLomo's sums agree with double loops, its update with the CPU engine") {
   const std::int64_t rows = GENERATE(1, 70), cols = GENERATE(1, 24, 1030), n = rows * cols;
   auto g = random_values("g", n);
@@ -217,11 +216,13 @@ TEST_CASE("kernels: AdaLomo's sums agree with double loops, its update with the 
       const Results got = in_all_orders([&]() -> Results {
         const DeviceMatrix mw(s.type, rows, cols, w, l.gap, l.shift);
         const DeviceMatrix mg(DType::f32, rows, cols, g, l.gap, l.shift);
-        const auto space = scratch(kernels::adalomo_workspace(rows, cols));
+        const auto squares = scratch(kernels::square_sums_workspace(rows, cols));
+        const auto measures = scratch(kernels::adalomo_measure_workspace(rows, cols));
+        const auto updates = scratch(kernels::adalomo_update_workspace(rows, cols, false));
         const DeviceMatrix own_row(DType::f32, 1, rows), own_col(DType::f32, 1, cols);
         require(kernels::square_sums(static_cast<float*>(own_row.address()),
-                                     static_cast<float*>(own_col.address()), mg, kRule, space, rows,
-                                     cols, nullptr, l.variant));
+                                     static_cast<float*>(own_col.address()), mg, kRule, squares,
+                                     rows, cols, nullptr, l.variant));
         // The rest from the CPU engine's statistics, so that bits can be compared.
         const DeviceVector<float> dr(r32), dc(c32);
         const DeviceVector<double> sum_of_row(std::vector<double>{0}), dt({row_total});
@@ -229,11 +230,11 @@ TEST_CASE("kernels: AdaLomo's sums agree with double loops, its update with the 
         const DeviceVector<double> own_sums(std::vector<double>{0, 0}), given(measured);
         const kernels::SecondMoment moment{dr, dc, dt, rows, n};
         const kernels::Storage type = storage_of(s.type);
-        require(kernels::adalomo_measure(type, own_sums, mw, mg, moment, kRule, space, rows, cols,
-                                         nullptr, l.variant));
+        require(kernels::adalomo_measure(type, own_sums, mw, mg, moment, kRule, measures, rows,
+                                         cols, nullptr, l.variant));
         const kernels::AdaLomoRule rule{step.lr, step.weight_decay, step.clip_threshold, step.eps2};
         require(kernels::adalomo_update(type, mw, mg, given, moment, rule, kRule,
-                                        rule_of(s.mode, 4), nullptr, space, rows, cols, nullptr,
+                                        rule_of(s.mode, 4), nullptr, updates, rows, cols, nullptr,
                                         l.variant));
         const DeviceVector<float> state(c32);
         require(kernels::decay_average(state, dc, 0.9f, 2.0f, 1e-3f, nullptr, cols, nullptr));
