@@ -108,6 +108,15 @@ void Check::sequences(std::string_view name, Sequences const& sequences, Arg row
   }
 }
 
+void check_running(Check const& check, Arg running) {
+  check.matrix(running, kF32);
+  check.dense(running);
+  if (running.tensor.cols() != 3) {
+    check.fail(std::string(running.name) + " " + running.tensor.shape().str() +
+               " must have 3 columns: max, sum, target");
+  }
+}
+
 Tensor as_matrix(Tensor t) {
   return t.shape().rank() == 2 ? t : t.reshaped(Shape(1, t.rows()));
 }

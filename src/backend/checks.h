@@ -57,6 +57,9 @@ class Check {
   Device device_;
 };
 
+/// What an online log-sum-exp runs on: (n,3), dense.
+void check_running(Check const& check, Arg running);
+
 /// A vector (n) seen as a matrix of one row; a matrix as it is.
 Tensor as_matrix(Tensor t);
 

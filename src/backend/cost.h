@@ -31,6 +31,7 @@ inline constexpr double kSwiglu = 5;           // exp, +, /, two products, an ou
 inline constexpr double kSwigluBackward = 12;  // silu again (4), its derivative (4), products (4)
 inline constexpr double kCrossEntropy = 4;     // max, -, exp, +
 inline constexpr double kCrossEntropyBackward = 4;  // -, exp, -, * scale
+inline constexpr double kMerge = 6;                 // max, -, exp, product, two sums
 inline constexpr double kScaledGradient = 4;        // * scale, two clamps, * coefficient
 inline constexpr double kMeasure = 3;               // * scale, ^2, +
 inline constexpr double kInnerProduct = 6;          // three products, three sums

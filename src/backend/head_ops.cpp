@@ -10,25 +10,17 @@ double count(std::int64_t n) {
   return static_cast<double>(n);
 }
 
-void check_running(Check const& check, Tensor running) {
-  check.matrix({"running", running}, kF32);
-  check.dense({"running", running});
-  if (running.cols() != 3) {
-    check.fail("running " + running.shape().str() + " must have 3 columns: max, sum, target");
-  }
-}
-
 }  // namespace
 
 void Backend::cross_entropy_begin(Tensor running) {
-  check_running(Check("cross_entropy_begin", device_), running);
+  check_running(Check("cross_entropy_begin", device_), {"running", running});
   ledger_.record("cross_entropy_begin", cost::move({running}));
   if (running.rows() > 0) do_cross_entropy_begin(running);
 }
 
 void Backend::cross_entropy_block(Tensor running, Tensor z, Tensor targets, std::int64_t first) {
   const Check check("cross_entropy_block", device_);
-  check_running(check, running);
+  check_running(check, {"running", running});
   check.matrix({"z", z}, kF32);
   check.vector({"targets", targets}, kI32);
   check.same_rows({"z", z}, {"running", running});
@@ -40,7 +32,7 @@ void Backend::cross_entropy_block(Tensor running, Tensor z, Tensor targets, std:
 
 void Backend::cross_entropy_end(Tensor loss, Tensor lse, Tensor running) {
   const Check check("cross_entropy_end", device_);
-  check_running(check, running);
+  check_running(check, {"running", running});
   check.vector({"loss", loss}, kF32);
   check.vector({"lse", lse}, kF32);
   check.same_rows({"loss", loss}, {"running", running});

@@ -69,6 +69,9 @@ class CpuBackend final : public Backend {
   void do_cross_entropy_end(Tensor loss, Tensor lse, Tensor running) override;
   void do_cross_entropy_backward(Tensor dz, Tensor z, Tensor lse, Tensor targets,
                                  std::int64_t first, float scale) override;
+  // ranks.cpp
+  void do_sum_ranks(Tensor out, Tensor parts) override;
+  void do_cross_entropy_merge(Tensor running, Tensor parts) override;
   // update.cpp
   void do_measure(Tensor stats, Tensor g, float scale) override;
   void do_inner_product(Tensor sums, Tensor a, Tensor b, double weight) override;

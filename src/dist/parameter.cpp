@@ -6,28 +6,30 @@ namespace lomo {
 
 namespace {
 
-std::int64_t total_rows(std::vector<ParameterGroup::Spec> const& members) {
+std::int64_t total_rows(std::vector<ParameterGroup::Spec> const& members, Place place) {
   std::int64_t rows = 0;
-  for (auto const& member : members) rows += member.rows;
+  for (auto const& member : members) rows += owned_rows(member.rows, place.rank, place.ranks).count;
   return rows;
 }
 
 }  // namespace
 
 ParameterGroup::ParameterGroup(Backend& backend, DType dtype, std::vector<Spec> const& members,
-                               std::int64_t inputs)
-    : memory_(backend.allocate(Shape(total_rows(members), inputs), dtype, Category::weights,
+                               std::int64_t inputs, Place place)
+    : memory_(backend.allocate(Shape(total_rows(members, place), inputs), dtype, Category::weights,
                                members.front().name)) {
   std::int64_t first = 0;
   for (auto const& member : members) {
-    members_.push_back({member.name, stacked().row_block(first, member.rows)});
-    first += member.rows;
+    const RowRange owned = owned_rows(member.rows, place.rank, place.ranks);
+    members_.push_back(
+        {member.name, Shape(member.rows, inputs), owned, stacked().row_block(first, owned.count)});
+    first += owned.count;
   }
 }
 
 ParameterGroup::ParameterGroup(Backend& backend, DType dtype, std::string name, std::int64_t n)
     : memory_(backend.allocate(Shape(n), dtype, Category::weights, name)) {
-  members_.push_back({std::move(name), stacked()});
+  members_.push_back({std::move(name), Shape(n), {0, n}, stacked()});
 }
 
 }  // namespace lomo

@@ -50,14 +50,14 @@ void initialise_weights(Backend& backend, LlamaWeights& weights, ModelConfig con
   std::vector<std::byte> host;
   for (ParameterGroup const* group : weights.groups()) {
     for (Parameter const& parameter : group->members()) {
-      const bool matrix = parameter.value.shape().rank() == 2;
       const RandomKey key = random_key(seed, "init", parameter.name, 0);
       for_each_host_block(parameter.value, [&](Tensor block, std::int64_t first) {
         host.resize(block.bytes());
         with_storage_type(block.dtype(), [&](auto type) {
           using T = decltype(type);
-          if (matrix) {
-            fill<T>(host, key, static_cast<std::uint64_t>(first), config.init_range);
+          if (parameter.sharded()) {
+            const std::int64_t element = parameter.first_element() + first;
+            fill<T>(host, key, static_cast<std::uint64_t>(element), config.init_range);
           } else {
             fill_ones<T>(host);
           }

@@ -30,12 +30,14 @@ void require_ids(std::vector<std::int32_t> const& ids, std::int64_t vocab, char 
 
 }  // namespace
 
-Llama::Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head)
+Llama::Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head,
+             Communicator* ranks)
     : backend_(backend),
       config_(config),
       dtype_(dtype),
       head_(head),
-      weights_(backend, config, dtype),
+      ranks_(ranks),
+      weights_(backend, config, dtype, place_of(ranks)),
       inv_freq_(backend.allocate(Shape(config.head_width / 2), DType::f32, Category::workspace,
                                  "rope frequencies")) {
   const std::vector<float> frequencies = rope_frequencies(config_);

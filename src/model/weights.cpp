@@ -4,34 +4,37 @@
 
 namespace lomo {
 
-BlockWeights::BlockWeights(Backend& backend, ModelConfig const& c, DType dtype, std::int64_t layer)
-    : BlockWeights(backend, c, dtype, "model.layers." + std::to_string(layer) + ".") {}
+BlockWeights::BlockWeights(Backend& backend, ModelConfig const& c, DType dtype, std::int64_t layer,
+                           Place place)
+    : BlockWeights(backend, c, dtype, "model.layers." + std::to_string(layer) + ".", place) {}
 
 BlockWeights::BlockWeights(Backend& backend, ModelConfig const& c, DType dtype,
-                           std::string const& prefix)
+                           std::string const& prefix, Place place)
     : norm1(backend, dtype, prefix + "input_layernorm.weight", c.width),
       qkv(backend, dtype,
           {{prefix + "self_attn.q_proj.weight", c.heads * c.head_width},
            {prefix + "self_attn.k_proj.weight", c.kv_heads * c.head_width},
            {prefix + "self_attn.v_proj.weight", c.kv_heads * c.head_width}},
-          c.width),
-      out(backend, dtype, {{prefix + "self_attn.o_proj.weight", c.width}}, c.heads * c.head_width),
+          c.width, place),
+      out(backend, dtype, {{prefix + "self_attn.o_proj.weight", c.width}}, c.heads * c.head_width,
+          place),
       norm2(backend, dtype, prefix + "post_attention_layernorm.weight", c.width),
       gate_up(backend, dtype,
               {{prefix + "mlp.gate_proj.weight", c.ffn}, {prefix + "mlp.up_proj.weight", c.ffn}},
-              c.width),
-      down(backend, dtype, {{prefix + "mlp.down_proj.weight", c.width}}, c.ffn) {}
+              c.width, place),
+      down(backend, dtype, {{prefix + "mlp.down_proj.weight", c.width}}, c.ffn, place) {}
 
-LlamaWeights::LlamaWeights(Backend& backend, ModelConfig const& c, DType dtype)
-    : embedding(backend, dtype, {{"model.embed_tokens.weight", c.vocab}}, c.width),
+LlamaWeights::LlamaWeights(Backend& backend, ModelConfig const& c, DType dtype, Place place)
+    : embedding(backend, dtype, {{"model.embed_tokens.weight", c.vocab}}, c.width, place),
       norm(backend, dtype, "model.norm.weight", c.width) {
   blocks.reserve(static_cast<std::size_t>(c.layers));
   for (std::int64_t layer = 0; layer < c.layers; ++layer) {
-    blocks.emplace_back(backend, c, dtype, layer);
+    blocks.emplace_back(backend, c, dtype, layer, place);
   }
   if (!c.tied_embeddings) {
     lm_head = std::make_unique<ParameterGroup>(
-        backend, dtype, std::vector<ParameterGroup::Spec>{{"lm_head.weight", c.vocab}}, c.width);
+        backend, dtype, std::vector<ParameterGroup::Spec>{{"lm_head.weight", c.vocab}}, c.width,
+        place);
   }
 }
 

@@ -19,7 +19,7 @@ RoundingPlan rounding_plan(OptimizerOptions const& options, Parameter const& par
                            std::int64_t first, StepContext const& step) {
   return {options.rounding,
           random_key(options.seed, "round", parameter.name, static_cast<std::uint64_t>(step.step)),
-          first * parameter.matrix().cols(), step.tally};
+          parameter.first_element() + first * parameter.matrix().cols(), step.tally};
 }
 
 /// f32 optimizer state of one kind: a zeroed buffer a parameter.

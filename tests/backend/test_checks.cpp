@@ -168,6 +168,8 @@ TEST_CASE("nothing to do is not passed on, but outputs are still defined") {
   CHECK(calls([&] {
           b.cross_entropy_backward(t({0, 5}), t({0, 5}), t(0), t(0, kI), 0, 1);
         }).empty());
+  CHECK(calls([&] { b.sum_ranks(t({0, 5}), t({0, 5})); }).empty());
+  CHECK(calls([&] { b.cross_entropy_merge(t({0, 3}), t({0, 3})); }).empty());
   CHECK(calls([&] { b.measure(t(2, kD), t({0, 5}), 1); }).empty());
   CHECK(calls([&] { b.inner_product(t(2, kD), t({0, 5}), t({0, 5}), 1); }).empty());
   CHECK(calls([&] { b.sgd_update(t({9, 5}), t({0, 5}), {}, {}, {}, t(0, kI)); }).empty());

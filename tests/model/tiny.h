@@ -34,17 +34,18 @@ inline ModelConfig tiny_config(bool tied) {
   return c;
 }
 
-/// Weights N(0, 0.2^2) so that every part of the gradient matters; norms around 1.
+/// Weights N(0, 0.2^2) so that every part of the gradient matters; norms around 1. The same for any
+/// number of ranks.
 inline void fill_weights(Llama& model, std::uint64_t seed) {
   for (auto* group : model.weights().groups()) {
     for (auto& p : group->members()) {
-      const bool norm = p.value.shape().rank() == 1;
       RandomStream random(random_key(seed, "test", p.name, 0));
-      std::vector<float> values(static_cast<std::size_t>(p.value.numel()));
+      std::vector<float> values(static_cast<std::size_t>(p.whole.numel()));
       for (float& v : values) {
-        v = static_cast<float>((norm ? 1.0 : 0.0) + 0.2 * random.normal());
+        v = static_cast<float>((p.sharded() ? 0.0 : 1.0) + 0.2 * random.normal());
       }
-      fill(model.backend(), p.value, values);
+      const auto here = values.begin() + p.first_element();
+      fill(model.backend(), p.value, std::vector<float>(here, here + p.value.numel()));
     }
   }
 }

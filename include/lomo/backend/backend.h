@@ -124,6 +124,15 @@ class Backend {
   void cross_entropy_backward(Tensor dz, Tensor z, Tensor lse, Tensor targets, std::int64_t first,
                               float scale);
 
+  // ---- what ranks gave each other ---------------------------------------------------------------
+
+  /// out (t,I) = sum over ranks q of rows [q t, (q + 1) t) of parts (R t,I), added in that order:
+  /// out f32 of parts T, or both f64.
+  void sum_ranks(Tensor out, Tensor parts);
+  /// running (n,3) f32, as cross_entropy_block leaves it, of all vocabulary rows, from those that R
+  /// ranks made of rows of their own: rank q's are rows [q n, (q + 1) n) of parts (R n,3) f32.
+  void cross_entropy_merge(Tensor running, Tensor parts);
+
   // ---- gradients and updates --------------------------------------------------------------------
 
   /// stats (2) f64: adds sum of (scale * g)^2 over finite elements to stats[0] and the number of
@@ -234,6 +243,8 @@ class Backend {
   virtual void do_cross_entropy_end(Tensor loss, Tensor lse, Tensor running) = 0;
   virtual void do_cross_entropy_backward(Tensor dz, Tensor z, Tensor lse, Tensor targets,
                                          std::int64_t first, float scale) = 0;
+  virtual void do_sum_ranks(Tensor out, Tensor parts) = 0;
+  virtual void do_cross_entropy_merge(Tensor running, Tensor parts) = 0;
   virtual void do_measure(Tensor stats, Tensor g, float scale) = 0;
   virtual void do_inner_product(Tensor sums, Tensor a, Tensor b, double weight) = 0;
   virtual void do_sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,

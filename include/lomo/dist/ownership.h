@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "lomo/backend/communicator.h"
+
 namespace lomo {
 
 /// Rows [first, first + count) of a tensor.
@@ -12,6 +14,16 @@ struct RowRange {
   std::int64_t end() const { return first + count; }
   bool operator==(RowRange const&) const = default;
 };
+
+/// Which of how many ranks.
+struct Place {
+  int rank = 0;
+  int ranks = 1;  // R
+};
+/// Of a model that is whole here, for which there is no communicator: 0 of 1.
+inline Place place_of(Communicator const* ranks) {
+  return ranks == nullptr ? Place{} : Place{ranks->rank(), ranks->size()};
+}
 
 /// The rows of a tensor of `rows` rows that rank q of R owns: [q S, min((q + 1) S, rows)) with
 /// S = ceil(rows / R). The last blocks may be short or empty.

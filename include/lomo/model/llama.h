@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "lomo/backend/communicator.h"
 #include "lomo/data/batch.h"
 #include "lomo/model/activations.h"
 #include "lomo/model/weights.h"
@@ -23,11 +24,15 @@ struct HeadOptions {
 /// backward never change a weight; only a sink does.
 class Llama {
  public:
-  Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head = {});
+  /// `ranks`: those that hold the model together, each its rows of every matrix; null for a model
+  /// that is whole here.
+  Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head = {},
+        Communicator* ranks = nullptr);
 
   Backend& backend() { return backend_; }
   ModelConfig const& config() const { return config_; }
   DType dtype() const { return dtype_; }
+  Communicator* ranks() { return ranks_; }
   LlamaWeights& weights() { return weights_; }
   LlamaWeights const& weights() const { return weights_; }
 
@@ -73,6 +78,7 @@ class Llama {
   ModelConfig config_;
   DType dtype_;
   HeadOptions head_;
+  Communicator* ranks_;
   LlamaWeights weights_;
   Buffer inv_freq_;  // (D/2) f32
 };

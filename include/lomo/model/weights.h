@@ -17,15 +17,18 @@ struct BlockWeights {
   ParameterGroup gate_up;  // (2F, C)       gate_proj, up_proj
   ParameterGroup down;     // (C, F)        down_proj
 
-  BlockWeights(Backend& backend, ModelConfig const& config, DType dtype, std::int64_t layer);
+  BlockWeights(Backend& backend, ModelConfig const& config, DType dtype, std::int64_t layer,
+               Place place);
 
  private:
-  BlockWeights(Backend& backend, ModelConfig const& config, DType dtype, std::string const& prefix);
+  BlockWeights(Backend& backend, ModelConfig const& config, DType dtype, std::string const& prefix,
+               Place place);
 };
 
-/// All weights of a model, contents undefined until loaded or initialised. Owns their memory.
+/// All weights of a model, contents undefined until loaded or initialised; of each matrix the rows
+/// that belong at `place`. Owns their memory.
 struct LlamaWeights {
-  LlamaWeights(Backend& backend, ModelConfig const& config, DType dtype);
+  LlamaWeights(Backend& backend, ModelConfig const& config, DType dtype, Place place = {});
 
   ParameterGroup embedding;                 // (V,C)  model.embed_tokens
   std::vector<BlockWeights> blocks;         // L
