@@ -67,6 +67,7 @@ class Run {
     if (resuming_) check_config_changes();
     for (std::string const& warning : warnings(config_)) log::warn("{}", warning);
     if (fresh_output_) RunFolder::check(config_.output);
+    companions_ = read_companions(source_);
     const auto tokenizer = open_tokenizer(source_, config_.data.task);
     inputs_ = load_inputs(config_, tokenizer.get(), setting_.prompts, {});
     check_ids(inputs_.train, shape_.vocab);
@@ -217,7 +218,7 @@ class Run {
       folder_->metric({{"event", "restart"}});
     }
     const bool own = resuming_ && !fresh_output_;
-    saver_.emplace(*folder_, config_.save, source_,
+    saver_.emplace(*folder_, config_.save, companions_,
                    own ? std::optional(state_.batches) : std::nullopt);
   }
 
@@ -378,7 +379,8 @@ class Run {
 
   void save_final(ModelConfig const& shape, fs::path const& folder) {
     save_folder(folder, [&](fs::path const& partial) {
-      save_model(*backend_, model_->weights(), shape, partial, source_, config_.save.shard_size);
+      save_model(*backend_, model_->weights(), shape, partial, companions_,
+                 config_.save.shard_size);
     });
   }
 
@@ -391,6 +393,7 @@ class Run {
   Clock::time_point start_ = Clock::now();
 
   ModelConfig shape_;
+  Companions companions_;  // of source_
   Inputs inputs_;
   std::optional<Sampler> sampler_;
   std::int64_t total_ = 0;   // batches of the whole run

@@ -130,7 +130,7 @@ TEST_CASE("a stopped and resumed run ends with the bits of one that was not stop
   // Long enough to be interrupted, short enough to wait for.
   write_config(place, optimizer, R"(, "eval": {"before": false})");
   const std::vector<std::string> long_run{"--config", place / "run.json", "--set",
-                                          "train.epochs=150", "--output"};
+                                          "train.epochs=60", "--output"};
   std::vector<std::string> whole = long_run, cut = long_run;
   whole.push_back(place / "whole");
   cut.push_back(place / "cut");
