@@ -23,6 +23,10 @@ KeyValueCache Llama::make_cache(std::int64_t capacity) {
 }
 
 std::vector<float> Llama::extend(KeyValueCache& cache, std::vector<std::int32_t> const& tokens) {
+  return to_host(backend_, next_logits(cache, tokens));
+}
+
+Buffer Llama::next_logits(KeyValueCache& cache, std::vector<std::int32_t> const& tokens) {
   const auto n = static_cast<std::int64_t>(tokens.size());
   const std::int64_t total = cache.used + n;
   if (n == 0) throw Error("extend: no tokens");
@@ -67,7 +71,7 @@ std::vector<float> Llama::extend(KeyValueCache& cache, std::vector<std::int32_t>
   backend_.gather_rows(last, x, rows.loss_rows);
   backend_.rmsnorm(normed, rstd, last, weights_.norm.stacked(), config_.norm_eps);
   backend_.linear(logits, normed, weights_.head().stacked());
-  return to_host(backend_, logits);
+  return logits;
 }
 
 }  // namespace lomo

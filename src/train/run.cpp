@@ -11,7 +11,6 @@
 #include "closing_table.h"
 #include "config_change.h"
 #include "disk_space.h"
-#include "lomo/backend/host.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/model/checkpoint.h"
@@ -153,18 +152,14 @@ class Run {
                 shape_.layers);
     }
     reserve_ = plan.slab;
-    std::size_t limit = host::available_memory();
-    if (config_.memory.budget > 0) limit = std::min(limit, config_.memory.budget);
-    if (plan.slab <= limit) return;
-    const std::string verdict =
-        "the run needs " + human_bytes(plan.slab) + " of engine memory and has " +
-        human_bytes(limit) +
-        (config_.memory.budget > 0 ? " (memory.budget, or what is free)" : " free") +
-        ". See what would save some: " + setting_.program + " plan --advise --config ...";
-    if (!setting_.override_memory) {
-      throw Error(Exit::memory, verdict + "; or start anyway with --override-memory");
+    try {
+      require_memory("the run", plan.slab, config_.memory.budget,
+                     "See what would save some: " + setting_.program +
+                         " plan --advise --config ...; or start anyway with --override-memory");
+    } catch (Error const& lacking) {
+      if (!setting_.override_memory) throw;
+      log::warn("{}", lacking.what());
     }
-    log::warn("{}", verdict);
   }
 
   void build() {

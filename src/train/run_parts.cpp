@@ -3,6 +3,7 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/model/checkpoint.h"
+#include "lomo/train/plan.h"
 #include "lomo/train/run.h"
 
 namespace lomo {
@@ -51,7 +52,11 @@ EvalReport run_evaluation(TrainConfig config, RunSetting const& setting) {
                 "is nothing to evaluate");
   }
   check_ids(inputs.eval.data, shape.vocab);
-  const auto backend = setting.make_engine(config.memory.budget);
+  const std::size_t reserve =
+      planned_evaluation(config, shape, planned_eval_batches(config, inputs), setting.make_dry);
+  require_memory("the evaluation", reserve, config.memory.budget,
+                 "Lower eval.max_tokens, or choose a smaller model.dtype.");
+  const auto backend = setting.make_engine(reserve);
   log::info("{}", backend->describe());
   const auto model = load_model(*backend, shape, config, folder);
   EvalReport report = evaluate(*model, inputs.eval, config.eval);

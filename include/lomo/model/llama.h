@@ -64,6 +64,8 @@ class Llama {
   /// Appends tokens (at least one) to a sequence and returns the logits (V) after the last of them.
   /// Blocks.
   std::vector<float> extend(KeyValueCache& cache, std::vector<std::int32_t> const& tokens);
+  /// The same; the logits (1,V) f32 stay on the engine.
+  Buffer next_logits(KeyValueCache& cache, std::vector<std::int32_t> const& tokens);
 
  private:
   enum class Purpose : std::uint8_t { train, evaluate };
