@@ -7,6 +7,7 @@
 
 #include "memory.h"
 #include "streams.h"
+#include "watcher.h"
 
 namespace cuda_host {
 namespace {
@@ -94,6 +95,7 @@ void reset(Policy const& policy, int number) {
   s.architecture = &find_architecture(number);
   s.last = s.sticky = cudaSuccess;
   s.report.clear();
+  watcher().traffic().clear();
   streams().reset(policy.seed, policy.lazy_streams);
   forget_shared_memory_requests();
 }
