@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "communicators.h"
 #include "memory.h"
 #include "streams.h"
 #include "watcher.h"
@@ -90,6 +91,7 @@ Policy policy_from_environment() {
 void reset(Policy const& policy, int number) {
   State& s = state();
   streams().finish_all();
+  forget_communicators();
   free_all_memory();
   s.policy = policy;
   s.architecture = &find_architecture(number);
