@@ -19,8 +19,8 @@ unsigned axis_of(dim3 v, int axis) {
   return axis == 0 ? v.x : axis == 1 ? v.y : v.z;
 }
 
-bool aligned(void const* p) {
-  return reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
+bool aligned(void const* p, std::size_t to = 16) {
+  return reinterpret_cast<std::uintptr_t>(p) % to == 0;
 }
 
 struct Fragments {
@@ -115,8 +115,8 @@ std::string collect_votes(Part* const* parts, unsigned mask) {
 /// Of the call that a kernel made: the instruction. Only where that function is not inlined.
 #define CUDA_HOST_CALLER __builtin_return_address(0)
 
-void watch(void const* p, bool store, void const* at) {
-  if (watcher().on()) watcher().access({p, 16, store, at});
+void watch(void const* p, std::size_t bytes, bool store, void const* at) {
+  if (watcher().on()) watcher().access({p, bytes, store, at});
 }
 
 void perform(Copy const& copy) {
@@ -186,7 +186,7 @@ void ldmatrix_x4(bool transposed, std::uint32_t (&r)[4], void const* row, Site s
   if (!runner().shared().contains(row, 16)) {
     runner().fail(site, "ldmatrix from outside shared memory");
   }
-  watch(row, false, CUDA_HOST_CALLER);
+  watch(row, 16, false, CUDA_HOST_CALLER);
   Part part;
   part.in = row;
   part.out = r;
@@ -226,16 +226,30 @@ void cp_async_wait(int groups) {
   });
 }
 
+uint2 load8(void const* p, Site site) {
+  if (!aligned(p, 8)) runner().fail(site, "8 bytes read at an address that is not 8-byte aligned");
+  watch(p, 8, false, CUDA_HOST_CALLER);
+  return *static_cast<uint2 const*>(p);
+}
+
+void store8(void* p, uint2 v, Site site) {
+  if (!aligned(p, 8)) {
+    runner().fail(site, "8 bytes written at an address that is not 8-byte aligned");
+  }
+  watch(p, 8, true, CUDA_HOST_CALLER);
+  *static_cast<uint2*>(p) = v;
+}
+
 uint4 load16(void const* p, Site site) {
   if (!aligned(p)) runner().fail(site, "16 bytes read at an address that is not 16-byte aligned");
-  watch(p, false, CUDA_HOST_CALLER);
+  watch(p, 16, false, CUDA_HOST_CALLER);
   return *static_cast<uint4 const*>(p);
 }
 
 void store16(void* p, uint4 v, Site site) {
   if (!aligned(p))
     runner().fail(site, "16 bytes written at an address that is not 16-byte aligned");
-  watch(p, true, CUDA_HOST_CALLER);
+  watch(p, 16, true, CUDA_HOST_CALLER);
   *static_cast<uint4*>(p) = v;
 }
 

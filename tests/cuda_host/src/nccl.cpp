@@ -72,15 +72,16 @@ ncclResult_t call(char const* name, std::size_t count, ncclDataType_t type, int 
     return refuse(ncclInvalidArgument, who + ": a type that the emulation has not");
   }
   if (peer < 0 || peer >= comm->size) {
-    return refuse(ncclInvalidArgument, who + ": rank " + std::to_string(peer) + " of " +
-                                           std::to_string(comm->size));
+    return refuse(ncclInvalidArgument,
+                  who + ": rank " + std::to_string(peer) + " of " + std::to_string(comm->size));
   }
   Gathered* mine = nullptr;
   for (Gathered& g : state().group) {
     if (g.comm != comm) continue;
     if (g.stream != stream) {
-      return refuse(ncclInvalidUsage, who + ": one group on two streams, which the emulation has "
-                                            "not");
+      return refuse(ncclInvalidUsage, who +
+                                          ": one group on two streams, which the emulation has "
+                                          "not");
     }
     mine = &g;
   }
@@ -130,8 +131,8 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
 ncclResult_t ncclCommInitRank(ncclComm_t* comm, int size, ncclUniqueId id, int rank) {
   if (sticky() != cudaSuccess) return refuse(ncclUnhandledCudaError, report());
   if (size < 1 || rank < 0 || rank >= size) {
-    return refuse(ncclInvalidArgument, "ncclCommInitRank: rank " + std::to_string(rank) + " of " +
-                                           std::to_string(size));
+    return refuse(ncclInvalidArgument,
+                  "ncclCommInitRank: rank " + std::to_string(rank) + " of " + std::to_string(size));
   }
   auto made = std::make_unique<ncclComm>();
   made->rank = rank;

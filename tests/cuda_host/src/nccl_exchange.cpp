@@ -13,8 +13,8 @@ constexpr auto kPatience = std::chrono::seconds(60);
 char const* const kFunctions[] = {"ncclSend", "ncclAllGather", "ncclAllReduce", "ncclBroadcast"};
 
 std::string words(Envelope const& e) {
-  char const* const types[] = {"int8",    "uint8",   "int32",   "uint32",  "int64",
-                               "uint64",  "float16", "float32", "float64", "bfloat16"};
+  char const* const types[] = {"int8",   "uint8",   "int32",   "uint32",  "int64",
+                               "uint64", "float16", "float32", "float64", "bfloat16"};
   return std::to_string(e.count) + " elements of " +
          (e.type >= 0 && e.type < 10 ? types[e.type] : "another type") + " by " +
          kFunctions[e.function];
@@ -135,8 +135,8 @@ Work::Readiness ncclComm::readiness(Exchange& exchange) {
   return Work::Readiness::never;
 }
 
-/// Sends at once, whatever else the seed lets wait: other ranks may need it while this one's host is
-/// busy elsewhere. That the memory is not written to too early is looked at when it receives.
+/// Sends at once, whatever else the seed lets wait: other ranks may need it while this one's host
+/// is busy elsewhere. That the memory is not written to too early is looked at when it receives.
 void ncclComm::enqueue(Stream& stream, Exchange exchange) {
   exchanges.push_back(std::move(exchange));
   Exchange& mine = exchanges.back();

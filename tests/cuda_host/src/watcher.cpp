@@ -70,7 +70,8 @@ void Watcher::fail_if(std::string race) {
   runner().fail(race_);
 }
 
-// --- Races -----------------------------------------------------------------------------------------
+// --- Races
+// -----------------------------------------------------------------------------------------
 
 RaceDetector::RaceDetector() : granules_(SharedMemory::kReserved / kGranule) {}
 
@@ -114,8 +115,8 @@ std::string RaceDetector::access(int thread, std::size_t offset, Access const& a
       continue;
     }
     // Of loads since the last barrier: who, as far as a later store has to know.
-    if (g.read != interval_ || (g.reader != kBlock && g.reader_warp == warp &&
-                                g.read_fence != fence)) {
+    if (g.read != interval_ ||
+        (g.reader != kBlock && g.reader_warp == warp && g.read_fence != fence)) {
       g.reader = static_cast<std::int16_t>(thread);
     } else if (g.reader != kBlock && g.reader_warp != warp) {
       g.reader = kBlock;
@@ -142,7 +143,8 @@ std::string RaceDetector::copy(int thread, std::size_t offset, Access const& to,
   return text;
 }
 
-// --- Traffic ---------------------------------------------------------------------------------------
+// --- Traffic
+// ---------------------------------------------------------------------------------------
 
 std::size_t TrafficCounter::Hash::operator()(Instruction const& i) const {
   const auto at = reinterpret_cast<std::uintptr_t>(i.at);

@@ -18,9 +18,9 @@ struct Access {
   void const* at;
 };
 
-/// The traffic of instructions. Lanes run one after another, so the executions of an instruction are
-/// put together afterwards: between two points where the warp meets, the k-th by each lane is one
-/// execution by the warp.
+/// The traffic of instructions. Lanes run one after another, so the executions of an instruction
+/// are put together afterwards: between two points where the warp meets, the k-th by each lane is
+/// one execution by the warp.
 class TrafficCounter {
  public:
   void add(int thread, Space space, Access const& access);
@@ -70,7 +70,8 @@ class RaceDetector {
   void warp_fenced(int warp) { ++fences_[static_cast<std::size_t>(warp)]; }
   /// Empty, or what it races with. `offset` is from the beginning of shared memory.
   std::string access(int thread, std::size_t offset, Access const& access);
-  /// cp.async of `access` is issued or, when `done`, was waited for. In between nobody may touch it.
+  /// cp.async of `access` is issued or, when `done`, was waited for. In between nobody may touch
+  /// it.
   std::string copy(int thread, std::size_t offset, Access const& access, bool done);
 
  private:

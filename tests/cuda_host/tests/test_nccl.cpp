@@ -22,7 +22,8 @@ void rank_fails(int line, char const* what) {
   _exit(1);
 }
 
-/// Runs `rank_program` as each of `size` ranks and gives their exit statuses; 128 + signal if killed.
+/// Runs `rank_program` as each of `size` ranks and gives their exit statuses; 128 + signal if
+/// killed.
 std::vector<int> run_ranks(int size, std::function<void(int, ncclUniqueId)> const& rank_program) {
   ncclUniqueId id;
   REQUIRE(ncclGetUniqueId(&id) == ncclSuccess);
@@ -94,7 +95,8 @@ TEST_CASE("nccl: gathers, sums and sends between three ranks") {
     RANK_CHECK(ncclGroupStart() == ncclSuccess);
     std::size_t to = 0, from = 0;
     for (int q = 0; q < 3; ++q) {
-      const auto sends = static_cast<std::size_t>(rank) + 1, takes = static_cast<std::size_t>(q) + 1;
+      const auto sends = static_cast<std::size_t>(rank) + 1,
+                 takes = static_cast<std::size_t>(q) + 1;
       RANK_CHECK(ncclSend(out + to, sends, ncclFloat32, q, r.comm, r.stream) == ncclSuccess);
       RANK_CHECK(ncclRecv(in + from, takes, ncclFloat32, q, r.comm, r.stream) == ncclSuccess);
       to += sends;

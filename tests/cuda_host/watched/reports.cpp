@@ -1,6 +1,6 @@
 // What the compiler calls before each access of a function compiled with -fsanitize=thread, here
-// instead of in the thread sanitizer's runtime. Linked to programs whose kernels are watched, and to
-// them alone.
+// instead of in the thread sanitizer's runtime. Linked to programs whose kernels are watched, and
+// to them alone.
 #include <cstddef>
 
 #include "watcher.h"
@@ -13,14 +13,14 @@ void report(void const* p, std::size_t bytes, bool store, void const* at) {
 
 }  // namespace
 
-#define CUDA_HOST_REPORT(name, bytes, store)                                    \
-  extern "C" void __tsan_##name(void* p) {                                      \
-    report(p, bytes, store, __builtin_return_address(0));                       \
+#define CUDA_HOST_REPORT(name, bytes, store)              \
+  extern "C" void __tsan_##name(void* p) {                \
+    report(p, bytes, store, __builtin_return_address(0)); \
   }
-#define CUDA_HOST_REPORTS(bytes)                   \
-  CUDA_HOST_REPORT(read##bytes, bytes, false)      \
+#define CUDA_HOST_REPORTS(bytes)              \
+  CUDA_HOST_REPORT(read##bytes, bytes, false) \
   CUDA_HOST_REPORT(write##bytes, bytes, true)
-#define CUDA_HOST_UNALIGNED(bytes)                     \
+#define CUDA_HOST_UNALIGNED(bytes)                      \
   CUDA_HOST_REPORT(unaligned_read##bytes, bytes, false) \
   CUDA_HOST_REPORT(unaligned_write##bytes, bytes, true)
 

@@ -112,9 +112,9 @@ std::vector<Traffic> only(Space space, bool store) {
 }  // namespace
 
 TEST_CASE("watched: a missing barrier is a race under every order") {
-  for (Policy const& policy : orders()) {
-    INFO(name(policy));
-    const auto check = [&](std::string const& text, char const* what) {
+  for (auto const& [name, policy] : all_orders()) {
+    INFO(name);
+    const auto check = [&, policy = policy](std::string const& text, char const* what) {
       CHECK_THAT(text, Contains("race: ") && Contains("kernels.h:") && Contains(what));
       reset(policy);
     };
@@ -166,7 +166,7 @@ TEST_CASE("watched: sectors of scattered accesses are counted") {
   CHECK(factors_of<float>(1).global == 1);
   CHECK(factors_of<float>(2).global == 2);
   CHECK(factors_of<float>(8).global == 8);
-  CHECK(factors_of<float>(60).global == 8);     // a sector for each lane
+  CHECK(factors_of<float>(60).global == 8);       // a sector for each lane
   CHECK(factors_of<float>(1, 1).global == 1.25);  // one sector more than four
   CHECK(factors_of<float>(1, 8).global == 1);
   CHECK(factors_of<std::uint16_t>(16).global == 16);

@@ -35,6 +35,8 @@ void cp_async16(void* to, void const* from, bool valid, Site site);
 void cp_async_commit();
 void cp_async_wait(int groups);
 
+uint2 load8(void const* p, Site site);
+void store8(void* p, uint2 v, Site site);
 uint4 load16(void const* p, Site site);
 void store16(void* p, uint4 v, Site site);
 
