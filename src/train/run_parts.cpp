@@ -5,6 +5,7 @@
 #include "lomo/model/checkpoint.h"
 #include "lomo/train/plan.h"
 #include "lomo/train/run.h"
+#include "lomo/train/trainer.h"
 
 namespace lomo {
 
@@ -28,8 +29,7 @@ std::unique_ptr<Tokenizer> open_tokenizer(fs::path const& folder, std::string co
 
 std::unique_ptr<Llama> load_model(Backend& backend, ModelConfig const& shape,
                                   TrainConfig const& config, fs::path const& folder) {
-  const HeadOptions head{config.memory.head_block_rows, config.memory.keep_logits_bytes};
-  auto model = std::make_unique<Llama>(backend, shape, *config.model.dtype, head);
+  auto model = std::make_unique<Llama>(backend, shape, *config.model.dtype, head_options(config));
   const LoadReport report = load_weights(backend, model->weights(), folder);
   if (report.largest_rounding > 0) {
     log::info("weights converted to {}: largest relative rounding {:.2e} ({})",
