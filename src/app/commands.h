@@ -4,13 +4,16 @@
 #include <vector>
 
 #include "lomo/train/config.h"
+#include "ranks.h"
 
 namespace lomo::app {
 
 /// What every command takes.
 struct Common {
+  Ranks& ranks;
+  LastWords& last_words;
   std::string device = "auto";
-  int threads = 0;  // 0: as many as this process may use
+  int threads = 0;  // of this rank
   std::string log_level = "info";
 };
 

@@ -47,7 +47,10 @@ std::unique_ptr<Backend> make_engine(Common const& common, std::size_t memory) {
 
 RunSetting run_setting(Common const& common) {
   require_device(common);  // before data and weights are read
-  RunSetting setting;
+  RunSetting setting(common.ranks);
+  setting.failing = [&words = common.last_words](std::exception_ptr const& failure) {
+    words.say(failure);
+  };
   setting.make_engine = [common](std::size_t memory) { return make_engine(common, memory); };
   setting.make_dry = [common] { return make_dry_backend({.threads = common.threads}); };
   setting.stop_requested = stop_requested;
@@ -57,7 +60,7 @@ RunSetting run_setting(Common const& common) {
     if (setting.prompts.empty() && fs::is_regular_file(file, error)) setting.prompts = file;
   }
   setting.program = program_path().string();
-  setting.terminal = isatty(STDERR_FILENO) == 1;
+  setting.terminal = common.ranks.rank() == 0 && isatty(STDERR_FILENO) == 1;
   return setting;
 }
 
