@@ -45,6 +45,24 @@ nlohmann::ordered_json categories_json(CategoryBytes const& bytes) {
   return out;
 }
 
+/// GB/s that must pass each way between ranks for exchanges to hide behind that time.
+double hiding_rate(Plan const& plan, double seconds) {
+  return std::max(plan.sent, plan.received) / seconds / 1e9;
+}
+
+std::string time_line(Plan const& plan, TrainConfig const& settled, DeviceProfile const& device) {
+  const ExpectedTime t = expected_time(plan, *settled.model.dtype, device);
+  const bool compute = t.compute >= t.memory;
+  std::string line = format(
+      "  %-16s %9.3f s %9.0f tokens/s%s   %.0f%% of it bound by %s", device.name.c_str(), t.seconds,
+      static_cast<double>(plan.step.tokens) / t.seconds, plan.ranks > 1 ? " a rank" : "",
+      100 * std::max(t.compute, t.memory) / t.seconds, compute ? "compute" : "memory bandwidth");
+  if (plan.ranks > 1) {
+    line += format(", if ranks exchange %.1f GB/s or more", hiding_rate(plan, t.seconds));
+  }
+  return line + "\n";
+}
+
 constexpr std::size_t kBlocksShown = 12;
 
 }  // namespace
@@ -90,14 +108,7 @@ std::string PlanReport::text() const {
                   gib(static_cast<std::size_t>(plan.received)).c_str());
   }
   out += "time of that step, a model from peak rates, so no step can be faster:\n";
-  for (DeviceProfile const& device : devices) {
-    const ExpectedTime t = expected_time(plan, *settled.model.dtype, device);
-    const bool compute = t.compute >= t.memory;
-    out += format("  %-16s %9.3f s %9.0f tokens/s   %.0f%% of it bound by %s\n",
-                  device.name.c_str(), t.seconds, static_cast<double>(plan.step.tokens) / t.seconds,
-                  100 * std::max(t.compute, t.memory) / t.seconds,
-                  compute ? "compute" : "memory bandwidth");
-  }
+  for (DeviceProfile const& device : devices) out += time_line(plan, settled, device);
   if (largest_tokens >= 0) {
     out += format("\nadvice for %s\n", gib(verdict.memory).c_str());
     if (largest_tokens > 0) {
@@ -156,7 +167,8 @@ nlohmann::ordered_json PlanReport::json() const {
                      {"seconds", t.seconds},
                      {"compute_bound_seconds", t.compute},
                      {"memory_bound_seconds", t.memory},
-                     {"tokens_per_second", static_cast<double>(plan.step.tokens) / t.seconds}});
+                     {"tokens_per_second", static_cast<double>(plan.step.tokens) / t.seconds},
+                     {"exchange_bytes_per_second_to_hide", 1e9 * hiding_rate(plan, t.seconds)}});
   }
   out["time_model"] = std::move(times);
   if (largest_tokens >= 0) {
