@@ -245,7 +245,7 @@ TEST_CASE("plan says whether a run fits, without its weights, by exit code") {
                                              {"--tokens", "-1"},
                                              {"--tokens", "10", "--targets", "11"},
                                              {"--sequences", "4"},
-                                             {"--ranks", "2"}}) {
+                                             {"--ranks", "0"}}) {
     INFO(wrong.front() << ' ' << wrong.back());
     outcome = with(wrong);
     CHECK(outcome.code == 2);
