@@ -6,6 +6,7 @@
 
 #include "commands.h"
 #include "lomo/backend/host.h"
+#include "lomo/backend/ranks.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/io/files.h"
@@ -77,6 +78,10 @@ void PlanCommand::options(CLI::App& app) {
                  "of it for all that is not engine memory: context, "
                  "libraries, data")
       ->capture_default_str();
+  app.add_option("--ranks", ranks,
+                 "plan rank 0 of so many, among whom the model and each batch are shared out")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
   const auto positive = CLI::Range(std::int64_t{1}, std::int64_t{1} << 31);
   app.add_option("--tokens", tokens, "plan a batch of so many tokens, whatever the data")
       ->check(positive);
@@ -107,7 +112,7 @@ int PlanCommand::run(Common const& common) const {
     counts.sequences =
         sequences > 0 ? sequences : (tokens + run.data.max_length - 1) / run.data.max_length;
     counts.ids = std::min(tokens, shape.vocab);
-    batches.train.push_back(batch_with(counts));
+    batches.train.push_back(batch_with(share_of(counts, ranks)));
     report.batch_source = "as given";
   } else if (sequences > 0 || targets > 0) {
     throw Error(Exit::usage, "--sequences and --targets go with --tokens");
@@ -118,14 +123,18 @@ int PlanCommand::run(Common const& common) const {
     check_ids(inputs.train, shape.vocab);
     check_ids(inputs.eval.data, shape.vocab);
     const Sampler sampler(inputs.train, run.batch.sequences, run.batch.max_tokens, run.train.seed);
-    batches = planned_batches(run, inputs, sampler, batches_of_run(run, sampler));
+    batches = planned_batches(run, inputs, sampler, batches_of_run(run, sampler), ranks);
     report.batch_source = "of the data, the largest";
   } else {
-    batches = planned_batches(run, shape);
+    batches = planned_batches(run, shape, ranks);
     report.batch_source = "the largest that the config allows (the data are not here)";
   }
 
-  const MakeEngine make_dry = [&] { return make_dry_backend({.threads = common.threads}); };
+  const MakeEngine make_dry = [&] {
+    PlannedEngine engine(make_dry_backend({.threads = common.threads}));
+    if (ranks > 1) engine.ranks = make_dry_communicator(*engine.backend, 0, ranks);
+    return engine;
+  };
   settle_clip(run, shape, batches, make_dry);
   report.plan = make_plan(run, shape, batches, make_dry);
   report.settled = run;

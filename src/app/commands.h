@@ -44,6 +44,7 @@ struct PlanCommand {
   std::string config, memory, allowance = "1GiB", profile, html;
   std::vector<std::string> overrides;
   std::int64_t tokens = 0, sequences = 0, targets = 0;  // 0: not given
+  int ranks = 1;
   bool json = false, advise = false;
   void options(CLI::App& app);
   int run(Common const& common) const;
