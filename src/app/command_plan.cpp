@@ -54,7 +54,15 @@ bool all_there(TrainConfig const& config) {
 DeviceProfile find_profile(std::string const& name) {
   std::vector<fs::path> folders;
   for (fs::path const& folder : shipped_configs()) folders.push_back(folder / "devices");
-  return read_device_profile(find_config(name, folders));
+  fs::path file;
+  try {
+    file = find_config(name, folders);
+  } catch (Error const&) {
+    throw Error(Exit::usage, "--profile " + name +
+                                 ": no such device is shipped (rtx3090, rtx4090, a100, h100; cpu "
+                                 "measures this machine) and no such file is here");
+  }
+  return read_device_profile(file);
 }
 
 std::vector<DeviceProfile> shipped_profiles() {

@@ -5,10 +5,12 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "commands.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/io/json.h"
 #include "lomo/train/agreement.h"
 #include "ranks.h"
 #include "wait_policy.h"
@@ -49,6 +51,22 @@ void require_one_rank(CLI::App const& command, Ranks const& ranks) {
   if (!command.parsed() || ranks.size() == 1) return;
   throw Error(Exit::usage, "lomo-train " + command.get_name() +
                                " runs on one rank; start it without mpirun or srun");
+}
+
+/// What an argument that nobody knows was probably meant to be.
+std::string meant(CLI::App const& app) {
+  std::vector<std::string> known;
+  const auto add_options = [&known](CLI::App const& of) {
+    for (CLI::Option const* option : of.get_options()) known.push_back(option->get_name());
+  };
+  add_options(app);
+  for (CLI::App const* command : app.get_subcommands({})) known.push_back(command->get_name());
+  for (CLI::App const* command : app.get_subcommands()) add_options(*command);
+  for (std::string const& word : app.remaining(true)) {
+    const std::string near = nearest_word(word.substr(0, word.find('=')), known);
+    if (!near.empty()) return " Did you mean " + near + "?";
+  }
+  return "";
 }
 
 int run(int argc, char** argv, Ranks& ranks, LastWords& last_words) {
@@ -103,6 +121,8 @@ int run(int argc, char** argv, Ranks& ranks, LastWords& last_words) {
     return print(app, e, ranks);
   } catch (CLI::CallForVersion const& e) {
     return print(app, e, ranks);
+  } catch (CLI::ExtrasError const& e) {
+    throw Error(Exit::usage, std::string(e.what()) + "." + meant(app) + " See lomo-train --help.");
   } catch (CLI::ParseError const& e) {
     throw Error(Exit::usage, std::string(e.what()) + ". See lomo-train --help.");
   }

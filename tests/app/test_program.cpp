@@ -31,6 +31,17 @@ TEST_CASE("a command line that makes no sense is one line and exit code 2") {
   }
 }
 
+TEST_CASE("a word on the command line that nobody knows is answered with the nearest one") {
+  const Workplace place;
+  CHECK(contains(run(place, {"--confg", "llama7b.json"}).err, "Did you mean --config?"));
+  CHECK(contains(run(place, {"generat", "--prompt", "x"}).err, "Did you mean generate?"));
+  CHECK(contains(run(place, {"plan", "--config", "llama7b.json", "--memry", "1GiB"}).err,
+                 "Did you mean --memory?"));
+  CHECK_FALSE(contains(run(place, {"--xyzzy"}).err, "Did you mean"));
+  CHECK(contains(run(place, {"plan", "--config", "llama7b.json", "--profile", "rtx5090"}).err,
+                 "rtx4090"));
+}
+
 TEST_CASE("a missing model folder is exit code 4 and says what belongs there") {
   const Workplace place;
   const Outcome outcome =
