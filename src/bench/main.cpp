@@ -1,0 +1,140 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+
+#include "../app/ranks.h"
+#include "../app/setting.h"
+#include "../app/wait_policy.h"
+#include "bench.h"
+#include "lomo/core/error.h"
+#include "lomo/model/config_json.h"
+
+namespace lomo::bench {
+namespace {
+
+constexpr char const* kAbout =
+    "Times every operation of an engine and the whole training step, at the shapes of a model and\n"
+    "beside what the device itself does: a large product and a large copy, or a profile. A share "
+    "of\n"
+    "the peak above 100 % means that operands stayed in caches.";
+
+constexpr char const* kFooter = R"(Examples:
+  lomo-bench --config llama7b.json --layers 2
+  lomo-bench ops --config llama7b.json --tokens 4096 --only attention
+  lomo-bench step --config llama7b.json --layers 4 --set clip.norm=1.0
+  lomo-bench ops --config llama7b.json --profile devices/rtx3090.json)";
+
+struct Options {
+  std::string config = "llama7b.json", profile, only;
+  std::vector<std::string> overrides;
+  std::int64_t layers = 0, tokens = 2048, sequence = 512, targets = 512, tile = 256;
+  int repetitions = 5;
+};
+
+ModelConfig model_of(TrainConfig const& config, std::string const& where) {
+  if (!config.model.shape.is_object()) {
+    throw Error(Exit::usage, where + ": has no model.shape to take extents from");
+  }
+  return model_config_from_json(JsonReader(config.model.shape, where, Exit::usage, "/model/shape"));
+}
+
+int bench(Options const& o, app::Common const& common, bool operations, bool step) {
+  const auto file = find_config(o.config, app::shipped_configs());
+  const TrainConfig config = parse_config(read_config_file(file, o.overrides), file.string());
+  Extents e;
+  e.model = model_of(config, file.string());
+  e.type = config.model.dtype.value_or(DType::bf16);
+  e.model.dtype = e.type;
+  if (o.layers > 0) e.model.layers = o.layers;
+  e.tokens = o.tokens;
+  e.sequence = std::min(o.sequence, o.tokens);
+  e.targets = std::min(o.targets, o.tokens);
+  e.tile = o.tile;
+  e.head_block = config.memory.head_block_rows;
+  if (e.head_block == 0 || e.head_block > e.model.vocab) e.head_block = e.model.vocab;
+
+  const auto backend = app::make_engine(common, 0);
+  DeviceProfile peaks = measure_device(*backend, e.type);
+  std::printf("%s\n%s: product of large matrices %.3f TFLOP/s, copy of 256 MiB %.1f GB/s\n",
+              backend->describe().c_str(), std::string(to_string(e.type)).c_str(),
+              peaks.products(e.type) / 1e12, peaks.bandwidth / 1e9);
+  if (!o.profile.empty()) {
+    peaks = read_device_profile(find_config(o.profile, app::shipped_configs()));
+    std::printf("shares are of %s: %.3f TFLOP/s, %.1f GB/s\n", peaks.name.c_str(),
+                peaks.products(e.type) / 1e12, peaks.bandwidth / 1e9);
+  }
+  std::printf("\n");
+  if (operations) bench_operations(*backend, e, peaks, o.only, o.repetitions);
+  if (step) bench_step(*backend, e, config, peaks, o.repetitions);
+  return static_cast<int>(Exit::done);
+}
+
+int run(int argc, char** argv, app::Common common) {
+  CLI::App cli{kAbout, "lomo-bench"};
+  cli.footer(kFooter);
+  cli.fallthrough();
+  cli.require_subcommand(0, 1);
+  Options o;
+  const auto positive = CLI::Range(std::int64_t{1}, std::int64_t{1} << 40);
+  cli.add_option("--config", o.config,
+                 "a training config whose model.shape to take, or a shipped one")
+      ->capture_default_str();
+  cli.add_option("--set", o.overrides, "key=value in the config, as for lomo-train");
+  cli.add_option("--layers", o.layers, "of the step's model; not given: the config's")
+      ->check(positive);
+  cli.add_option("--tokens", o.tokens, "of a batch")->check(positive)->capture_default_str();
+  cli.add_option("--sequence", o.sequence, "tokens of a sequence")
+      ->check(positive)
+      ->capture_default_str();
+  cli.add_option("--targets", o.targets, "tokens of the batch that carry loss")
+      ->check(positive)
+      ->capture_default_str();
+  cli.add_option("--tile", o.tile, "rows of a tile of a gradient, for single operations")
+      ->check(positive)
+      ->capture_default_str();
+  cli.add_option("--repetitions", o.repetitions, "measurements, whose median is printed")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  cli.add_option("--profile", o.profile, "peaks of a device to compare with, instead of measuring");
+  cli.add_option("--device", common.device, "cpu, cuda, or auto: the best engine there is")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  cli.add_option("--threads", common.threads, "worker threads; 0: as many as this process may use")
+      ->check(CLI::Range(0, 4096))
+      ->capture_default_str();
+  CLI::App* const operations = cli.add_subcommand("ops", "Only the operations");
+  operations->add_option("--only", o.only, "those whose name contains this");
+  CLI::App* const step = cli.add_subcommand("step", "Only the training step");
+  try {
+    cli.parse(argc, argv);
+  } catch (CLI::ParseError const& e) {
+    return cli.exit(e) == 0 ? static_cast<int>(Exit::done) : static_cast<int>(Exit::usage);
+  }
+  app::start_log("info", common.ranks);
+  return bench(o, common, !*step, !*operations);
+}
+
+}  // namespace
+}  // namespace lomo::bench
+
+int main(int argc, char** argv) {
+  lomo::app::settle_wait_policy(argv);
+  std::unique_ptr<lomo::Ranks> ranks;
+  try {
+    ranks = lomo::app::join_ranks();
+  } catch (lomo::Error const& e) {
+    std::fprintf(stderr, "error: %s\n", e.what());
+    return static_cast<int>(e.code());
+  }
+  lomo::app::LastWords last_words(*ranks);
+  try {
+    if (ranks->size() > 1) {
+      throw lomo::Error(lomo::Exit::usage,
+                        "lomo-bench runs on one rank; start it without mpirun or srun");
+    }
+    return lomo::bench::run(argc, argv, lomo::app::Common{*ranks, last_words});
+  } catch (...) {
+    return last_words.say(std::current_exception());
+  }
+}

@@ -1,0 +1,57 @@
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include "bench.h"
+#include "lomo/data/batch.h"
+#include "lomo/model/checkpoint.h"
+#include "lomo/train/progress.h"
+#include "lomo/train/trainer.h"
+
+namespace lomo::bench {
+namespace {
+
+/// Sequences of random ids of which the last ones carry loss, as many in each.
+Batch random_batch(Extents const& e) {
+  RandomStream random(random_key(1, "bench", "tokens", 0));
+  std::vector<Sequence> sequences;
+  for (std::int64_t first = 0; first < e.tokens; first += e.sequence) {
+    const std::int64_t length = std::min(e.sequence, e.tokens - first);
+    const std::int64_t targets = std::max<std::int64_t>(1, length * e.targets / e.tokens);
+    std::vector<std::int32_t> ids;
+    for (std::int64_t i = 0; i <= length; ++i) {
+      const auto vocab = static_cast<std::uint64_t>(e.model.vocab);
+      ids.push_back(static_cast<std::int32_t>(random.below(vocab)));
+    }
+    sequences.push_back(make_sequence(ids, static_cast<std::size_t>(length + 1 - targets)));
+  }
+  return make_batch(sequences);
+}
+
+}  // namespace
+
+void bench_step(Backend& backend, Extents const& e, TrainConfig const& config,
+                DeviceProfile const& peaks, int repetitions) {
+  Llama model(backend, e.model, e.type, HeadOptions{e.head_block, config.memory.keep_logits_bytes});
+  initialise_weights(backend, model.weights(), e.model, /*seed=*/1);
+  // A rate that changes no figure of the step, however many there are.
+  Trainer trainer(model, config, Schedule(config.schedule.kind, /*lr=*/1e-9, 0, /*total=*/1000000));
+  const Batch batch = random_batch(e);
+  trainer.step(batch);  // everything is allocated once
+  std::vector<double> seconds;
+  backend.ledger().restart();
+  for (int i = 0; i < repetitions; ++i) seconds.push_back(trainer.step(batch).seconds);
+  const double flops = backend.ledger().flops() / repetitions;
+  std::sort(seconds.begin(), seconds.end());
+  const double median = seconds[seconds.size() / 2];
+  std::printf(
+      "\nstep: %lld layers, %lld tokens, %lld targets: %.3f s, %.0f tokens/s, %.3f TFLOP, "
+      "%.3f TFLOP/s, %.0f %% of the product rate; peak %s\n",
+      static_cast<long long>(e.model.layers), static_cast<long long>(batch.rows()),
+      static_cast<long long>(batch.loss_count()), median,
+      static_cast<double>(batch.rows()) / median, flops / 1e12, flops / median / 1e12,
+      100 * flops / median / peaks.products(e.type),
+      format_memory(backend.ledger().at_peak()).c_str());
+}
+
+}  // namespace lomo::bench
