@@ -11,13 +11,14 @@
 namespace lomo::bench {
 namespace {
 
-/// Sequences of random ids of which the last ones carry loss, as many in each.
+/// Sequences of random ids of which the last ones carry loss, each its share.
 Batch random_batch(Extents const& e) {
   RandomStream random(random_key(1, "bench", "tokens", 0));
   std::vector<Sequence> sequences;
   for (std::int64_t first = 0; first < e.tokens; first += e.sequence) {
     const std::int64_t length = std::min(e.sequence, e.tokens - first);
-    const std::int64_t targets = std::max<std::int64_t>(1, length * e.targets / e.tokens);
+    const std::int64_t end = first + length;
+    const std::int64_t targets = end * e.targets / e.tokens - first * e.targets / e.tokens;
     std::vector<std::int32_t> ids;
     for (std::int64_t i = 0; i <= length; ++i) {
       const auto vocab = static_cast<std::uint64_t>(e.model.vocab);
