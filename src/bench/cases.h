@@ -19,6 +19,7 @@ void add_linear_cases(std::vector<Recipe>& all, Extents const& e);
 void add_row_cases(std::vector<Recipe>& all, Extents const& e);
 void add_block_cases(std::vector<Recipe>& all, Extents const& e);
 void add_head_cases(std::vector<Recipe>& all, Extents const& e);
+void add_rank_cases(std::vector<Recipe>& all, Extents const& e);
 void add_update_cases(std::vector<Recipe>& all, Extents const& e);
 
 }  // namespace lomo::bench

@@ -1,4 +1,4 @@
-// Memory, linear layers, rows, block and head.
+// Memory, linear layers, rows, block, head, and what ranks gave each other.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -195,6 +195,21 @@ void add_block_cases(std::vector<Recipe>& all, Extents const& e) {
                    const Tensor in = o.numbers(gates, e.type), d = o.numbers(act, e.type);
                    const Tensor out = o.zeros(gates, e.type);
                    return [=, &b] { b.swiglu_backward(out, d, in); };
+                 }});
+}
+
+void add_rank_cases(std::vector<Recipe>& all, Extents const& e) {
+  constexpr std::int64_t kRanks = 4;
+  all.push_back({"sum_ranks", "a tile of 4 ranks", [=](Backend& b, Operands& o) {
+                   const Shape tile(e.tile, e.model.ffn);
+                   const Tensor out = o.zeros(tile, DType::f32);
+                   const Tensor parts = o.numbers(Shape(kRanks * e.tile, e.model.ffn), e.type);
+                   return [=, &b] { b.sum_ranks(out, parts); };
+                 }});
+  all.push_back({"cross_entropy_merge", "of 4 ranks", [=](Backend& b, Operands& o) {
+                   const Tensor out = o.zeros(Shape(e.targets, 3), DType::f32);
+                   const Tensor parts = o.numbers(Shape(kRanks * e.targets, 3), DType::f32);
+                   return [=, &b] { b.cross_entropy_merge(out, parts); };
                  }});
 }
 

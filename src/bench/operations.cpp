@@ -50,6 +50,7 @@ void bench_operations(Backend& backend, Extents const& extents, DeviceProfile co
   add_row_cases(all, extents);
   add_block_cases(all, extents);
   add_head_cases(all, extents);
+  add_rank_cases(all, extents);
   add_update_cases(all, extents);
   std::erase_if(all, [&](Recipe const& r) { return r.name.find(only) == std::string::npos; });
   if (all.empty())
