@@ -44,7 +44,8 @@ int run(int argc, char** argv) {
   app.require_subcommand(0, 1);
 
   Common common;
-  app.add_option("--device", common.device, "cpu, or auto: the best engine there is")
+  app.add_option("--device", common.device,
+                 "cuda, cpu, or auto: a GPU where there is one, else the CPU")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
   app.add_option("--threads", common.threads, "worker threads; 0: as many as this process may use")

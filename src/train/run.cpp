@@ -11,7 +11,6 @@
 #include "closing_table.h"
 #include "config_change.h"
 #include "disk_space.h"
-#include "lomo/backend/host.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/model/checkpoint.h"
@@ -152,7 +151,7 @@ class Run {
                 shape_.layers);
     }
     reserve_ = plan.slab;
-    std::size_t limit = host::available_memory();
+    std::size_t limit = setting_.available_memory();
     if (config_.memory.budget > 0) limit = std::min(limit, config_.memory.budget);
     if (plan.slab <= limit) return;
     const std::string verdict =

@@ -1,0 +1,33 @@
+#pragma once
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "lomo/backend/backend.h"
+
+namespace lomo {
+
+/// What liblomo_cuda.so gives the program, by its one symbol. It is a library of its own so that
+/// the program starts on a machine without a single CUDA library.
+struct CudaPlugin {
+  /// build_id() of what it was built with. First, so that it can be read from any plugin; the rest
+  /// means something only if it is the program's own.
+  char const* build;
+  /// Why this process cannot compute on a GPU, one sentence; empty when it can. `local_rank` is its
+  /// rank among the processes of this machine.
+  std::string (*obstacle)(int local_rank);
+  /// Bytes an engine of this process could take. Only without an obstacle.
+  std::size_t (*available_memory)(int local_rank);
+  std::unique_ptr<Backend> (*make)(EngineOptions const& options);
+};
+
+/// Version, and a hash of the headers that the program and its plugin must agree on.
+char const* build_id();
+
+/// The plugin beside liblomo.so: in the build tree and where they are installed, never in the
+/// current folder. LOMO_CUDA_PLUGIN, an absolute path, names another one; for tests. Stays open.
+/// Throws Error(Exit::usage), one sentence: it is not there, its libraries are not, or it was built
+/// from other sources.
+CudaPlugin const& open_cuda_plugin();
+
+}  // namespace lomo
