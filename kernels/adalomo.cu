@@ -5,7 +5,7 @@
 // Bytes an element: square_sums reads g (4), measure reads g and w, update reads g and w and writes
 // w. Launch: square_sums cuts the matrix into tiles of 64 rows and 512 columns, a block of 128
 // threads each, whose partial sums a second kernel adds in order; measure as in measure.cu; update
-// a thread for 16 bytes of w. The factors r and c are made once, in double, by a small kernel.
+// a thread for four elements. The factors r and c are made once, in double, by a small kernel.
 // Memory-bound; measure is bound by double additions on a GeForce.
 //
 // Built without contraction to fused multiply-adds, as the CPU engine is: an update given the same
@@ -61,31 +61,33 @@ __global__ void __launch_bounds__(kTileThreads)
       }
     }
     along = reduce_warp(along, Add{});
-    if (thread % 32 == 0) by_warp[i * kWarps + thread / 32] = along;
+    if (thread % 32 == 0) by_warp[thread / 32 * kTileRows + i] = along;
   }
 #pragma unroll
   for (int part = 0; part < 4; part += N) {
     const std::int64_t j = first_col + (N == 1 ? part * kTileThreads + thread : 4 * thread);
     if (j >= cols) continue;
-#pragma unroll
-    for (int k = 0; k < N; ++k) column_sums[blockIdx.y * cols + j + k] = down[part + k];
+    if constexpr (N == 1) {
+      column_sums[blockIdx.y * cols + j] = down[part];
+    } else {
+      store(column_sums + blockIdx.y * cols + j, down);
+    }
   }
   __syncthreads();
   if (thread >= count) return;
   float total = 0;
-  for (int warp = 0; warp < kWarps; ++warp) total += by_warp[thread * kWarps + warp];
-  row_sums[(first_row + thread) * gridDim.x + blockIdx.x] = total;
+  for (int warp = 0; warp < kWarps; ++warp) total += by_warp[warp * kTileRows + thread];
+  row_sums[blockIdx.x * rows + first_row + thread] = total;
 }
 
-/// out[i] = sum over k of parts[i * along + k * apart], in order and in double.
+/// out (n) = sum of the rows of parts (count,n), in order and in double.
 __global__ void __launch_bounds__(kThreads)
-    sum_parts_kernel(float* out, float const* parts, std::int64_t n, std::int64_t count,
-                     std::int64_t along, std::int64_t apart) {
+    sum_parts_kernel(float* out, float const* parts, std::int64_t n, std::int64_t count) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= n) return;
   double total = 0;
 #pragma unroll 4
-  for (std::int64_t k = 0; k < count; ++k) total += parts[i * along + k * apart];
+  for (std::int64_t k = 0; k < count; ++k) total += parts[k * n + i];
   out[i] = static_cast<float>(total);
 }
 
@@ -179,8 +181,8 @@ cudaError_t square_sums(float* row, float* col, In g, GradientRule gradient, voi
                         std::int64_t rows, std::int64_t cols, cudaStream_t stream,
                         Variant variant) {
   const std::int64_t across = div_up(cols, kTileColumns), down = div_up(rows, kTileRows);
-  auto* const row_sums = static_cast<float*>(workspace);  // (rows,across)
-  float* const column_sums = row_sums + rows * across;    // (down,cols)
+  auto* const column_sums = static_cast<float*>(workspace);  // (down,cols)
+  float* const row_sums = column_sums + down * cols;         // (across,rows)
   const bool vectors =
       variant == Variant::tuned && cols % kVector<float> == 0 && aligned(g, sizeof(float));
   cudaError_t error = with_width<float>(vectors, [&]<int N>(std::integral_constant<int, N>) {
@@ -191,10 +193,10 @@ cudaError_t square_sums(float* row, float* col, In g, GradientRule gradient, voi
   });
   if (error != cudaSuccess) return error;
   error = launch(sum_parts_kernel, blocks_for(rows), dim3(kThreads), 0, stream, row,
-                 static_cast<float const*>(row_sums), rows, across, across, std::int64_t{1});
+                 static_cast<float const*>(row_sums), rows, across);
   if (error != cudaSuccess) return error;
   return launch(sum_parts_kernel, blocks_for(cols), dim3(kThreads), 0, stream, col,
-                static_cast<float const*>(column_sums), cols, down, std::int64_t{1}, cols);
+                static_cast<float const*>(column_sums), cols, down);
 }
 
 cudaError_t decay_average(float* state, float const* sums, float beta, float scale, float eps,
@@ -214,7 +216,7 @@ cudaError_t adalomo_measure(Storage type, double* sums, In w, In g, SecondMoment
   error = with_storage(type, [&]<class T>(T) {
     const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
                          aligned(w, sizeof(T)) && aligned(g, sizeof(float));
-    return with_width<T>(vectors, [&]<int N>(std::integral_constant<int, N>) {
+    return with_width<float>(vectors, [&]<int N>(std::integral_constant<int, N>) {
       return launch(adalomo_measure_kernel<T, N>, dim3(static_cast<unsigned>(pieces)),
                     piece_block(cols, N), 0, stream, partial, static_cast<T const*>(w.data),
                     w.pitch, static_cast<float const*>(g.data), g.pitch,

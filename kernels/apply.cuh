@@ -68,11 +68,12 @@ __global__ void __launch_bounds__(kThreads)
   });
 }
 
-/// `workspace` serves the tally, if one is wanted. Vectors: N weights are 16 bytes.
+/// `workspace` serves the tally, if one is wanted. Vectors: four weights, which are 16 bytes of the
+/// gradient.
 template <class T, class Rule>
 cudaError_t apply(Weights<T> const& w, Rule const& rule, bool vectors, void* workspace,
                   cudaStream_t stream) {
-  return with_width<T>(vectors, [&]<int N>(std::integral_constant<int, N>) {
+  return with_width<float>(vectors, [&]<int N>(std::integral_constant<int, N>) {
     if (w.rounding.tally == nullptr) {
       const RowGrid shape(w.rows, w.cols / N);
       return launch(update_kernel<T, N, Rule>, shape.grid, shape.block, 0, stream, w, rule);

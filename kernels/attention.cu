@@ -29,7 +29,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int k = 0; k < N; ++k) sum += x[k] * y[k];
   }
   sum = reduce_warp(sum, Add{});
-  if (lane == 0) delta[row * heads + head] = sum;
+  if (lane == 0) delta[head * rows + row] = sum;
 }
 
 bool tileable(AttentionShape const& shape, Variant variant) {

@@ -111,7 +111,7 @@ __global__ void __launch_bounds__(kBlock) backward_kernel(AttentionBackward<T> a
         valid ? other.positions[row + thread] : (kOwnsKeys ? INT32_MIN : INT32_MAX);
     if (kOwnsKeys) {
       shared.lse[stage][thread] = valid ? a.lse[(at + thread) * a.lse_pitch + head] * kLog2e : 0.0f;
-      shared.delta[stage][thread] = valid ? a.delta[(at + thread) * a.shape.heads + head] : 0.0f;
+      shared.delta[stage][thread] = valid ? a.delta[head * a.q_rows.count + at + thread] : 0.0f;
     }
   };
   ptx::cp_async_commit();
@@ -129,7 +129,7 @@ __global__ void __launch_bounds__(kBlock) backward_kernel(AttentionBackward<T> a
       const int row = first + own_row + lane / 4 + 8 * r;
       if (row >= own.count) continue;
       row_lse[r] = a.lse[(own.start + row) * a.lse_pitch + own_head] * kLog2e;
-      row_delta[r] = a.delta[(own.start + row) * a.shape.heads + own_head];
+      row_delta[r] = a.delta[own_head * a.q_rows.count + own.start + row];
     }
   }
   const float scale = a.shape.scale * kLog2e;

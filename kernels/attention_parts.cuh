@@ -23,7 +23,7 @@ template <class T>
 struct AttentionBackward {
   T *dq, *dk, *dv;
   T const *dout, *q, *k, *v;
-  float const *lse, *delta;  // delta (q_rows, heads) dense = rowsum(dout out)
+  float const *lse, *delta;  // delta (heads, q_rows) dense = rowsum(dout out)
   std::int64_t dq_pitch, dk_pitch, dv_pitch, dout_pitch, q_pitch, k_pitch, v_pitch, lse_pitch;
   AttentionRows q_rows, k_rows;
   AttentionShape shape;

@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(kRowThreads) simple_dq_kernel(AttentionBackwar
   const int s = sequence_of(a.q_rows.starts, static_cast<int>(a.shape.sequences), at.row);
   const std::int32_t position = a.q_rows.positions[at.row];
   const float lse = a.lse[at.row * a.lse_pitch + at.head];
-  const float delta = a.delta[at.row * a.shape.heads + at.head];
+  const float delta = a.delta[at.head * a.q_rows.count + at.row];
   Lanes q, dout, k, v, dq;
   q.load(a.q + at.row * a.q_pitch + at.head * width, width);
   dout.load(a.dout + at.row * a.dout_pitch + at.head * width, width);
@@ -140,7 +140,7 @@ __global__ void __launch_bounds__(kRowThreads) simple_dkv_kernel(AttentionBackwa
       dout.load(a.dout + i * a.dout_pitch + head * width, width);
       const float p = expf(dot(q, k) * a.shape.scale - a.lse[i * a.lse_pitch + head]);
       dv.add(p, dout);
-      dk.add(p * (dot(dout, v) - a.delta[i * a.shape.heads + head]), q);
+      dk.add(p * (dot(dout, v) - a.delta[head * a.q_rows.count + i]), q);
     }
   }
   dk.store(a.dk + at.row * a.dk_pitch + at.head * width, width, a.shape.scale);

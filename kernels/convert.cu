@@ -1,7 +1,7 @@
 // Copies that convert between f32, bf16, f16 and f64.
 //
-// Bytes: reads and writes each element once. Launch: a thread for eight elements of a row (one when
-// f64 takes part or rows are not aligned), blocks of 256. Memory-bound.
+// Bytes: reads and writes each element once. Launch: a thread for 16 bytes of the wider type (one
+// element when f64 takes part or rows are not aligned), blocks of 256. Memory-bound.
 #include "convert.h"
 
 #include "launch.cuh"
@@ -76,7 +76,6 @@ cudaError_t with_number(Number type, F&& f) {
 
 cudaError_t convert(Number to, Out dst, Number from, In src, std::int64_t rows, std::int64_t cols,
                     cudaStream_t stream, Variant variant) {
-  constexpr int kWide = 8;
   if (dst.pitch == cols && src.pitch == cols) {
     cols *= rows;
     rows = 1;
@@ -90,6 +89,7 @@ cudaError_t convert(Number to, Out dst, Number from, In src, std::int64_t rows, 
                       src.pitch, rows, cols / N);
       };
       if constexpr (!std::is_same_v<To, double> && !std::is_same_v<From, double>) {
+        constexpr int kWide = std::min(kVector<To>, kVector<From>);
         if (variant == Variant::tuned && cols % kWide == 0 && aligned(dst, sizeof(To)) &&
             aligned(src, sizeof(From))) {
           return run(std::integral_constant<int, kWide>{});

@@ -5,7 +5,7 @@
 //
 // Bytes: `block` reads z once; `backward` reads z and writes dz once. Launch: `block` gives a row
 // to a block of 256 threads, each with a running maximum and sum of its own over 16 bytes at a
-// time, merged in a fixed order; `backward` a thread for every 16 bytes of dz. Memory-bound up to
+// time, merged in a fixed order; `backward` a thread for every 16 bytes of z. Memory-bound up to
 // about 8 flops a byte.
 #include "cross_entropy.h"
 
@@ -147,7 +147,7 @@ cudaError_t cross_entropy_backward(Storage type, Out dz, In z, float const* lse,
   return with_storage(type, [&]<class T>(T) {
     const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
                          aligned(z, sizeof(float)) && aligned(dz, sizeof(T));
-    return with_width<T>(vectors, [&]<int N>(std::integral_constant<int, N>) {
+    return with_width<float>(vectors, [&]<int N>(std::integral_constant<int, N>) {
       const RowGrid shape(rows, cols / N);
       return launch(backward_kernel<T, N>, shape.grid, shape.block, 0, stream,
                     static_cast<T*>(dz.data), dz.pitch, static_cast<float const*>(z.data), z.pitch,

@@ -62,6 +62,23 @@ __device__ __forceinline__ void store16(void* p, uint4 v KERNEL_SITE) {
 #endif
 }
 
+/// 8 bytes at an 8-byte aligned address.
+__device__ __forceinline__ uint2 load8(void const* p KERNEL_SITE) {
+#ifdef CUDA_ON_HOST
+  return cuda_host::load8(p, site);
+#else
+  return *static_cast<uint2 const*>(p);
+#endif
+}
+
+__device__ __forceinline__ void store8(void* p, uint2 v KERNEL_SITE) {
+#ifdef CUDA_ON_HOST
+  cuda_host::store8(p, v, site);
+#else
+  *static_cast<uint2*>(p) = v;
+#endif
+}
+
 /// c (16,8) += a (16,16) b (16,8), T = __nv_bfloat16 or __half, sums in fp32. With g = lane / 4 and
 /// q = lane % 4, the pairs of columns 2q, 2q + 1 of
 ///   a: rows g, g + 8 of the left half, then rows g, g + 8 of the right half (8 columns further

@@ -38,7 +38,9 @@ cudaError_t with_storage(Storage type, F&& f) {
   return cudaErrorInvalidValue;
 }
 
-/// f(std::integral_constant<int, N>) with N elements of T a thread: 16 bytes, or one.
+/// f(std::integral_constant<int, N>) with N elements of T a thread: 16 bytes, or one. T is the
+/// widest type of the kernel, so that the lanes of a warp read and write side by side in each of
+/// them.
 template <class T, class F>
 cudaError_t with_width(bool vectors, F&& f) {
   if (vectors) return f(std::integral_constant<int, kVector<T>>{});

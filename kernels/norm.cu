@@ -12,6 +12,7 @@
 
 #include "block.cuh"
 #include "launch.cuh"
+#include "planes.cuh"
 
 namespace lomo::kernels {
 namespace {
@@ -48,17 +49,9 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-/// Where the sum of column j + k lies: groups of four columns, a group apart in its own plane, so
-/// that the lanes of a warp touch 16-byte words side by side.
-template <int N>
-__device__ __forceinline__ std::int64_t plane(std::int64_t j, int k, std::int64_t cols) {
-  if constexpr (N != 8) return j + k;
-  return k / 4 * (cols / 2) + j / 2 + k % 4;
-}
-
 template <int kColumns>
 struct ColumnSums {
-  float of[kColumns];
+  float of[kColumns + kPlanePadding];
 };
 
 template <class T>
@@ -76,21 +69,20 @@ __global__ void __launch_bounds__(kThreads) rmsnorm_backward_kernel(NormGradient
   DYN_SHARED(ColumnSums<kColumns>, sums);
   SHARED_ARRAY(float, scratch, kThreads / 32);
   const int thread = threadIdx.x;
-  const std::int64_t start = static_cast<std::int64_t>(thread) * N;
+  const int cols = static_cast<int>(a.cols);
+  const int start = thread * N;
   const std::int64_t first = blockIdx.x * a.run;
   const std::int64_t end = first + a.run < a.rows ? first + a.run : a.rows;
   if (a.partial != nullptr) {
-    for (std::int64_t j = start; j < a.cols; j += kThreads * N) {
-#pragma unroll
-      for (int k = 0; k < N; ++k) sums.of[plane<N>(j, k, a.cols)] = 0;
-    }
+    const float none[N] = {};
+    for (int j = start; j < cols; j += kThreads * N) store_planes(sums.of, none, j, cols);
   }
   for (std::int64_t row = first; row < end; ++row) {
     T const* const up = a.dy + row * a.dy_pitch;
     T const* const from = a.x + row * a.x_pitch;
     const float r = a.rstd[row];
     float dot = 0;
-    for (std::int64_t j = start; j < a.cols; j += kThreads * N) {
+    for (int j = start; j < cols; j += kThreads * N) {
       float d[N], u[N], w[N];
       load(d, up + j);
       load(u, from + j);
@@ -99,7 +91,7 @@ __global__ void __launch_bounds__(kThreads) rmsnorm_backward_kernel(NormGradient
       for (int k = 0; k < N; ++k) dot += w[k] * d[k] * (u[k] * r);
     }
     const float mean = reduce_block(dot, scratch, Add{}) / static_cast<float>(a.cols);
-    for (std::int64_t j = start; j < a.cols; j += kThreads * N) {
+    for (int j = start; j < cols; j += kThreads * N) {
       float d[N], u[N], w[N], add[N] = {};
       load(d, up + j);
       load(u, from + j);
@@ -112,18 +104,26 @@ __global__ void __launch_bounds__(kThreads) rmsnorm_backward_kernel(NormGradient
         d[k] *= scaled;
       }
       if (a.partial != nullptr) {
+        float sum[N];
+        load_planes(sum, sums.of, j, cols);
 #pragma unroll
-        for (int k = 0; k < N; ++k) sums.of[plane<N>(j, k, a.cols)] += d[k];
+        for (int k = 0; k < N; ++k) sum[k] += d[k];
+        store_planes(sums.of, sum, j, cols);
       }
       store(a.dx + row * a.dx_pitch + j, add);
     }
   }
   if (a.partial == nullptr) return;
-  for (std::int64_t j = start; j < a.cols; j += kThreads * N) {
-    float sum[N];
-#pragma unroll
-    for (int k = 0; k < N; ++k) sum[k] = sums.of[plane<N>(j, k, a.cols)];
-    store(a.partial + blockIdx.x * a.cols + j, sum);
+  float* const partial = a.partial + blockIdx.x * a.cols;
+  if constexpr (N == 1) {
+    for (int j = start; j < cols; j += kThreads) partial[j] = sums.of[j];
+  } else {
+    __syncthreads();  // the sums of other threads
+    for (int j = 4 * thread; j < cols; j += 4 * kThreads) {
+      float sum[4];
+      load(sum, &sums.of[place<N>(j, cols)]);
+      store(partial + j, sum);
+    }
   }
 }
 

@@ -9,6 +9,7 @@
 #include "rope.h"
 
 #include "launch.cuh"
+#include "planes.cuh"
 
 namespace lomo::kernels {
 namespace {
@@ -17,7 +18,7 @@ constexpr int kRopeThreads = 128;
 constexpr int kMostHalf = 512;
 
 struct alignas(16) Table {
-  float of[kMostHalf];
+  float of[kMostHalf + kPlanePadding];
 };
 
 struct Turn {
@@ -43,30 +44,6 @@ __device__ __forceinline__ Turn turn_by(std::int32_t position, float freq) {
   return {quarter >= 2 ? -s : s, quarter == 1 || quarter == 2 ? -c : c};
 }
 
-/// Where element i of the table lies: eight neighbours are read as two groups of four, each group
-/// in its own half, so that the lanes of a warp read 16-byte words side by side.
-template <int N>
-__device__ __forceinline__ int place(int i, int half) {
-  if constexpr (N != 8) return i;
-  return i / 4 % 2 * (half / 2) + i / 8 * 4 + i % 4;
-}
-
-template <int N>
-__device__ __forceinline__ void read_table(float (&x)[N], float const* table, int i, int half) {
-  if constexpr (N == 1) {
-    x[0] = table[i];
-  } else {
-#pragma unroll
-    for (int k = 0; k < N; k += 4) {
-      const uint4 four = ptx::load16(table + place<N>(i + k, half));
-      x[k] = __uint_as_float(four.x);
-      x[k + 1] = __uint_as_float(four.y);
-      x[k + 2] = __uint_as_float(four.z);
-      x[k + 3] = __uint_as_float(four.w);
-    }
-  }
-}
-
 template <class T, int N>
 __global__ void __launch_bounds__(kRopeThreads)
     rope_kernel(T* x, std::int64_t pitch, std::int32_t const* positions, float const* inv_freq,
@@ -88,8 +65,8 @@ __global__ void __launch_bounds__(kRopeThreads)
     float a[N], b[N], s[N], c[N];
     load(a, lower);
     load(b, lower + half);
-    read_table(s, sines[0].of, i, half);
-    read_table(c, cosines[0].of, i, half);
+    load_planes(s, sines[0].of, i, half);
+    load_planes(c, cosines[0].of, i, half);
 #pragma unroll
     for (int k = 0; k < N; ++k) {
       const float turned = a[k] * c[k] - b[k] * s[k];

@@ -82,16 +82,12 @@ __device__ __forceinline__ void store_rounded(T* w, float const (&x)[N], Roundin
       if constexpr (std::is_same_v<T, bf16>) *w = __ushort_as_bfloat16(bits);
       if constexpr (std::is_same_v<T, f16>) *w = __ushort_as_half(bits);
     } else {
-      std::uint32_t bits[N];
+      const uint4 words = philox(rule, static_cast<std::uint64_t>(element) / 4);
+      std::uint32_t bits[4];
 #pragma unroll
-      for (int i = 0; i < N; i += 4) {
-        const uint4 words = philox(rule, static_cast<std::uint64_t>(element + i) / 4);
-#pragma unroll
-        for (int k = 0; k < 4; ++k) bits[i + k] = stochastic_bits<T>(x[i + k], word_of(words, k));
-      }
-      static_assert(N == 8, "16 bytes of a 16-bit type");
-      ptx::store16(w, make_uint4(bits[0] | bits[1] << 16, bits[2] | bits[3] << 16,
-                                 bits[4] | bits[5] << 16, bits[6] | bits[7] << 16));
+      for (int k = 0; k < 4; ++k) bits[k] = stochastic_bits<T>(x[k], word_of(words, k));
+      static_assert(N == 4, "8 bytes of a 16-bit type");
+      ptx::store8(w, make_uint2(bits[0] | bits[1] << 16, bits[2] | bits[3] << 16));
     }
   }
 }

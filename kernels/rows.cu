@@ -2,8 +2,9 @@
 //
 // Bytes: gather and scatter read and write each listed row once; sum_rows reads dy once and writes
 // out once; add_rows reads u and reads and writes the rows it adds to. Launch: a thread for every
-// 16 bytes of a row, blocks of 256. sum_rows gives each thread its columns of a whole segment, so
-// that the order of the sum is the order of the list and no atomics are needed. Memory-bound.
+// 16 bytes of a row (of the sums in sum_rows), blocks of 256. sum_rows gives each thread its
+// columns of a whole segment, so that the order of the sum is the order of the list and no atomics
+// are needed. Memory-bound.
 #include "rows.h"
 
 #include "launch.cuh"
@@ -116,7 +117,7 @@ cudaError_t sum_rows(Storage type, Out out, In dy, std::int32_t const* order,
   return with_storage(type, [&]<class T>(T) {
     const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
                          aligned(out, sizeof(float)) && aligned(dy, sizeof(T));
-    return with_width<T>(vectors, [&]<int N>(std::integral_constant<int, N>) {
+    return with_width<float>(vectors, [&]<int N>(std::integral_constant<int, N>) {
       const RowGrid shape(count, cols / N);
       return launch(sum_rows_kernel<T, N>, shape.grid, shape.block, 0, stream,
                     static_cast<float*>(out.data), out.pitch, static_cast<T const*>(dy.data),

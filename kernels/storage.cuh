@@ -1,6 +1,6 @@
 #pragma once
 // Storage types, and loads and stores of N elements of a row as floats: 16 bytes at a time where N
-// elements fill them, one element otherwise.
+// elements fill them, 8 where they fill half of them, one element otherwise.
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -58,13 +58,11 @@ __device__ __forceinline__ void unpack(float& low, float& high, std::uint32_t wo
   }
 }
 
-/// x[i] = p[i]. Where N elements are a multiple of 16 bytes p must be 16-byte aligned.
+/// x[i] = p[i]. Where N elements are a multiple of 16 bytes p must be 16-byte aligned; where they
+/// are 8 bytes, 8-byte aligned.
 template <int N, class T>
 __device__ __forceinline__ void load(float (&x)[N], T const* p) {
-  if constexpr (N % kVector<T> != 0) {
-#pragma unroll
-    for (int i = 0; i < N; ++i) x[i] = to_float(p[i]);
-  } else {
+  if constexpr (N % kVector<T> == 0) {
 #pragma unroll
     for (int i = 0; i < N; i += kVector<T>) {
       const uint4 four = ptx::load16(p + i);
@@ -78,16 +76,20 @@ __device__ __forceinline__ void load(float (&x)[N], T const* p) {
         }
       }
     }
+  } else if constexpr (N == 4) {
+    const uint2 two = ptx::load8(p);
+    unpack<T>(x[0], x[1], two.x);
+    unpack<T>(x[2], x[3], two.y);
+  } else {
+#pragma unroll
+    for (int i = 0; i < N; ++i) x[i] = to_float(p[i]);
   }
 }
 
 /// p[i] = x[i] rounded to nearest. Alignment as for load.
 template <int N, class T>
 __device__ __forceinline__ void store(T* p, float const (&x)[N]) {
-  if constexpr (N % kVector<T> != 0) {
-#pragma unroll
-    for (int i = 0; i < N; ++i) p[i] = round_to<T>(x[i]);
-  } else {
+  if constexpr (N % kVector<T> == 0) {
 #pragma unroll
     for (int i = 0; i < N; i += kVector<T>) {
       std::uint32_t words[4];
@@ -101,6 +103,11 @@ __device__ __forceinline__ void store(T* p, float const (&x)[N]) {
       }
       ptx::store16(p + i, make_uint4(words[0], words[1], words[2], words[3]));
     }
+  } else if constexpr (N == 4) {
+    ptx::store8(p, make_uint2(pack<T>(x[0], x[1]), pack<T>(x[2], x[3])));
+  } else {
+#pragma unroll
+    for (int i = 0; i < N; ++i) p[i] = round_to<T>(x[i]);
   }
 }
 

@@ -1,10 +1,10 @@
 // Updates of weights, element by element: SGD (LOMO), momentum, AdamW.
 //
 // Bytes an element: SGD reads g (4) and w (2 or 4) and writes w; momentum reads and writes g and m
-// (16); AdamW reads g, m, v, w and writes m, v, w (20 + 4, 20 + 8). Launch: a thread for 16 bytes
-// of w, blocks of 256; dense matrices count as one long row. Memory-bound; stochastic rounding adds
-// about 25 integer operations an element. With a tally of the
-// rounding a block takes a piece of a row instead, and sums in double.
+// (16); AdamW reads g, m, v, w and writes m, v, w (20 + 4, 20 + 8). Launch: a thread for four
+// elements, blocks of 256; dense matrices count as one long row. Memory-bound; stochastic rounding
+// adds about 25 integer operations an element. With a tally of the rounding a block takes a piece
+// of a row instead, and sums in double.
 //
 // Built without contraction to fused multiply-adds, as the CPU engine is: the same bits.
 #include "update.h"

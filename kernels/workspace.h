@@ -66,7 +66,7 @@ constexpr std::int64_t rows_of_norm_run(std::int64_t rows) {
 constexpr std::size_t rmsnorm_backward_workspace(std::int64_t rows, std::int64_t cols) {
   return bytes_of<float>(blocks_of(rows, rows_of_norm_run(rows)) * cols);
 }
-/// (query_rows,heads) row sums of dout * out.
+/// (heads,query_rows) row sums of dout * out.
 constexpr std::size_t attention_backward_workspace(std::int64_t query_rows, std::int64_t heads) {
   return bytes_of<float>(query_rows * heads);
 }

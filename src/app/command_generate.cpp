@@ -11,6 +11,7 @@
 #include "lomo/core/random.h"
 #include "lomo/data/tokenizer.h"
 #include "lomo/model/checkpoint.h"
+#include "lomo/train/plan.h"
 #include "lomo/train/run.h"
 #include "setting.h"
 
@@ -111,10 +112,15 @@ int GenerateCommand::run(Common const& common) const {
                                   ". Tokenizer and model do not belong together.");
     }
   }
-  const auto backend = make_engine(common, 0);
+  const auto prompt_length = static_cast<std::int64_t>(ids.size());
+  const RunSetting setting = run_setting(common);
+  const std::size_t reserve = planned_generation(config, shape, prompt_length,
+                                                 prompt_length + max_tokens, setting.make_dry);
+  require_memory("this", reserve, setting.available_memory(), 0,
+                 "Lower --max-tokens, or try --dtype bf16.");
+  const auto backend = setting.make_engine(reserve);
   const auto llama = load_model(*backend, shape, config, folder);
 
-  const auto prompt_length = static_cast<std::int64_t>(ids.size());
   KeyValueCache cache = llama->make_cache(prompt_length + max_tokens);
   if (prompt_length + max_tokens > shape.context) {
     log::warn("up to {} tokens, and the model was made for {}", prompt_length + max_tokens,

@@ -156,7 +156,10 @@ int PlanCommand::run(Common const& common) const {
   }
   if (advise) lomo::advise(report, shape, batches, make_dry);
   if (!html.empty()) {
-    write_file(html, plan_picture(report.plan, *run.model.dtype, report.devices.front(), config));
+    Verdict const& verdict = report.verdict;
+    const std::size_t limit = verdict.memory - std::min(verdict.memory, verdict.allowance);
+    write_file(html,
+               plan_picture(report.plan, *run.model.dtype, report.devices.front(), config, limit));
   }
   const std::string text = json ? report.json().dump(2) + "\n" : report.text();
   std::fputs(text.c_str(), stdout);

@@ -4,17 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
-#include <vector>
 
 namespace lomo {
 namespace {
-
-constexpr std::size_t kBlock = std::size_t{4} << 20;
 
 [[noreturn]] void fail_with(Exit exit, char const* doing, std::filesystem::path const& path,
                             int reason) {
@@ -116,19 +112,6 @@ void AtomicFile::commit() {
 void write_file(std::filesystem::path const& file, std::string_view text) {
   AtomicFile out(file);
   out.write(text);
-  out.commit();
-}
-
-void duplicate_file(std::filesystem::path const& from, std::filesystem::path const& to) {
-  const InputFile input(from, Exit::failure);
-  AtomicFile out(to);
-  std::vector<std::byte> block(std::min<std::uint64_t>(kBlock, input.size()));
-  for (std::uint64_t at = 0; at < input.size(); at += block.size()) {
-    const auto part =
-        std::span(block).first(std::min<std::uint64_t>(block.size(), input.size() - at));
-    input.read(at, part);
-    out.write(part);
-  }
   out.commit();
 }
 

@@ -24,18 +24,11 @@ struct QueryKeyValue {
         v(qkv.col_block((alone ? 0 : q.cols()) + k.cols(), k.cols())) {}
 };
 
-/// The weights of a group's members from `first` on, stacked.
-Tensor stacked_from(ParameterGroup const& group, std::size_t first) {
-  std::int64_t row = 0;
-  for (std::size_t m = 0; m < first; ++m) row += group.members()[m].value.rows();
-  return group.stacked().row_block(row, group.stacked().rows() - row);
+Stack queries_of(BlockWeights const& w) {
+  return {w.qkv, 0, 1};  // (HD,C)
 }
-
-Tensor queries_of(BlockWeights const& w) {
-  return w.qkv.members().front().value;  // (HD,C)
-}
-Tensor keys_values_of(BlockWeights const& w) {
-  return stacked_from(w.qkv, 1);  // (2GD,C)
+Stack keys_values_of(BlockWeights const& w) {
+  return {w.qkv, 1};  // (2GD,C)
 }
 
 /// (M,cols), a row for each that leaves the block.
@@ -64,6 +57,14 @@ Tensor query_rows(BlockContext const& ctx, Tensor x, Buffer& copy, char const* w
 
 }  // namespace
 
+std::vector<Parameter const*> forward_order(BlockWeights const& w) {
+  std::vector<Parameter const*> order;
+  for (auto const* group : {&w.qkv, &w.out, &w.gate_up, &w.down}) {
+    for (auto const& parameter : group->members()) order.push_back(&parameter);
+  }
+  return order;
+}
+
 Buffer spread_rows(Backend& backend, Tensor x, Tensor index, std::int64_t n) {
   Buffer y = backend.allocate(Shape(n, x.cols()), x.dtype(), Category::activations, "spread rows");
   backend.zero(y);
@@ -85,14 +86,16 @@ Buffer block_forward(BlockContext const& ctx, BlockWeights const& w, BlockActiva
   a.rstd1 = make_stats(ctx, n, "norm1 rstd");
   be.rmsnorm(a.normed1, a.rstd1, a.x, w.norm1.stacked(), c.norm_eps);
   if (ctx.loss_rows_only) {
-    a.qkv = make_full(ctx, keys_values_of(w).rows(), "key value");
-    be.linear(a.qkv, a.normed1, keys_values_of(w));
     Buffer normed_rows;  // (M,C) of normed1
     a.q = make(ctx, queries_of(w).rows(), "query");
-    be.linear(a.q, query_rows(ctx, a.normed1, normed_rows, "norm1 of loss rows"), queries_of(w));
+    ctx.whole.linear(a.q, query_rows(ctx, a.normed1, normed_rows, "norm1 of loss rows"),
+                     queries_of(w));
+    normed_rows.reset();
+    a.qkv = make_full(ctx, keys_values_of(w).rows(), "key value");
+    ctx.whole.linear(a.qkv, a.normed1, keys_values_of(w));
   } else {
-    a.qkv = make_full(ctx, w.qkv.stacked().rows(), "qkv");
-    be.linear(a.qkv, a.normed1, w.qkv.stacked());
+    a.qkv = make_full(ctx, Stack(w.qkv).rows(), "qkv");
+    ctx.whole.linear(a.qkv, a.normed1, w.qkv);
   }
   done(a.normed1);
   done(a.rstd1);
@@ -116,7 +119,7 @@ Buffer block_forward(BlockContext const& ctx, BlockWeights const& w, BlockActiva
 
   a.mid = make(ctx, c.width, "mid");
   Buffer x_rows;  // (M,C) of x
-  be.linear(a.mid, a.attended, w.out.stacked(), query_rows(ctx, a.x, x_rows, "loss rows"));
+  ctx.whole.linear(a.mid, a.attended, w.out, query_rows(ctx, a.x, x_rows, "loss rows"));
   x_rows.reset();
   done(a.attended);
   if (keep == Keep::nothing) a.x.reset();
@@ -125,7 +128,7 @@ Buffer block_forward(BlockContext const& ctx, BlockWeights const& w, BlockActiva
   a.rstd2 = make_stats(ctx, m, "norm2 rstd");
   be.rmsnorm(a.normed2, a.rstd2, a.mid, w.norm2.stacked(), c.norm_eps);
   a.gate_up = make(ctx, 2 * c.ffn, "gate_up");
-  be.linear(a.gate_up, a.normed2, w.gate_up.stacked());
+  ctx.whole.linear(a.gate_up, a.normed2, w.gate_up);
   done(a.normed2);
   done(a.rstd2);
   a.act = make(ctx, c.ffn, "act");
@@ -133,7 +136,7 @@ Buffer block_forward(BlockContext const& ctx, BlockWeights const& w, BlockActiva
   done(a.gate_up);
 
   Buffer out = make(ctx, c.width, "block output");
-  be.linear(out, a.act, w.down.stacked(), a.mid);
+  ctx.whole.linear(out, a.act, w.down, a.mid);
   done(a.act);
   done(a.mid);
   return out;
@@ -157,12 +160,12 @@ Buffer block_backward(BlockContext const& ctx, BlockWeights& w, BlockActivations
 
   // MLP. The gradients of gate and up overwrite gate and up when nobody needs those again.
   Buffer d_act = make(ctx, c.ffn, "d act");
-  be.linear_backward_input(d_act, dout, w.down.stacked());
+  ctx.whole.linear_backward_input(d_act, dout, w.down);
   Buffer d_gate_up = consume ? std::move(a.gate_up) : make(ctx, 2 * c.ffn, "d gate_up");
   be.swiglu_backward(d_gate_up, d_act, consume ? d_gate_up.tensor() : a.gate_up.tensor());
   d_act.reset();
   Buffer d_normed2 = make(ctx, c.width, "d norm2");
-  be.linear_backward_input(d_normed2, d_gate_up, w.gate_up.stacked());
+  ctx.whole.linear_backward_input(d_normed2, d_gate_up, w.gate_up);
   Buffer d_mid = make(ctx, c.width, "d mid");
   Buffer d_norm2 = norm_gradient(w.norm2);
   be.rmsnorm_backward(d_mid, d_norm2, d_normed2, a.mid, w.norm2.stacked(), a.rstd2, dout);
@@ -174,10 +177,10 @@ Buffer block_backward(BlockContext const& ctx, BlockWeights& w, BlockActivations
 
   // Attention.
   Buffer d_attended = make(ctx, c.heads * c.head_width, "d attended");
-  be.linear_backward_input(d_attended, d_mid, w.out.stacked());
+  ctx.whole.linear_backward_input(d_attended, d_mid, w.out);
   const bool alone = ctx.loss_rows_only;
   Buffer d_q = alone ? make(ctx, queries_of(w).rows(), "d query") : Buffer();  // (M,HD)
-  Buffer d_qkv = make_full(ctx, alone ? keys_values_of(w).rows() : w.qkv.stacked().rows(), "d qkv");
+  Buffer d_qkv = make_full(ctx, Stack(w.qkv, alone ? 1 : 0).rows(), "d qkv");
   const QueryKeyValue qkv(a.qkv, a.q, c);
   const QueryKeyValue d(d_qkv, d_q, c);
   const Sequences queries = ctx.queries(), keys = ctx.keys();
@@ -195,11 +198,11 @@ Buffer block_backward(BlockContext const& ctx, BlockWeights& w, BlockActivations
   Buffer d_norm1;
   if (input_gradient || sink.wants(w.norm1)) {
     Buffer d_normed1 = make_full(ctx, c.width, "d norm1");
-    be.linear_backward_input(d_normed1, d_qkv, alone ? keys_values_of(w) : w.qkv.stacked());
+    ctx.whole.linear_backward_input(d_normed1, d_qkv, alone ? keys_values_of(w) : Stack(w.qkv));
     if (alone) {    // the rows that query get a second part
       Buffer rows;  // (M,C)
       query_rows(ctx, d_normed1, rows, "d norm1 of loss rows");
-      be.linear_backward_input(rows, d_q, queries_of(w), /*accumulate=*/true);
+      ctx.whole.linear_backward_input(rows, d_q, queries_of(w), /*accumulate=*/true);
       be.scatter_rows(d_normed1, rows, ctx.batch.loss_rows);
     }
     dx = alone ? spread_rows(be, d_mid, ctx.batch.loss_rows, ctx.rows())

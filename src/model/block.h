@@ -1,5 +1,8 @@
 #pragma once
+#include <vector>
+
 #include "lomo/backend/backend.h"
+#include "lomo/dist/whole_weights.h"
 #include "lomo/model/activations.h"
 #include "lomo/model/config.h"
 #include "lomo/model/weights.h"
@@ -10,6 +13,7 @@ namespace lomo {
 /// What every block of a pass shares.
 struct BlockContext {
   Backend& backend;
+  WholeWeights& whole;
   ModelConfig const& config;
   DType dtype;
   DeviceBatch const& batch;
@@ -22,6 +26,10 @@ struct BlockContext {
   Sequences keys() const { return batch.sequences(); }
   Sequences queries() const { return loss_rows_only ? batch.loss_sequences() : keys(); }
 };
+
+/// The matrices of a block in the order in which its forward reads them; its backward reads them in
+/// the opposite one.
+std::vector<Parameter const*> forward_order(BlockWeights const& w);
 
 /// Rows x (M,C) at the places `index` (M) of a zero matrix (n,C).
 Buffer spread_rows(Backend& backend, Tensor x, Tensor index, std::int64_t n);

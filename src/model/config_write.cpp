@@ -41,9 +41,8 @@ Json rope_scaling_json(RopeScaling const& rope) {
 }  // namespace
 
 void write_model_config(std::filesystem::path const& config_json, ModelConfig const& config,
-                        std::filesystem::path const& original) {
-  Json json = original.empty() ? Json::object() : read_json(original, Exit::data);
-  if (!json.is_object()) throw Error(Exit::data, original.string() + ": expected an object {...}");
+                        Json const& original) {
+  Json json = original.is_object() ? original : Json::object();
   // Other spellings of what is written below, and keys of Mistral alone.
   for (char const* key : {"dtype", "rope_parameters", "sliding_window", "layer_types"}) {
     json.erase(key);

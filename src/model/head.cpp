@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 namespace lomo {
 
@@ -19,28 +20,86 @@ void for_each_block(HeadContext const& ctx, Tensor w, F const& f) {
   }
 }
 
-/// dx (N',C) f32 = dZ W, block by block, from logits made again.
-void input_gradient_by_blocks(HeadContext const& ctx, Tensor dx, HeadActivations const& a, Tensor w,
-                              float scale) {
+/// The rows of one chunk.
+Tensor of_chunk(Tensor all, LossRows::Chunk const& chunk) {
+  return all.row_block(chunk.first, chunk.rows);
+}
+
+/// dx (n,C) f32 = dZ W of the rows of a chunk, block by block, from logits made again.
+void input_gradient_by_blocks(HeadContext const& ctx, LossRows::Chunk const& chunk, Tensor dx,
+                              HeadActivations const& a, Parameter const& head, float scale) {
   Backend& be = ctx.backend;
-  const std::int64_t n = a.normed.tensor().rows();  // N'
-  const Shape largest(n, std::min(ctx.options.block_rows, w.rows()));
+  const Tensor x = of_chunk(a.normed, chunk), lse = of_chunk(a.lse, chunk);
+  const Tensor targets = of_chunk(ctx.rows.targets, chunk);
+  const Shape largest(chunk.rows, std::min(ctx.options.block_rows, head.value.rows()));
   Buffer z_buffer = be.allocate(largest, DType::f32, Category::workspace, "head logits");
   Buffer dz_buffer;
   if (ctx.dtype != DType::f32) {
     dz_buffer = be.allocate(largest, ctx.dtype, Category::workspace, "head dlogits");
   }
-  for_each_block(ctx, w, [&](std::int64_t first, Tensor rows) {
-    const Shape block(n, rows.rows());
+  if (head.value.rows() == 0) be.zero(dx);
+  for_each_block(ctx, head.value, [&](std::int64_t first, Tensor rows) {
+    const Shape block(chunk.rows, rows.rows());
     const auto dense = [&](Buffer const& buffer) {
       return buffer.tensor().reshaped(largest.numel()).row_block(0, block.numel()).reshaped(block);
     };
-    const Tensor z = dense(z_buffer);                    // (N',B)
-    const Tensor dz = dz_buffer ? dense(dz_buffer) : z;  // (N',B)
-    be.linear(z, a.normed, rows);
-    be.cross_entropy_backward(dz, z, a.lse, ctx.targets, first, scale);
+    const Tensor z = dense(z_buffer);                    // (n,B)
+    const Tensor dz = dz_buffer ? dense(dz_buffer) : z;  // (n,B)
+    be.linear(z, x, rows);
+    be.cross_entropy_backward(dz, z, lse, targets, head.owned.first + first, scale);
     be.linear_backward_input(dx, dz, rows, first > 0);
   });
+}
+
+/// The final norm's output (N',C) of every rank as the head's rows (A,C).
+Buffer rows_of_all(HeadContext const& ctx, Buffer mine) {
+  if (ctx.ranks == nullptr) return mine;
+  Buffer all = make(ctx, Shape(ctx.rows.count, ctx.config.width), ctx.dtype, "head norm of all");
+  Communicator::Ticket ticket = 0;
+  for (auto const& chunk : ctx.rows.chunks) {
+    const std::int64_t count = chunk.counts[static_cast<std::size_t>(ctx.ranks->rank())];
+    ticket = ctx.ranks->all_gather(of_chunk(all, chunk), mine.tensor().row_block(chunk.mine, count),
+                                   chunk.counts);
+  }
+  ctx.ranks->wait(ticket);
+  return all;
+}
+
+/// d (N',C) gets, of a chunk, this rank's rows of the sum over ranks of `part` (n,C) f32: what the
+/// vocabulary of each has to say of all rows.
+void sum_to_owners(HeadContext const& ctx, LossRows::Chunk const& chunk, Tensor d, Tensor part) {
+  Backend& be = ctx.backend;
+  if (ctx.ranks == nullptr) return be.copy(d, part);
+  const DType wire = ctx.options.wire;
+  const std::int64_t ranks = ctx.ranks->size(), cols = part.cols();
+  const std::int64_t mine = chunk.counts[static_cast<std::size_t>(ctx.ranks->rank())];
+  const auto on_the_way = [&](std::int64_t rows, DType dtype, char const* what) {
+    return be.allocate(Shape(rows, cols), dtype, Category::communication, what);
+  };
+  Buffer rounded;
+  if (wire != DType::f32) {
+    rounded = on_the_way(chunk.rows, wire, "d head norm sent");
+    be.copy(rounded, part);
+  }
+  Buffer received = on_the_way(ranks * mine, wire, "d head norm received");
+  const std::vector<std::int64_t> from(static_cast<std::size_t>(ranks), mine);
+  ctx.ranks->wait(
+      ctx.ranks->all_to_all(received, rounded ? rounded.tensor() : part, from, chunk.counts));
+  Buffer sum = on_the_way(mine, DType::f32, "d head norm, summed");
+  be.sum_ranks(sum, received);
+  be.copy(d.row_block(chunk.mine, mine), sum);
+}
+
+/// `running` (A,3) of the vocabulary owned here becomes that of all of it.
+Buffer merged(HeadContext const& ctx, Buffer running) {
+  if (ctx.ranks == nullptr) return running;
+  const std::int64_t ranks = ctx.ranks->size();
+  Buffer parts = ctx.backend.allocate(Shape(ranks * ctx.rows.count, 3), DType::f32,
+                                      Category::communication, "running softmax of all");
+  const std::vector<std::int64_t> each(static_cast<std::size_t>(ranks), ctx.rows.count);
+  ctx.ranks->wait(ctx.ranks->all_gather(parts, running, each));
+  ctx.backend.cross_entropy_merge(running, parts);
+  return running;
 }
 
 }  // namespace
@@ -48,29 +107,36 @@ void input_gradient_by_blocks(HeadContext const& ctx, Tensor dx, HeadActivations
 void head_forward(HeadContext const& ctx, ParameterGroup const& norm, ParameterGroup const& head,
                   HeadActivations& a, bool keep) {
   Backend& be = ctx.backend;
-  const Tensor w = head.stacked();             // (V,C)
-  const std::int64_t n = a.x.tensor().rows();  // N'
-  const Shape logits(n, w.rows());
-  a.normed = make(ctx, a.x.tensor().shape(), ctx.dtype, "head norm");
+  const Tensor w = head.single().value;                                     // (V,C)
+  const std::int64_t word = head.single().owned.first;                      // of w's first row
+  const std::int64_t n = a.x.tensor().rows(), all = ctx.rows.count;         // N', A
+  Buffer normed = make(ctx, a.x.tensor().shape(), ctx.dtype, "head norm");  // (N',C)
   a.rstd = make(ctx, Shape(n), DType::f32, "head rstd");
-  be.rmsnorm(a.normed, a.rstd, a.x, norm.stacked(), ctx.config.norm_eps);
+  be.rmsnorm(normed, a.rstd, a.x, norm.stacked(), ctx.config.norm_eps);
+  a.normed = rows_of_all(ctx, std::move(normed));
 
-  Buffer running = make(ctx, Shape(n, 3), DType::f32, "head running softmax");
+  Buffer running = make(ctx, Shape(all, 3), DType::f32, "head running softmax");
   be.cross_entropy_begin(running);
+  const Shape logits(all, w.rows());
   if (keep &&
       static_cast<std::size_t>(logits.numel()) * sizeof(float) <= ctx.options.keep_logits_bytes) {
     a.logits = make(ctx, logits, DType::f32, "head logits");
     be.linear(a.logits, a.normed, w);
-    be.cross_entropy_block(running, a.logits, ctx.targets, 0);
+    be.cross_entropy_block(running, a.logits, ctx.rows.targets, word);
   } else {
-    for_each_block(ctx, w, [&](std::int64_t first, Tensor rows) {
-      Buffer z = be.allocate(Shape(n, rows.rows()), DType::f32, Category::workspace, "head logits");
-      be.linear(z, a.normed, rows);
-      be.cross_entropy_block(running, z, ctx.targets, first);
-    });
+    for (auto const& chunk : ctx.rows.chunks) {
+      for_each_block(ctx, w, [&](std::int64_t first, Tensor rows) {
+        Buffer z = be.allocate(Shape(chunk.rows, rows.rows()), DType::f32, Category::workspace,
+                               "head logits");  // (n,B)
+        be.linear(z, of_chunk(a.normed, chunk), rows);
+        be.cross_entropy_block(of_chunk(running, chunk), z, of_chunk(ctx.rows.targets, chunk),
+                               word + first);
+      });
+    }
   }
-  a.loss = make(ctx, Shape(n), DType::f32, "loss");
-  a.lse = make(ctx, Shape(n), DType::f32, "head lse");
+  running = merged(ctx, std::move(running));
+  a.loss = make(ctx, Shape(all), DType::f32, "loss");
+  a.lse = make(ctx, Shape(all), DType::f32, "head lse");
   be.cross_entropy_end(a.loss, a.lse, running);
   if (!keep) {
     a.x.reset();
@@ -82,25 +148,41 @@ void head_forward(HeadContext const& ctx, ParameterGroup const& norm, ParameterG
 Buffer head_backward(HeadContext const& ctx, ParameterGroup& norm, ParameterGroup& head,
                      HeadActivations& a, float scale, GradientSink& sink, bool consume, bool last) {
   Backend& be = ctx.backend;
-  const Tensor w = head.stacked();  // (V,C)
+  Parameter const& own = head.single();  // (V,C)
 
   Offer offer;
   Buffer d_normed = make(ctx, a.x.tensor().shape(), ctx.dtype, "d head norm");  // (N',C)
+  const auto by_chunks = [&](auto const& part_of) {
+    for (auto const& chunk : ctx.rows.chunks) {
+      Buffer part = make(ctx, Shape(chunk.rows, ctx.config.width), DType::f32,
+                         "d head norm, f32");  // (n,C)
+      part_of(chunk, part.tensor());
+      sum_to_owners(ctx, chunk, d_normed, part);
+    }
+  };
   if (a.logits) {  // kept: the head is a linear layer like any other
     const bool in_place = consume && ctx.dtype == DType::f32;
     Buffer dz =
         in_place ? std::move(a.logits) : make(ctx, a.logits.tensor().shape(), ctx.dtype, "dlogits");
-    be.cross_entropy_backward(dz, in_place ? dz.tensor() : a.logits.tensor(), a.lse, ctx.targets, 0,
-                              scale);
+    be.cross_entropy_backward(dz, in_place ? dz.tensor() : a.logits.tensor(), a.lse,
+                              ctx.rows.targets, own.owned.first, scale);
     if (consume) a.logits.reset();
-    be.linear_backward_input(d_normed, dz, w);
-    offer = LinearOffer{std::move(dz), Factor::take(a.normed, consume)};
+    if (ctx.ranks == nullptr) {
+      be.linear_backward_input(d_normed, dz, own.value);
+    } else {
+      by_chunks([&](LossRows::Chunk const& chunk, Tensor part) {
+        be.linear_backward_input(part, of_chunk(dz, chunk), own.value);
+      });
+    }
+    LinearOffer linear{std::move(dz), Factor::take(a.normed, consume)};
+    linear.owned_only = true;
+    offer = std::move(linear);
   } else {
-    Buffer sum = make(ctx, a.x.tensor().shape(), DType::f32, "d head norm, f32");  // (N',C)
-    input_gradient_by_blocks(ctx, sum, a, w, scale);
-    be.copy(d_normed, sum);
-    offer = HeadOffer{Factor::take(a.normed, consume), Factor::take(a.lse, consume), ctx.targets,
-                      scale, ctx.options.block_rows};
+    by_chunks([&](LossRows::Chunk const& chunk, Tensor part) {
+      input_gradient_by_blocks(ctx, chunk, part, a, own, scale);
+    });
+    offer = HeadOffer{Factor::take(a.normed, consume), Factor::take(a.lse, consume),
+                      ctx.rows.targets, scale, ctx.options.block_rows};
   }
   Buffer dx = make(ctx, a.x.tensor().shape(), ctx.dtype, "d head input");  // (N',C)
   Buffer dw;

@@ -7,16 +7,19 @@
 
 namespace lomo {
 
-/// Final norm and cross-entropy over blocks of the vocabulary, on the N' rows that carry loss.
+/// Final norm and cross-entropy over blocks of the vocabulary, on the rows that carry loss. On
+/// ranks each takes the rows of all (A of them, alone N') through the part of the vocabulary that
+/// it owns (V rows): the head's weights and their gradients stay where they are.
 struct HeadContext {
   Backend& backend;
   ModelConfig const& config;
   DType dtype;
   HeadOptions const& options;
-  Tensor targets;  // (N') i32
+  LossRows const& rows;
+  Communicator* ranks;  // or null
 };
 
-/// Reads a.x (N',C); fills a.loss and, when `keep`, what backward reads.
+/// Reads a.x (N',C); fills a.loss (A) and, when `keep`, what backward reads.
 void head_forward(HeadContext const& ctx, ParameterGroup const& norm, ParameterGroup const& head,
                   HeadActivations& a, bool keep);
 

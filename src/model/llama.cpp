@@ -1,13 +1,16 @@
 #include "lomo/model/llama.h"
 
 #include <algorithm>
+#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
 
 #include "block.h"
+#include "embedding.h"
 #include "head.h"
 #include "lomo/core/error.h"
+#include "lomo/dist/gather_lists.h"
 #include "transfer.h"
 
 namespace lomo {
@@ -28,6 +31,22 @@ void require_ids(std::vector<std::int32_t> const& ids, std::int64_t vocab, char 
   }
 }
 
+/// Elements of the largest matrix of a block.
+std::int64_t largest_matrix(LlamaWeights const& weights) {
+  std::int64_t largest = 0;
+  for (BlockWeights const& block : weights.blocks) {
+    for (Parameter const* parameter : forward_order(block)) {
+      largest = std::max(largest, parameter->whole.numel());
+    }
+  }
+  return largest;
+}
+
+/// Rows of the vocabulary that a rank gives out at once.
+std::int64_t vocabulary_tile(HeadOptions const& head, Communicator const* ranks) {
+  return std::max<std::int64_t>(head.block_rows / place_of(ranks).ranks, 1);
+}
+
 }  // namespace
 
 Llama::Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head,
@@ -36,8 +55,9 @@ Llama::Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptio
       config_(config),
       dtype_(dtype),
       head_(head),
-      ranks_(ranks),
-      weights_(backend, config, dtype, place_of(ranks)),
+      ranks_(ranks != nullptr && ranks->size() > 1 ? ranks : nullptr),
+      weights_(backend, config, dtype, place_of(ranks_)),
+      whole_(backend, ranks_, dtype, largest_matrix(weights_)),
       inv_freq_(backend.allocate(Shape(config.head_width / 2), DType::f32, Category::workspace,
                                  "rope frequencies")) {
   const std::vector<float> frequencies = rope_frequencies(config_);
@@ -53,20 +73,59 @@ DeviceBatch Llama::upload(Batch const& batch) {
   out.starts = to_engine(backend_, batch.starts, "batch starts");
   out.longest = batch.longest;
   out.loss_rows = to_engine(backend_, batch.loss_rows, "batch loss rows");
-  out.targets = to_engine(backend_, batch.targets, "batch targets");
+  out.all_loss_rows = all_loss_rows(batch);
   out.loss_starts = to_engine(backend_, batch.loss_starts, "batch loss starts");
   out.loss_positions = to_engine(backend_, batch.loss_positions, "batch loss positions");
   out.loss_longest = batch.loss_longest;
   out.unique_ids = to_engine(backend_, batch.unique_ids, "batch unique ids");
   out.id_order = to_engine(backend_, batch.id_order, "batch id order");
   out.id_segments = to_engine(backend_, batch.id_segments, "batch id segments");
+  if (ranks_ != nullptr) out.rank_ids.emplace(backend_, *ranks_, batch.unique_ids);
   return out;
+}
+
+LossRows Llama::all_loss_rows(Batch const& batch) {
+  LossRows rows;
+  std::vector<std::vector<std::int32_t>> targets{batch.targets};
+  std::int64_t share = batch.loss_count();  // of each rank in a chunk
+  if (ranks_ != nullptr) {
+    targets = gather_lists(*ranks_, batch.targets);
+    share = std::max<std::int64_t>(head_.chunk_rows / ranks_->size(), 1);
+  }
+  std::size_t longest = 0;
+  for (auto const& list : targets) longest = std::max(longest, list.size());
+  std::vector<std::int32_t> in_order;
+  for (std::int64_t mine = 0; mine == 0 || std::cmp_less(mine, longest); mine += share) {
+    LossRows::Chunk chunk{rows.count, {}, 0, 0};
+    for (auto const& list : targets) {
+      const auto size = static_cast<std::int64_t>(list.size());
+      const std::int64_t first = std::min(mine, size), count = std::min(share, size - first);
+      in_order.insert(in_order.end(), list.begin() + first, list.begin() + first + count);
+      chunk.counts.push_back(count);
+      chunk.rows += count;
+    }
+    chunk.mine = std::min(mine, batch.loss_count());
+    rows.count += chunk.rows;
+    rows.chunks.push_back(std::move(chunk));
+    if (share == 0) break;
+  }
+  rows.targets = to_engine(backend_, in_order, "batch targets");
+  return rows;
 }
 
 BlockContext Llama::block_context(Pass const& pass, std::size_t l) {
   const bool last = l + 1 == weights_.blocks.size();
-  return {backend_,   config_,   dtype_,
-          pass.batch, inv_freq_, /*loss_rows_only=*/last && pass.last_on_loss_rows};
+  return {backend_,
+          whole_,
+          config_,
+          dtype_,
+          pass.batch,
+          inv_freq_,
+          /*loss_rows_only=*/last && pass.last_on_loss_rows};
+}
+
+HeadContext Llama::head_context(Pass const& pass) {
+  return {backend_, config_, dtype_, head_, pass.batch.all_loss_rows, ranks_};
 }
 
 Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
@@ -79,11 +138,21 @@ Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
   pass.loss_rows = batch.loss_count();
   pass.recompute = recompute;
   pass.batch = upload(batch);
-  pass.last_on_loss_rows = pass.loss_rows * kAllRowsShare < pass.rows * (kAllRowsShare - 1);
+  std::int64_t all_rows = pass.rows;
+  if (ranks_ != nullptr) {  // all ranks go the same way
+    const auto rows = ranks_->all_gather_host(pass.rows);
+    all_rows = std::accumulate(rows.begin(), rows.end(), std::int64_t{0});
+  }
+  pass.last_on_loss_rows = pass.all_loss_rows() * kAllRowsShare < all_rows * (kAllRowsShare - 1);
 
-  Buffer x = backend_.allocate(Shape(pass.rows, config_.width), dtype_, Category::activations,
-                               "embedded");  // (N,C)
-  backend_.gather_rows(x, weights_.embedding.stacked(), pass.batch.tokens);
+  whole_.forget();
+  std::vector<Parameter const*> order;
+  for (BlockWeights const& block : weights_.blocks) {
+    for (Parameter const* parameter : forward_order(block)) order.push_back(parameter);
+  }
+  whole_.expect(order);
+  Buffer x = embed({backend_, ranks_, vocabulary_tile(head_, ranks_)}, weights_.embedding.single(),
+                   batch, pass.batch);  // (N,C)
   for (std::size_t l = 0; l < weights_.blocks.size(); ++l) {
     BlockActivations a;
     a.x = std::move(x);
@@ -98,8 +167,7 @@ Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
     backend_.gather_rows(pass.head.x, x, pass.batch.loss_rows);
     x.reset();
   }
-  const HeadContext head{backend_, config_, dtype_, head_, pass.batch.targets};
-  head_forward(head, weights_.norm, weights_.head(), pass.head, training);
+  head_forward(head_context(pass), weights_.norm, weights_.head(), pass.head, training);
   return pass;
 }
 
@@ -108,7 +176,20 @@ Pass Llama::forward(Batch const& batch, Recompute recompute) {
 }
 
 std::vector<float> Llama::losses(Pass const& pass) {
-  return to_host(backend_, pass.head.loss);
+  return losses_by_rank(pass)[static_cast<std::size_t>(place_of(ranks_).rank)];
+}
+
+std::vector<std::vector<float>> Llama::losses_by_rank(Pass const& pass) {
+  const std::vector<float> all = to_host(backend_, pass.head.loss);
+  std::vector<std::vector<float>> by_rank(static_cast<std::size_t>(place_of(ranks_).ranks));
+  auto next = all.begin();
+  for (LossRows::Chunk const& chunk : pass.batch.all_loss_rows.chunks) {
+    for (std::size_t q = 0; q < by_rank.size(); ++q) {
+      by_rank[q].insert(by_rank[q].end(), next, next + chunk.counts[q]);
+      next += chunk.counts[q];
+    }
+  }
+  return by_rank;
 }
 
 std::vector<float> Llama::losses(Batch const& batch) {
@@ -138,9 +219,9 @@ void Llama::backward(Pass& pass, GradientSink& sink, float scale, bool keep) {
 
 BackwardPoint Llama::backward_upper(Pass& pass, GradientSink& sink, float scale,
                                     std::int64_t lowest, bool keep) {
-  const HeadContext head{backend_, config_, dtype_, head_, pass.batch.targets};
-  Buffer d = head_backward(head, weights_.norm, weights_.head(), pass.head, scale, sink, !keep,
-                           /*last=*/!config_.tied_embeddings);  // (N',C)
+  expect_backward(pass, weights_.blocks.size(), lowest_wanted(sink));
+  Buffer d = head_backward(head_context(pass), weights_.norm, weights_.head(), pass.head, scale,
+                           sink, !keep, /*last=*/!config_.tied_embeddings);  // (N',C)
   if (!pass.last_on_loss_rows) d = spread_rows(backend_, d, pass.batch.loss_rows, pass.rows);
   const std::size_t end = std::max(static_cast<std::size_t>(lowest), lowest_wanted(sink));
   for (std::size_t l = weights_.blocks.size(); l-- > end;) {
@@ -151,6 +232,7 @@ BackwardPoint Llama::backward_upper(Pass& pass, GradientSink& sink, float scale,
 
 void Llama::backward_rest(Pass& pass, BackwardPoint point, GradientSink& sink, bool keep) {
   Buffer d = std::move(point.d);
+  expect_backward(pass, static_cast<std::size_t>(point.below), lowest_wanted(sink));
   for (auto l = static_cast<std::size_t>(point.below); l-- > lowest_wanted(sink);) {
     d = backward_block(pass, l, std::move(d), sink, keep);
   }
@@ -159,7 +241,21 @@ void Llama::backward_rest(Pass& pass, BackwardPoint point, GradientSink& sink, b
                                   DType::f32, Category::activations, "embedding gradient rows");
   backend_.sum_rows(rows, d, pass.batch.id_order, pass.batch.id_segments);
   d.reset();
-  sink.offer(weights_.embedding, EmbeddingOffer{std::move(rows), pass.batch.unique_ids}, true);
+  RankIds const* everyone = pass.batch.rank_ids ? &*pass.batch.rank_ids : nullptr;
+  sink.offer(weights_.embedding, EmbeddingOffer{std::move(rows), pass.batch.unique_ids, everyone},
+             true);
+}
+
+void Llama::expect_backward(Pass const& pass, std::size_t from, std::size_t to) {
+  std::vector<Parameter const*> order;
+  for (std::size_t l = from; l-- > to;) {
+    const std::vector<Parameter const*> forward = forward_order(weights_.blocks[l]);
+    if (pass.recompute == Recompute::block) {
+      order.insert(order.end(), forward.begin(), forward.end());
+    }
+    order.insert(order.end(), forward.rbegin(), forward.rend());
+  }
+  whole_.expect(order);
 }
 
 Buffer Llama::backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& sink, bool keep) {

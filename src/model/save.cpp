@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "host_blocks.h"
@@ -86,29 +87,32 @@ void write_index(std::vector<Shard> const& shards, std::filesystem::path const& 
   write_file(file, index.dump(2) + "\n");
 }
 
-/// What else a Hugging Face folder needs to be used: the tokenizer and generation settings.
-void copy_companions(std::filesystem::path const& from, std::filesystem::path const& to) {
-  static const std::set<std::string> kCompanions = {"added_tokens.json",
-                                                    "generation_config.json",
-                                                    "merges.txt",
-                                                    "special_tokens_map.json",
-                                                    "tokenizer.json",
-                                                    "tokenizer.model",
-                                                    "tokenizer_config.json",
-                                                    "vocab.json"};
-  for (auto const& entry : std::filesystem::directory_iterator(from)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.is_regular_file() &&
-        (kCompanions.contains(name) || name.starts_with("chat_template"))) {
-      duplicate_file(entry.path(), to / name);
-    }
-  }
-}
-
 }  // namespace
 
+Companions read_companions(std::filesystem::path const& folder) {
+  static const std::set<std::string> kNames = {"added_tokens.json",
+                                               "generation_config.json",
+                                               "merges.txt",
+                                               "special_tokens_map.json",
+                                               "tokenizer.json",
+                                               "tokenizer.model",
+                                               "tokenizer_config.json",
+                                               "vocab.json"};
+  Companions companions;
+  companions.config = read_json(folder / "config.json", Exit::data);
+  std::error_code unreadable;
+  for (auto const& entry : std::filesystem::directory_iterator(folder, unreadable)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_regular_file(unreadable) &&
+        (kNames.contains(name) || name.starts_with("chat_template"))) {
+      companions.files[name] = read_file(entry.path(), Exit::data);
+    }
+  }
+  return companions;
+}
+
 void save_model(Backend& backend, LlamaWeights& weights, ModelConfig const& config,
-                std::filesystem::path const& folder, std::filesystem::path const& source,
+                std::filesystem::path const& folder, Companions const& companions,
                 std::size_t shard_bytes) {
   if (!std::filesystem::is_directory(folder)) {
     throw Error("cannot save the model: " + folder.string() + " is not a folder");
@@ -121,10 +125,8 @@ void save_model(Backend& backend, LlamaWeights& weights, ModelConfig const& conf
 
   ModelConfig stored = config;
   stored.dtype = weights.embedding.stacked().dtype();
-  const auto original = source / "config.json";
-  const bool from_source = !source.empty() && std::filesystem::exists(original);
-  write_model_config(folder / "config.json", stored, from_source ? original : "");
-  if (from_source && !std::filesystem::equivalent(source, folder)) copy_companions(source, folder);
+  write_model_config(folder / "config.json", stored, companions.config);
+  for (auto const& [name, bytes] : companions.files) write_file(folder / name, bytes);
   for (std::size_t i = 0; i < shards.size(); ++i) {
     write_shard(backend, shards[i], folder / shard_name(i, shards.size()));
   }

@@ -53,15 +53,17 @@ class GramSum {
   }
 
   /// dZ dZ^T is summed over blocks of the vocabulary, as a whole.
-  void add(HeadOffer const& offer, Tensor w) {
-    const Tensor x = offer.x;  // (N',C)
+  void add(HeadOffer const& offer, Parameter const& head) {
+    const Tensor w = head.value;  // (V,C), the rows owned here
+    const Tensor x = offer.x;     // (N',C)
     const std::int64_t n = x.rows();
     Buffer a =
         backend_.allocate(Shape(n, n), DType::f32, Category::workspace, "gram of the logits");
     backend_.zero(a);
     for (std::int64_t first = 0; first < w.rows(); first += offer.block_rows) {
       const std::int64_t count = std::min(offer.block_rows, w.rows() - first);
-      const Buffer dz = dlogits(backend_, offer, w.row_block(first, count), first);
+      const Buffer dz =
+          dlogits(backend_, offer, w.row_block(first, count), head.owned.first + first);
       backend_.linear(a, dz, dz, a);
     }
     const Scratch b(backend_, n);
@@ -157,7 +159,7 @@ std::optional<double> gram_norm_squared(Backend& backend, ParameterGroup const& 
     if (auto const* linear = std::get_if<LinearOffer>(&offer)) {
       sum.add(linear->dy, linear->x);
     } else {
-      sum.add(std::get<HeadOffer>(offer), group.single().value);
+      sum.add(std::get<HeadOffer>(offer), group.single());
     }
   }
   return sum.trusted();

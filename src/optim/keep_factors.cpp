@@ -24,8 +24,9 @@ bool owns(VectorOffer const& offer) {
 
 }  // namespace
 
-KeepFactors::KeepFactors(Backend& backend, TileSize tile, float scale, NormMethod method)
-    : TileSink(backend, tile), scale_(scale), method_(method) {}
+KeepFactors::KeepFactors(Backend& backend, TileSize tile, float scale, NormMethod method,
+                         Exchange exchange)
+    : TileSink(backend, tile, exchange), scale_(scale), method_(method) {}
 
 void KeepFactors::stop_keeping() {
   keeping_ = false;

@@ -20,7 +20,7 @@ struct Tile {
 
   void render(LinearOffer const& offer) const {
     std::int64_t column = first;  // of dy
-    for (std::size_t m = offer.first; m < member; ++m) column += group.members()[m].value.rows();
+    for (std::size_t m = offer.first; m < member; ++m) column += group.members()[m].whole.rows();
     const Tensor dy = offer.dy.tensor().col_block(column, g.rows());  // (N,t)
     backend.linear_backward_weight(g, dy, offer.x, accumulate);
   }
@@ -32,10 +32,11 @@ struct Tile {
 
   void render(HeadOffer const& offer) const {
     const Tensor x = offer.x;                        // (N',C)
-    const Tensor w = group.members()[member].value;  // (V,C)
+    const Tensor w = group.members()[member].value;  // (V,C), the rows owned here
+    const std::int64_t word = group.members()[member].owned.first + first;
     for (std::int64_t begin = 0; begin < g.rows(); begin += offer.block_rows) {
       const std::int64_t count = std::min(offer.block_rows, g.rows() - begin);
-      const Buffer dz = dlogits(backend, offer, w.row_block(first + begin, count), first + begin);
+      const Buffer dz = dlogits(backend, offer, w.row_block(first + begin, count), word + begin);
       backend.linear_backward_weight(g.row_block(begin, count), dz, x, accumulate);
     }
   }
@@ -63,17 +64,38 @@ Buffer dlogits(Backend& backend, HeadOffer const& offer, Tensor w_rows, std::int
   return dz;
 }
 
-void render(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
-            std::size_t member, std::int64_t first, Tensor g) {
+bool is_whole(Offer const& offer) {
+  auto const* const linear = std::get_if<LinearOffer>(&offer);
+  return std::holds_alternative<HeadOffer>(offer) || (linear != nullptr && linear->owned_only);
+}
+
+namespace {
+
+/// Of the offers that `pick` picks.
+template <class Pick>
+bool render_if(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
+               std::size_t member, std::int64_t first, Tensor g, Pick const& pick) {
   bool accumulate = false;
   for (auto const& offer : offers) {
-    if (auto const* linear = std::get_if<LinearOffer>(&offer); linear && !linear->covers(member)) {
-      continue;
-    }
+    auto const* const linear = std::get_if<LinearOffer>(&offer);
+    if (!pick(offer) || (linear != nullptr && !linear->covers(member))) continue;
     const Tile tile{backend, group, member, first, g, accumulate};
     std::visit([&tile](auto const& kind) { tile.render(kind); }, offer);
     accumulate = true;
   }
+  return accumulate;
+}
+
+}  // namespace
+
+void render(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
+            std::size_t member, std::int64_t first, Tensor g) {
+  render_if(backend, offers, group, member, first, g, [](Offer const&) { return true; });
+}
+
+bool render_whole(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
+                  std::size_t member, std::int64_t first, Tensor g) {
+  return render_if(backend, offers, group, member, first, g, is_whole);
 }
 
 }  // namespace lomo

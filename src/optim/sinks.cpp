@@ -8,6 +8,7 @@
 
 #include "gram_norm.h"
 #include "lomo/core/error.h"
+#include "lomo/dist/sum_over_ranks.h"
 
 namespace lomo {
 
@@ -32,9 +33,11 @@ double GradientStats::norm() const {
 
 // ---- what tile sinks share
 
-TileSink::TileSink(Backend& backend, TileSize tile)
+TileSink::TileSink(Backend& backend, TileSize tile, Exchange exchange)
     : backend_(backend),
       tile_(tile),
+      exchange_(exchange),
+      tiles_(backend, exchange),
       stats_(backend.allocate(Shape(2), DType::f64, Category::workspace, "gradient stats")) {
   backend_.zero(stats_);
 }
@@ -51,7 +54,14 @@ GradientStats TileSink::stats() const {
   if (!backend_.computes()) return {};
   std::array<double, 2> host{};
   backend_.download(std::as_writable_bytes(std::span(host)), stats_);
-  return {host[0] + gram_squares_, host[1]};
+  GradientStats mine{host[0] + gram_squares_, host[1]};
+  if (alone()) return mine;
+  GradientStats all;
+  for (GradientStats const& part : exchange_.ranks->all_gather_host(mine)) {
+    all.sum_of_squares += part.sum_of_squares;
+    all.nonfinite += part.nonfinite;
+  }
+  return all;
 }
 
 std::map<ParameterGroup const*, std::size_t> TileSink::waiting() const {
@@ -62,51 +72,70 @@ std::map<ParameterGroup const*, std::size_t> TileSink::waiting() const {
 
 void TileSink::measure_group(ParameterGroup const& group, std::vector<Offer> const& offers,
                              float scale, NormMethod method) {
-  if (auto const* sparse = only_rows(offers)) {
+  if (auto const* sparse = only_rows(offers); sparse != nullptr && alone()) {
     backend_.measure(stats_, sparse->rows, scale);
     return;
   }
-  if (method == NormMethod::cheapest) {
+  const bool all_here = alone() || std::ranges::all_of(offers, is_whole);
+  if (method == NormMethod::cheapest && all_here) {
     if (const auto squared = gram_norm_squared(backend_, group, offers)) {
       gram_squares_ += double{scale} * double{scale} * *squared;
       return;
     }
   }
   for (std::size_t m = 0; m < group.members().size(); ++m) {
-    const std::int64_t tile_rows = tile_.rows_for(group.members()[m].matrix().shape());
-    for_each_tile(group, m, offers, tile_rows,
-                  [&](std::int64_t, Tensor g) { backend_.measure(stats_, g, scale); });
+    Parameter const& parameter = group.members()[m];
+    const std::int64_t t = tile_rows(parameter);
+    Buffer scratch = backend_.allocate(Shape(t, parameter.matrix().cols()), DType::f32,
+                                       Category::gradients, "gradient tile");
+    tiles_.for_each(
+        group, m, offers, t,
+        [&](std::int64_t, std::int64_t rows) { return scratch.tensor().row_block(0, rows); },
+        [&](std::int64_t, Tensor g) { measure(parameter, g, scale); });
   }
 }
 
-void TileSink::for_each_tile(ParameterGroup const& group, std::size_t member,
-                             std::vector<Offer> const& offers, std::int64_t tile_rows,
-                             TileUse const& use) {
-  const Shape whole = group.members()[member].matrix().shape();  // (O,I)
-  Buffer scratch = backend_.allocate(Shape(tile_rows, whole.cols()), DType::f32,
-                                     Category::gradients, "gradient tile");
-  for (std::int64_t first = 0; first < whole.rows(); first += tile_rows) {
-    const std::int64_t rows = std::min(tile_rows, whole.rows() - first);
-    const Tensor g = scratch.tensor().row_block(0, rows);  // (t,I)
-    render(backend_, offers, group, member, first, g);
-    use(first, g);
+std::int64_t TileSink::tile_rows(Parameter const& parameter) const {
+  Shape most = parameter.matrix().shape();
+  if (!alone() && parameter.sharded()) {  // no rank owns more rows than the first
+    most = Shape(owned_rows(parameter.whole.rows(), 0, exchange_.ranks->size()).count, most.cols());
   }
+  return tile_.rows_for(most);
+}
+
+void TileSink::measure(Parameter const& parameter, Tensor g, float scale) {
+  if (counts(parameter)) backend_.measure(stats_, g, scale);
+}
+
+bool TileSink::counts(Parameter const& parameter) const {
+  return alone() || parameter.sharded() || exchange_.ranks->rank() == 0;
 }
 
 // ---- LOMO
 
 FusedUpdate::FusedUpdate(Backend& backend, TileSize tile, UpdateRule& rule, StepContext const& step,
-                         std::size_t tensors)
-    : TileSink(backend, tile), rule_(rule), step_(step) {
+                         std::size_t tensors, Exchange exchange)
+    : TileSink(backend, tile, exchange), rule_(rule), step_(step) {
   if (tensors == 0) return;
   marks_ = backend.allocate(Shape(static_cast<std::int64_t>(tensors), 2), DType::f64,
                             Category::workspace, "gradient stats by tensor");
+  if (alone()) return;
+  guard_ = backend.allocate(Shape(2), DType::f64, Category::workspace, "gradient stats of all");
+}
+
+/// What stops an update. After a verdict there is nothing to find; without one all ranks must see
+/// what any of them has met so far.
+Tensor FusedUpdate::guard() {
+  if (!guard_) return stats_;
+  sum_over_ranks(backend_, *exchange_.ranks, guard_, stats_);
+  return guard_;
 }
 
 void FusedUpdate::mark(Parameter const& parameter) {
   if (!marks_) return;
   const auto row = static_cast<std::int64_t>(marked_.size());
-  backend_.copy(marks_.tensor().row_block(row, 1), stats_.tensor().reshaped(Shape(1, 2)));
+  const Tensor met = guard_ ? guard_ : stats_;
+  backend_.copy(marks_.tensor().row_block(row, 1), met.reshaped(Shape(1, 2)));
   marked_.push_back(parameter.name);
 }
 
@@ -126,30 +155,45 @@ FusedUpdate::Outcome FusedUpdate::outcome() const {
 }
 
 void FusedUpdate::act(ParameterGroup& group, std::vector<Offer>& offers) {
-  const float scale = step_.gradient.scale;
-  if (auto const* sparse = only_rows(offers); sparse != nullptr && rule_.takes_rows()) {
-    backend_.measure(stats_, sparse->rows, scale);
+  auto const* sparse = only_rows(offers);
+  if (sparse != nullptr && rule_.takes_rows() && alone()) {
+    backend_.measure(stats_, sparse->rows, step_.gradient.scale);
     rule_.apply_rows(group.single(), sparse->ids, sparse->rows, step_, stats_);
     mark(group.single());
     return;
   }
-  for (std::size_t m = 0; m < group.members().size(); ++m) {
-    Parameter& parameter = group.members()[m];
-    const Shape whole = parameter.matrix().shape();
-    const std::int64_t tile_rows =
-        rule_.residency() == Residency::tensor ? whole.rows() : tile_.rows_for(whole);
-    for_each_tile(group, m, offers, tile_rows, [&](std::int64_t first, Tensor g) {
-      backend_.measure(stats_, g, scale);
-      rule_.apply(parameter, first, g, step_, stats_);
-    });
-    mark(parameter);
-  }
+  for (std::size_t m = 0; m < group.members().size(); ++m) act_on(group, m, offers);
+}
+
+void FusedUpdate::act_on(ParameterGroup& group, std::size_t member,
+                         std::vector<Offer> const& offers) {
+  Parameter& parameter = group.members()[member];
+  const Shape owned = parameter.matrix().shape();
+  const bool whole = rule_.residency() == Residency::tensor;
+  const std::int64_t t = whole && alone() ? owned.rows() : tile_rows(parameter);
+  StepContext step = step_;
+  if (!counts(parameter)) step.tally = {};
+
+  Buffer gradient = backend_.allocate(Shape(whole ? owned.rows() : t, owned.cols()), DType::f32,
+                                      Category::gradients, "gradient tile");
+  tiles_.for_each(
+      group, member, offers, t,
+      [&](std::int64_t first, std::int64_t rows) {
+        return gradient.tensor().row_block(whole ? first : 0, rows);
+      },
+      [&](std::int64_t first, Tensor g) {
+        measure(parameter, g, step.gradient.scale);
+        if (!whole) rule_.apply(parameter, first, g, step, guard());
+      });
+  if (whole) rule_.apply(parameter, 0, gradient, step, guard());
+  mark(parameter);
 }
 
 // ---- the norm pass
 
-NormProbe::NormProbe(Backend& backend, TileSize tile, float scale, NormMethod method)
-    : TileSink(backend, tile), scale_(scale), method_(method) {}
+NormProbe::NormProbe(Backend& backend, TileSize tile, float scale, NormMethod method,
+                     Exchange exchange)
+    : TileSink(backend, tile, exchange), scale_(scale), method_(method) {}
 
 void NormProbe::act(ParameterGroup& group, std::vector<Offer>& offers) {
   measure_group(group, offers, scale_, method_);
@@ -158,8 +202,9 @@ void NormProbe::act(ParameterGroup& group, std::vector<Offer>& offers) {
 // ---- stored gradients
 
 KeepGradients::KeepGradients(Backend& backend, TileSize tile,
-                             std::vector<ParameterGroup*> const& groups, float scale)
-    : TileSink(backend, tile), groups_(groups), scale_(scale) {
+                             std::vector<ParameterGroup*> const& groups, float scale,
+                             Exchange exchange)
+    : TileSink(backend, tile, exchange), groups_(groups), scale_(scale) {
   for (auto const* group : groups_) {
     for (auto const& parameter : group->members()) {
       gradients_.emplace(
@@ -177,21 +222,22 @@ Tensor KeepGradients::gradient(Parameter const& parameter) const {
 
 void KeepGradients::act(ParameterGroup& group, std::vector<Offer>& offers) {
   for (std::size_t m = 0; m < group.members().size(); ++m) {
-    const Tensor whole = gradient(group.members()[m]);  // (O,I)
-    const std::int64_t tile_rows = tile_.rows_for(whole.shape());
-    for (std::int64_t first = 0; first < whole.rows(); first += tile_rows) {
-      const std::int64_t rows = std::min(tile_rows, whole.rows() - first);
-      const Tensor g = whole.row_block(first, rows);
-      render(backend_, offers, group, m, first, g);
-      backend_.measure(stats_, g, scale_);
-    }
+    Parameter const& parameter = group.members()[m];
+    const Tensor owned = gradient(parameter);  // (owned,I)
+    tiles_.for_each(
+        group, m, offers, tile_rows(parameter),
+        [&](std::int64_t first, std::int64_t rows) { return owned.row_block(first, rows); },
+        [&](std::int64_t, Tensor g) { measure(parameter, g, scale_); });
   }
 }
 
 void KeepGradients::apply(UpdateRule& rule, StepContext const& step) {
+  if (!alone()) sum_over_ranks(backend_, *exchange_.ranks, stats_, stats_);
   for (auto* group : groups_) {
     for (auto& parameter : group->members()) {
-      rule.apply(parameter, 0, gradient(parameter), step, stats_);
+      StepContext of_parameter = step;
+      if (!counts(parameter)) of_parameter.tally = {};
+      rule.apply(parameter, 0, gradient(parameter), of_parameter, stats_);
     }
   }
 }

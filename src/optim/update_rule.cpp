@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lomo/core/error.h"
+#include "lomo/dist/sum_over_ranks.h"
 
 namespace lomo {
 
@@ -146,12 +147,14 @@ class AdamW final : public UpdateRule {
 };
 
 /// Factored second moment, update clipped to RMS clip_threshold, step scaled by the weight's RMS.
+/// On ranks the row factors are those of the rows owned here; sums over rows are of all ranks.
 class AdaLomo final : public UpdateRule {
  public:
   AdaLomo(Backend& backend, OptimizerOptions const& options,
-          std::vector<ParameterGroup*> const& groups)
+          std::vector<ParameterGroup*> const& groups, Communicator* ranks)
       : backend_(backend),
         options_(options),
+        ranks_(ranks),
         row_(backend, ".row"),
         col_(backend, ".col"),
         sums_(backend.allocate(Shape(3), DType::f64, Category::workspace, "adalomo sums")) {
@@ -166,16 +169,19 @@ class AdaLomo final : public UpdateRule {
 
   void apply(Parameter& parameter, std::int64_t, Tensor g, StepContext const& step,
              Tensor guard) override {
-    const Tensor w = parameter.matrix();    // (O,I)
-    const Tensor row = row_.of(parameter);  // (O)
+    const Tensor w = parameter.matrix();    // (owned,I)
+    const Tensor row = row_.of(parameter);  // (owned)
     const Tensor col = col_.of(parameter);  // (I)
-    update_moments(row, col, g, step, guard);
+    update_moments(parameter, g, step, guard);
 
     const Tensor norms = sums_.tensor().row_block(0, 2);
-    const Backend::AdaLomoTensor whole{sums_.tensor().row_block(2, 1), w.rows(), w.numel()};
+    const std::int64_t rows = rows_of(parameter);  // O
+    const Backend::AdaLomoTensor whole{sums_.tensor().row_block(2, 1), rows, rows * w.cols()};
     backend_.zero(sums_);
     backend_.sum(whole.row_total, row);
+    sum_if_sharded(parameter, whole.row_total);
     backend_.adalomo_measure(norms, w, g, row, col, whole, step.gradient);
+    sum_if_sharded(parameter, norms);
     const Backend::AdaLomoStep update{step.lr, options_.weight_decay, options_.clip_threshold,
                                       options_.eps2, step.gradient};
     backend_.adalomo_update(w, g, row, col, norms, whole, update,
@@ -189,7 +195,15 @@ class AdaLomo final : public UpdateRule {
   }
 
  private:
-  void update_moments(Tensor row, Tensor col, Tensor g, StepContext const& step, Tensor guard) {
+  static std::int64_t rows_of(Parameter const& parameter) {
+    return parameter.sharded() ? parameter.whole.rows() : 1;
+  }
+  void sum_if_sharded(Parameter const& parameter, Tensor x) {
+    if (ranks_ != nullptr && parameter.sharded()) sum_over_ranks(backend_, *ranks_, x, x);
+  }
+
+  void update_moments(Parameter const& parameter, Tensor g, StepContext const& step, Tensor guard) {
+    const Tensor row = row_.of(parameter), col = col_.of(parameter);
     const auto beta = static_cast<float>(
         1.0 - std::pow(static_cast<double>(step.step), static_cast<double>(options_.decay_rate)));
     Buffer row_sums =
@@ -197,13 +211,15 @@ class AdaLomo final : public UpdateRule {
     Buffer col_sums =
         backend_.allocate(col.shape(), DType::f32, Category::workspace, "adalomo column sums");
     backend_.square_sums(row_sums, col_sums, g, step.gradient);
+    sum_if_sharded(parameter, col_sums);
     const auto one_over = [](std::int64_t n) { return 1.0f / static_cast<float>(n); };
     backend_.decay_average(row, row_sums, beta, one_over(g.cols()), options_.eps1, guard);
-    backend_.decay_average(col, col_sums, beta, one_over(g.rows()), options_.eps1, guard);
+    backend_.decay_average(col, col_sums, beta, one_over(rows_of(parameter)), options_.eps1, guard);
   }
 
   Backend& backend_;
   OptimizerOptions options_;
+  Communicator* ranks_;
   State row_, col_;
   Buffer sums_;  // (3) f64: U^2, w^2, total of row
 };
@@ -211,7 +227,8 @@ class AdaLomo final : public UpdateRule {
 }  // namespace
 
 std::unique_ptr<UpdateRule> make_update_rule(Backend& backend, OptimizerOptions const& options,
-                                             std::vector<ParameterGroup*> const& groups) {
+                                             std::vector<ParameterGroup*> const& groups,
+                                             Communicator* ranks) {
   switch (options.kind) {
     case OptimizerKind::lomo:
       return std::make_unique<Sgd>(backend, options);
@@ -221,7 +238,7 @@ std::unique_ptr<UpdateRule> make_update_rule(Backend& backend, OptimizerOptions 
     case OptimizerKind::adamw:
       return std::make_unique<AdamW>(backend, options, groups);
     case OptimizerKind::adalomo:
-      return std::make_unique<AdaLomo>(backend, options, groups);
+      return std::make_unique<AdaLomo>(backend, options, groups, ranks);
   }
   throw Error("unknown optimizer");
 }

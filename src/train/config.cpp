@@ -211,6 +211,11 @@ void read(JsonReader reader, MemorySection& memory) {
   reader.finish();
 }
 
+void read(JsonReader reader, RanksSection& ranks) {
+  reader.get("wire", ranks.wire, kWires);
+  reader.finish();
+}
+
 void read(JsonReader reader, EvalSection& eval) {
   reader.get("before", eval.before);
   reader.get("at_end", eval.at_end);
@@ -258,6 +263,7 @@ TrainConfig parse_config(Json const& json, std::string const& where) {
   read_section(reader, "guard", config.guard);
   read_section(reader, "metrics", config.metrics);
   read_section(reader, "memory", config.memory);
+  read_section(reader, "ranks", config.ranks);
   read_section(reader, "eval", config.eval);
   read_section(reader, "save", config.save);
   reader.get("output", config.output);

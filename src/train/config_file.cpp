@@ -136,6 +136,7 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                    {"tile_bytes", format_bytes(m.tile_bytes)},
                    {"head_block_rows", m.head_block_rows},
                    {"keep_logits_bytes", format_bytes(m.keep_logits_bytes)}};
+  out["ranks"] = {{"wire", name_of(config.ranks.wire, kWires)}};
   EvalSection const& e = config.eval;
   out["eval"] = {{"before", e.before},
                  {"at_end", e.at_end},

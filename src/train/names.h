@@ -37,6 +37,7 @@ inline const Names<Protect> kProtects = {{"step", Protect::step}, {"tile", Prote
 inline const Names<ClipStrategy> kClipStrategies = {{"auto", ClipStrategy::automatic},
                                                     {"one_pass", ClipStrategy::one_pass},
                                                     {"two_pass", ClipStrategy::two_pass}};
+inline const Names<DType> kWires = {{"bf16", DType::bf16}, {"f32", DType::f32}};
 inline const Names<Score> kScores = {{"sum", Score::sum}, {"mean", Score::mean}};
 
 template <class E>

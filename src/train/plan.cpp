@@ -19,8 +19,7 @@ struct Rehearsal {
   Rehearsal(TrainConfig const& config, ModelConfig const& shape, Backend& engine)
       : backend(engine) {
     measure_gemm_peak(backend, *config.model.dtype);
-    model.emplace(backend, shape, *config.model.dtype,
-                  HeadOptions{config.memory.head_block_rows, config.memory.keep_logits_bytes});
+    model.emplace(backend, shape, *config.model.dtype, head_options(config));
     trainer.emplace(*model, config,
                     Schedule(config.schedule.kind, config.optimizer.lr, 0, /*total=*/2));
     backend.ledger().restart();

@@ -34,12 +34,25 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
     apply(changed);
     const std::size_t slab = planned_work(changed, shape, batches, make_dry).slab;
     const double flops = planned_work(changed, shape, step, make_dry).flops;
-    report.advice.push_back({"--set " + std::move(name), slab, flops});
+    if (slab >= report.plan.slab && flops >= report.plan.flops) return;  // of no use
+    const bool fits = slab + report.verdict.allowance <= report.verdict.memory;
+    report.advice.push_back({"--set " + std::move(name), slab, flops, fits});
   };
   const bool recomputes = config.train.recompute == Recompute::block;
   change(recomputes ? "train.recompute=none" : "train.recompute=block", [&](TrainConfig& c) {
     c.train.recompute = recomputes ? Recompute::none : Recompute::block;
   });
+  const std::size_t room =
+      report.verdict.memory - std::min(report.verdict.memory, report.verdict.allowance);
+  if (takes_verdict(config) && config.clip.strategy == ClipStrategy::automatic &&
+      config.memory.budget == 0 && room > report.plan.slab) {
+    const std::string budget = format_bytes(room);
+    change("memory.budget=" + budget, [&](TrainConfig& c) {  // kept factors save work
+      c.memory.budget = room;
+      c.clip.kept_blocks.reset();
+      settle_clip(c, shape, batches, make_dry);
+    });
+  }
   if (config.clip.kept_blocks.value_or(0) < shape.layers && takes_verdict(config)) {
     change("clip.strategy=one_pass", [&](TrainConfig& c) { c.clip.kept_blocks = shape.layers; });
   }

@@ -86,15 +86,20 @@ void WorstBatches::add(std::vector<Sequence const*> const& sequences) {
 
 PlannedBatches planned_batches(TrainConfig const& config, Inputs const& inputs, Sampler sampler,
                                std::int64_t batches) {
-  WorstBatches train, eval;
+  WorstBatches train;
   for (std::int64_t i = 0; i < batches; ++i) train.add(sampler.draw());
+  return {train.take(), planned_eval_batches(config, inputs)};
+}
+
+std::vector<Batch> planned_eval_batches(TrainConfig const& config, Inputs const& inputs) {
+  WorstBatches eval;
   for_each_scored_batch(inputs.eval.data.sequences, config.eval.max_tokens,
                         [&](std::span<Sequence const> sequences) {
                           std::vector<Sequence const*> drawn;
                           for (Sequence const& sequence : sequences) drawn.push_back(&sequence);
                           eval.add(drawn);
                         });
-  return {train.take(), eval.take()};
+  return eval.take();
 }
 
 PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& shape) {

@@ -98,8 +98,9 @@ std::string PlanReport::text() const {
     for (Advice const& a : advice) {
       const bool saves = a.slab <= plan.slab;
       const std::size_t by = saves ? plan.slab - a.slab : a.slab - plan.slab;
-      out += format("  %-40s %s %12s, work %+.0f%%\n", a.change.c_str(), saves ? "saves" : "costs",
-                    gib(by).c_str(), 100 * (a.flops / plan.flops - 1));
+      out += format("  %-40s %s %12s, work %+.0f%%, %s\n", a.change.c_str(),
+                    saves ? "saves" : "costs", gib(by).c_str(), 100 * (a.flops / plan.flops - 1),
+                    a.fits ? "fits" : "does not fit");
     }
   }
   const bool fits = verdict.fits();
@@ -148,8 +149,10 @@ nlohmann::ordered_json PlanReport::json() const {
   if (largest_tokens >= 0) {
     Out changes = Out::array();
     for (Advice const& a : advice) {
-      changes.push_back(
-          {{"change", a.change}, {"reserved_bytes", a.slab}, {"step_flops", a.flops}});
+      changes.push_back({{"change", a.change},
+                         {"reserved_bytes", a.slab},
+                         {"step_flops", a.flops},
+                         {"fits", a.fits}});
     }
     out["advice"] = {{"largest_batch_tokens", largest_tokens}, {"changes", std::move(changes)}};
   }

@@ -66,6 +66,7 @@ class Run {
     if (resuming_) check_config_changes();
     for (std::string const& warning : warnings(config_)) log::warn("{}", warning);
     if (fresh_output_) RunFolder::check(config_.output);
+    companions_ = read_companions(source_);
     const auto tokenizer = open_tokenizer(source_, config_.data.task);
     inputs_ = load_inputs(config_, tokenizer.get(), setting_.prompts, {});
     check_ids(inputs_.train, shape_.vocab);
@@ -151,18 +152,14 @@ class Run {
                 shape_.layers);
     }
     reserve_ = plan.slab;
-    std::size_t limit = setting_.available_memory();
-    if (config_.memory.budget > 0) limit = std::min(limit, config_.memory.budget);
-    if (plan.slab <= limit) return;
-    const std::string verdict =
-        "the run needs " + human_bytes(plan.slab) + " of engine memory and has " +
-        human_bytes(limit) +
-        (config_.memory.budget > 0 ? " (memory.budget, or what is free)" : " free") +
-        ". See what would save some: " + setting_.program + " plan --advise --config ...";
-    if (!setting_.override_memory) {
-      throw Error(Exit::memory, verdict + "; or start anyway with --override-memory");
+    try {
+      require_memory("the run", plan.slab, setting_.available_memory(), config_.memory.budget,
+                     "See what would save some: " + setting_.program +
+                         " plan --advise --config ...; or start anyway with --override-memory");
+    } catch (Error const& lacking) {
+      if (!setting_.override_memory) throw;
+      log::warn("{}", lacking.what());
     }
-    log::warn("{}", verdict);
   }
 
   void build() {
@@ -216,7 +213,7 @@ class Run {
       folder_->metric({{"event", "restart"}});
     }
     const bool own = resuming_ && !fresh_output_;
-    saver_.emplace(*folder_, config_.save, source_,
+    saver_.emplace(*folder_, config_.save, companions_,
                    own ? std::optional(state_.batches) : std::nullopt);
   }
 
@@ -377,7 +374,8 @@ class Run {
 
   void save_final(ModelConfig const& shape, fs::path const& folder) {
     save_folder(folder, [&](fs::path const& partial) {
-      save_model(*backend_, model_->weights(), shape, partial, source_, config_.save.shard_size);
+      save_model(*backend_, model_->weights(), shape, partial, companions_,
+                 config_.save.shard_size);
     });
   }
 
@@ -390,6 +388,7 @@ class Run {
   Clock::time_point start_ = Clock::now();
 
   ModelConfig shape_;
+  Companions companions_;  // of source_
   Inputs inputs_;
   std::optional<Sampler> sampler_;
   std::int64_t total_ = 0;   // batches of the whole run

@@ -3,7 +3,9 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/model/checkpoint.h"
+#include "lomo/train/plan.h"
 #include "lomo/train/run.h"
+#include "lomo/train/trainer.h"
 
 namespace lomo {
 
@@ -27,8 +29,7 @@ std::unique_ptr<Tokenizer> open_tokenizer(fs::path const& folder, std::string co
 
 std::unique_ptr<Llama> load_model(Backend& backend, ModelConfig const& shape,
                                   TrainConfig const& config, fs::path const& folder) {
-  const HeadOptions head{config.memory.head_block_rows, config.memory.keep_logits_bytes};
-  auto model = std::make_unique<Llama>(backend, shape, *config.model.dtype, head);
+  auto model = std::make_unique<Llama>(backend, shape, *config.model.dtype, head_options(config));
   const LoadReport report = load_weights(backend, model->weights(), folder);
   if (report.largest_rounding > 0) {
     log::info("weights converted to {}: largest relative rounding {:.2e} ({})",
@@ -51,7 +52,11 @@ EvalReport run_evaluation(TrainConfig config, RunSetting const& setting) {
                 "is nothing to evaluate");
   }
   check_ids(inputs.eval.data, shape.vocab);
-  const auto backend = setting.make_engine(config.memory.budget);
+  const std::size_t reserve =
+      planned_evaluation(config, shape, planned_eval_batches(config, inputs), setting.make_dry);
+  require_memory("the evaluation", reserve, setting.available_memory(), config.memory.budget,
+                 "Lower eval.max_tokens, or choose a smaller model.dtype.");
+  const auto backend = setting.make_engine(reserve);
   log::info("{}", backend->describe());
   const auto model = load_model(*backend, shape, config, folder);
   EvalReport report = evaluate(*model, inputs.eval, config.eval);

@@ -52,6 +52,11 @@ void save_folder(fs::path const& folder, std::function<void(fs::path const&)> co
   } catch (fs::filesystem_error const& failed) {
     give_space_back();
     throw Error("cannot save " + folder.string() + ": " + failed.code().message());
+  } catch (Error const& failed) {
+    give_space_back();
+    if (failed.code() != Exit::data) throw;
+    // What was just written cannot be read: a matter of the disk, not of anybody's data.
+    throw Error("cannot save " + folder.string() + ": " + failed.what());
   } catch (...) {
     give_space_back();
     throw;

@@ -1,8 +1,5 @@
 #include "saver.h"
 
-#include <system_error>
-#include <utility>
-
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "retention.h"
@@ -11,9 +8,9 @@ namespace lomo {
 
 namespace fs = std::filesystem;
 
-Saver::Saver(RunFolder const& folder, SaveSection const& save, fs::path source,
+Saver::Saver(RunFolder const& folder, SaveSection const& save, Companions const& companions,
              std::optional<std::int64_t> saved)
-    : folder_(folder), save_(save), source_(std::move(source)), saved_(saved) {}
+    : folder_(folder), save_(save), companions_(companions), saved_(saved) {}
 
 bool Saver::due(std::int64_t step) const {
   if (save_.every_steps > 0 && step % save_.every_steps == 0) return true;
@@ -26,7 +23,7 @@ fs::path Saver::write(Llama& model, UpdateRule& rule, TrainingState const& state
   const fs::path path = folder_.checkpoint(state.batches);
   if (saved_ == state.batches) return path;
   const auto start = Clock::now();
-  save_checkpoint(path, model, rule, state, source_, save_.shard_size);
+  save_checkpoint(path, model, rule, state, companions_, save_.shard_size);
   saved_ = state.batches;
   log::info("checkpoint {} ({:.1f} s)", path.string(),
             std::chrono::duration<double>(Clock::now() - start).count());

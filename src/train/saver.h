@@ -13,8 +13,8 @@ namespace lomo {
 /// When and where a run's checkpoints are written, and which stay.
 class Saver {
  public:
-  /// `source` has the tokenizer; `saved` is the step of a checkpoint that is there already.
-  Saver(RunFolder const& folder, SaveSection const& save, std::filesystem::path source,
+  /// `saved` is the step of a checkpoint that is there already.
+  Saver(RunFolder const& folder, SaveSection const& save, Companions const& companions,
         std::optional<std::int64_t> saved);
 
   /// Whether save.every_steps or save.every_minutes asks for one after so many steps.
@@ -29,7 +29,7 @@ class Saver {
   using Clock = std::chrono::steady_clock;
   RunFolder const& folder_;
   SaveSection save_;
-  std::filesystem::path source_;
+  Companions const& companions_;
   std::optional<std::int64_t> saved_;
   Clock::time_point last_ = Clock::now();
 };

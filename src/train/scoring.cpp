@@ -1,6 +1,9 @@
 #include "lomo/train/scoring.h"
 
+#include <algorithm>
 #include <cstddef>
+
+#include "lomo/data/share.h"
 
 namespace lomo {
 
@@ -21,20 +24,40 @@ void for_each_scored_batch(std::span<Sequence const> sequences, std::int64_t max
   }
 }
 
+namespace {
+
+std::int64_t targets_of(Sequence const& sequence) {
+  return std::ranges::count_if(sequence.targets, [](std::int32_t t) { return t != kNoTarget; });
+}
+
+}  // namespace
+
 std::vector<SequenceScore> score_sequences(Llama& model, std::span<Sequence const> sequences,
                                            std::int64_t max_tokens) {
+  const Place place = place_of(model.ranks());
   std::vector<SequenceScore> scores(sequences.size());
   for_each_scored_batch(sequences, max_tokens, [&](std::span<Sequence const> some) {
-    const Batch batch = make_batch(some);
-    if (batch.loss_count() == 0) return;
-    const std::vector<float> losses = model.losses(batch);
     const auto first = static_cast<std::size_t>(some.data() - sequences.data());
-    for (std::size_t s = 0; s + 1 < batch.loss_starts.size(); ++s) {
-      SequenceScore& score = scores[first + s];
-      const auto from = static_cast<std::size_t>(batch.loss_starts[s]);
-      const auto to = static_cast<std::size_t>(batch.loss_starts[s + 1]);
-      for (std::size_t i = from; i < to; ++i) score.loss += losses[i];
-      score.targets = static_cast<std::int64_t>(to - from);
+    std::vector<std::int64_t> lengths;
+    std::int64_t targets = 0;
+    for (std::size_t s = 0; s < some.size(); ++s) {
+      lengths.push_back(static_cast<std::int64_t>(some[s].tokens.size()));
+      scores[first + s].targets = targets_of(some[s]);
+      targets += scores[first + s].targets;
+    }
+    if (targets == 0) return;
+    const auto shares = share_out(lengths, place.ranks);
+    std::vector<Sequence> mine;
+    for (const std::size_t s : shares[static_cast<std::size_t>(place.rank)]) {
+      mine.push_back(some[s]);
+    }
+    const auto losses = model.losses_by_rank(model.score(make_batch(mine)));
+    for (std::size_t q = 0; q < shares.size(); ++q) {
+      auto next = losses[q].begin();
+      for (const std::size_t s : shares[q]) {
+        SequenceScore& score = scores[first + s];
+        for (std::int64_t i = 0; i < score.targets; ++i) score.loss += *next++;
+      }
     }
   });
   return scores;

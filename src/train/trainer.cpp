@@ -55,6 +55,14 @@ std::string_view to_string(StepOutcome outcome) {
   return "?";
 }
 
+HeadOptions head_options(TrainConfig const& config) {
+  HeadOptions head;
+  head.block_rows = config.memory.head_block_rows;
+  head.keep_logits_bytes = config.memory.keep_logits_bytes;
+  head.wire = config.ranks.wire;
+  return head;
+}
+
 Trainer::Trainer(Llama& model, TrainConfig const& config, Schedule const& schedule)
     : model_(model),
       kind_(config.optimizer.name),
@@ -63,12 +71,14 @@ Trainer::Trainer(Llama& model, TrainConfig const& config, Schedule const& schedu
       recompute_(config.train.recompute),
       stop_after_skips_(config.train.stop_after_skips),
       tile_{config.memory.tile_bytes},
+      wire_(config.ranks.wire),
       rounding_every_(config.metrics.rounding_every),
       skip_consumes_schedule_(config.loss_scale.skip_consumes_schedule),
       schedule_(schedule),
       scaler_(config.loss_scale, model.dtype()),
       guard_(config.guard),
-      rule_(make_update_rule(model.backend(), rule_options(config), model.weights().groups())) {
+      rule_(make_update_rule(model.backend(), rule_options(config), model.weights().groups(),
+                             model.ranks())) {
   if (scaler_.on() && protect_ == Protect::tile) {
     throw Error(Exit::usage, "fp16 needs a verdict on the whole gradient: set protect to \"step\"");
   }
@@ -93,8 +103,7 @@ void Trainer::restore(TrainerState const& state) {
 StepReport Trainer::step(Batch const& batch) {
   const auto start = std::chrono::steady_clock::now();
   StepReport report;
-  report.tokens = batch.rows();
-  report.targets = batch.loss_count();
+  count(batch, report);
   report.lr = schedule_.at(state_.applied + state_.consumed + 1) * guard_.lr_factor();
   report.loss_scale = scaler_.scale();
   report.step = state_.applied;
@@ -133,26 +142,40 @@ StepReport Trainer::step(Batch const& batch) {
   return report;
 }
 
+/// Tokens and targets of all ranks.
+void Trainer::count(Batch const& batch, StepReport& report) const {
+  report.tokens = batch.rows();
+  report.targets = batch.loss_count();
+  if (model_.ranks() == nullptr) return;
+  const auto of_ranks = model_.ranks()->all_gather_host(std::array{report.tokens, report.targets});
+  report.tokens = report.targets = 0;
+  for (auto const& [tokens, targets] : of_ranks) {
+    report.tokens += tokens;
+    report.targets += targets;
+  }
+}
+
 double Trainer::mean_loss(Pass const& pass) const {
   if (!model_.backend().computes()) return 0;
-  const std::vector<float> losses = model_.losses(pass);
   double sum = 0;
-  for (const float loss : losses) sum += loss;
-  return sum / static_cast<double>(losses.size());
+  for (std::vector<float> const& losses : model_.losses_by_rank(pass)) {
+    for (const float loss : losses) sum += loss;
+  }
+  return sum / static_cast<double>(pass.all_loss_rows());
 }
 
 void Trainer::fused_step(Pass& pass, StepReport& report, StepContext& context) {
   Backend& backend = model_.backend();
-  const float scale = scaler_.scale() / static_cast<float>(pass.loss_rows);
+  const float scale = scaler_.scale() / static_cast<float>(pass.all_loss_rows());
   const bool verdict = clip_.norm > 0 || protect_ == Protect::step;
   if (verdict && clip_.kept_blocks.value_or(0) > 0) return kept_step(pass, report, context);
   if (verdict) {
-    NormProbe probe(backend, tile_, context.gradient.scale, norm_method_);
+    NormProbe probe(backend, tile_, context.gradient.scale, norm_method_, exchange());
     model_.backward(pass, probe, scale, true);
     if (!decide(probe.stats(), report, context)) return;
   }
   const std::size_t tensors = verdict ? 0 : count_tensors(model_.weights().groups());
-  FusedUpdate update(backend, tile_, *rule_, context, tensors);
+  FusedUpdate update(backend, tile_, *rule_, context, tensors, exchange());
   model_.backward(pass, update, scale, false);
   if (verdict) return;
   const GradientStats stats = update.stats();
@@ -162,10 +185,10 @@ void Trainer::fused_step(Pass& pass, StepReport& report, StepContext& context) {
 
 void Trainer::kept_step(Pass& pass, StepReport& report, StepContext& context) {
   Backend& backend = model_.backend();
-  const float scale = scaler_.scale() / static_cast<float>(pass.loss_rows);
+  const float scale = scaler_.scale() / static_cast<float>(pass.all_loss_rows());
   const std::int64_t lowest =
       std::max<std::int64_t>(0, model_.config().layers - clip_.kept_blocks.value_or(0));
-  KeepFactors factors(backend, tile_, context.gradient.scale, norm_method_);
+  KeepFactors factors(backend, tile_, context.gradient.scale, norm_method_, exchange());
   BackwardPoint point = model_.backward_upper(pass, factors, scale, lowest, false);
   std::optional<BackwardPoint> again;  // where the update goes on
   if (lowest > 0) {
@@ -174,15 +197,15 @@ void Trainer::kept_step(Pass& pass, StepReport& report, StepContext& context) {
   }
   model_.backward_rest(pass, std::move(point), factors, again.has_value());
   if (!decide(factors.stats(), report, context)) return;
-  FusedUpdate update(backend, tile_, *rule_, context);
+  FusedUpdate update(backend, tile_, *rule_, context, 0, exchange());
   factors.release(update);
   if (again) model_.backward_rest(pass, *std::move(again), update, false);
 }
 
 void Trainer::stored_step(Pass& pass, StepReport& report, StepContext& context) {
   KeepGradients gradients(model_.backend(), tile_, model_.weights().groups(),
-                          context.gradient.scale);
-  const float scale = scaler_.scale() / static_cast<float>(pass.loss_rows);
+                          context.gradient.scale, exchange());
+  const float scale = scaler_.scale() / static_cast<float>(pass.all_loss_rows());
   model_.backward(pass, gradients, scale, false);
   if (decide(gradients.stats(), report, context)) gradients.apply(*rule_, context);
 }
@@ -246,6 +269,13 @@ void Trainer::end_tally(StepReport& report, StepContext const& context) const {
   if (!context.tally || !model_.backend().computes()) return;
   std::array<double, 4> sums{};
   model_.backend().download(std::as_writable_bytes(std::span(sums)), tally_);
+  if (model_.ranks() != nullptr) {
+    const auto parts = model_.ranks()->all_gather_host(sums);
+    sums = {};
+    for (auto const& part : parts) {
+      for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += part[i];
+    }
+  }
   const auto share = [](double part, double whole) { return whole > 0 ? part / whole : 0; };
   report.rounding = RoundingReport{share(sums[1], sums[0]), share(sums[2], sums[3])};
 }

@@ -11,7 +11,6 @@
 #include "lomo/io/files.h"
 #include "lomo/io/manifest.h"
 #include "lomo/io/safetensors.h"
-#include "lomo/model/checkpoint.h"
 #include "lomo/train/run_folder.h"
 #include "save_folder.h"
 
@@ -100,11 +99,12 @@ void read(JsonReader reader, GuardState& state) {
 }  // namespace
 
 void save_checkpoint(fs::path const& folder, Llama& model, UpdateRule& rule,
-                     TrainingState const& state, fs::path const& source, std::size_t shard_bytes) {
+                     TrainingState const& state, Companions const& companions,
+                     std::size_t shard_bytes) {
   save_folder(folder, [&](fs::path const& partial) {
     ModelConfig config = model.config();
     config.dtype = model.dtype();
-    save_model(model.backend(), model.weights(), config, partial, source, shard_bytes);
+    save_model(model.backend(), model.weights(), config, partial, companions, shard_bytes);
     save_optimizer(partial / kOptimizerFile, model.backend(), rule);
     write_file(partial / kStateFile, to_json(state).dump(2) + "\n");
   });

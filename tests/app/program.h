@@ -44,6 +44,7 @@ class Process {
     if (posix_spawn(&id_, argv[0], &files, nullptr, argv.data(), environ) != 0) id_ = -1;
     posix_spawn_file_actions_destroy(&files);
   }
+  pid_t id() const { return id_; }
   void send(int signal) const { kill(id_, signal); }
   /// Without taking its exit status.
   bool ended() const {

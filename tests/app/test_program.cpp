@@ -8,6 +8,7 @@
 
 #include "program.h"
 #include "support/catch.h"
+#include "support/data.h"
 
 using namespace lomo::test;
 namespace fs = std::filesystem;
@@ -128,7 +129,7 @@ TEST_CASE("a stopped and resumed run ends with the bits of one that was not stop
   // Long enough to be interrupted, short enough to wait for.
   write_config(place, optimizer, R"(, "eval": {"before": false})");
   const std::vector<std::string> long_run{"--config", place / "run.json", "--set",
-                                          "train.epochs=150", "--output"};
+                                          "train.epochs=60", "--output"};
   std::vector<std::string> whole = long_run, cut = long_run;
   whole.push_back(place / "whole");
   cut.push_back(place / "cut");
@@ -185,6 +186,23 @@ TEST_CASE("a run that cannot fit is exit code 3") {
   const Outcome outcome = run(place, {"--config", place / "run.json", "--output", place / "out"});
   INFO(outcome.err);
   CHECK(outcome.code == 3);
+  const Outcome eval = run(place, {"eval", "--model", place / "model", "--task", "ids", "--data",
+                                   place / "ids.jsonl", "--set", "memory.budget=16KiB"});
+  INFO(eval.err);
+  CHECK(eval.code == 3);
+  CHECK(contains(eval.err, "eval.max_tokens"));
+}
+
+TEST_CASE("generate continues a prompt within the memory it plans") {
+  LOMO_NEEDS_DATA();
+  const Workplace place;
+  const std::string model = (data_dir() / "checkpoints/stories260K/hf").string();
+  const Outcome outcome = run(place, {"generate", "--model", model, "--prompt", "Once upon a time",
+                                      "--max-tokens", "20", "--temperature", "0"});
+  INFO(outcome.err);
+  CHECK(outcome.code == 0);
+  CHECK(contains(outcome.out, "Once upon a time, there was"));
+  CHECK(run(place, {"generate", "--model", model, "--max-tokens", "-1"}).code == 2);
 }
 
 TEST_CASE("plan says whether a run fits, without its weights, by exit code") {
@@ -210,6 +228,8 @@ TEST_CASE("plan says whether a run fits, without its weights, by exit code") {
   CHECK(outcome.code == 0);
   CHECK(contains(outcome.out, "96 tokens (96 with a target, 96 distinct) in 3 sequences"));
   CHECK(contains(outcome.out, "fits 4.00 GiB"));
+  CHECK(contains(outcome.out, "--set train.recompute=none"));
+  CHECK(contains(outcome.out, "--set memory.budget=3GiB"));  // factors are kept: less work
   CHECK(contains(slurp(place / "plan.html"), "<svg"));
   outcome = with({"--memory", "1GiB", "--json"});
   CHECK(outcome.code == 3);
@@ -229,8 +249,16 @@ TEST_CASE("plan says whether a run fits, without its weights, by exit code") {
     CHECK(outcome.code == 2);
     CHECK(contains(outcome.err, "error: "));
   }
-  write(shape + R"(, "num_key_value_heads": 3)");
-  outcome = with({});
-  CHECK(outcome.code == 2);
-  CHECK(contains(outcome.err, "heads"));
+  for (std::string const& wrong :
+       {shape + R"(, "num_key_value_heads": 3)", shape + R"(, "head_dim": -16)",
+        R"("hidden_size": -64)" + shape.substr(shape.find(',')),
+        R"("hidden_size": 0)" + shape.substr(shape.find(',')),
+        R"("hidden_size": 62)" + shape.substr(shape.find(',')),
+        R"("hidden_size": 64)" + std::string()}) {
+    write(wrong);
+    outcome = with({});
+    INFO(wrong << ": " << outcome.err);
+    CHECK(outcome.code == 2);
+    CHECK(contains(outcome.err, "/model/shape"));
+  }
 }

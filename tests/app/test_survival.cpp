@@ -1,132 +1,13 @@
-#include <sys/resource.h>
-
-#include <chrono>
-#include <cstdint>
-#include <cstdlib>
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "program.h"
-#include "support/catch.h"
+#include "training.h"
 
 using namespace lomo::test;
 namespace fs = std::filesystem;
-using std::chrono::milliseconds;
-
-namespace {
-
-constexpr char const* kLomo = R"({"name": "lomo", "lr": 0.05})";
-
-/// LOMO_TEST_KILLS=100: the long run.
-int wanted_kills() {
-  char const* wanted = std::getenv("LOMO_TEST_KILLS");
-  return wanted == nullptr ? 10 : std::atoi(wanted);
-}
-
-std::size_t steps_of(Workplace const& place, std::string const& run) {
-  return count_lines(slurp(place / (run + "/metrics.jsonl")), "\"event\":\"step\"");
-}
-
-void wait_for_steps(Workplace const& place, std::string const& run, std::size_t steps) {
-  while (steps_of(place, run) < steps) std::this_thread::sleep_for(milliseconds(2));
-}
-
-std::vector<std::string> command(Workplace const& place, std::string const& output,
-                                 std::vector<std::string> const& more) {
-  std::vector<std::string> all{"--config", place / "run.json", "--threads",
-                               "1",        "--output",         place / output};
-  all.insert(all.end(), more.begin(), more.end());
-  return all;
-}
-
-/// No file of this process and its children may grow above so many bytes: what a full disk does to
-/// a write, without being root.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit now{bytes, before_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &now);
-  }
-  FileSizeLimit(FileSizeLimit const&) = delete;  // restores the limit
-  FileSizeLimit& operator=(FileSizeLimit const&) = delete;
-  ~FileSizeLimit() { setrlimit(RLIMIT_FSIZE, &before_); }
-
- private:
-  rlimit before_{};
-};
-
-std::size_t checkpoints_of(Workplace const& place, std::string const& run) {
-  std::size_t count = 0;
-  std::error_code error;
-  for (auto const& entry : fs::directory_iterator(place / (run + "/checkpoints"), error)) {
-    count += entry.path().filename().string().starts_with("step-") ? 1 : 0;
-  }
-  return count;
-}
-
-}  // namespace
-
-TEST_CASE("a run killed again and again at any moment ends with the bits of one that was not") {
-  const Workplace place;
-  make_model_and_data(place);
-  // A checkpoint after every step: saving is most of the time, so most kills hit a save.
-  write_config(place, R"({"name": "adalomo", "lr": 0.01})",
-               R"(, "eval": {"before": false, "at_end": false},
-                  "save": {"every_steps": 1, "keep_last": 2, "shard_size": "4KiB"})");
-  const int kills = wanted_kills();
-  const std::string epochs = "train.epochs=" + std::to_string(3 + kills);
-  const Outcome whole =
-      run(place, command(place, "whole", {"--set", epochs, "--set", "save.every_steps=0"}));
-  INFO(whole.err);
-  REQUIRE(whole.code == 0);
-
-  std::mt19937_64 random(5);
-  int killed = 0, in_a_save = 0, starts = 0;
-  Outcome last;
-  while (last.code != 0) {
-    REQUIRE(++starts < 20 * kills + 20);
-    const std::size_t before = steps_of(place, "cut");
-    const Process process(place, command(place, "cut", {"--resume", "--set", epochs}));
-    if (killed < kills) {
-      // It must get on at all: at least three steps, then a moment at random, some of them earlier.
-      const std::size_t wanted = killed % 4 == 3 ? 0 : before + 3;
-      while (wanted > 0 && steps_of(place, "cut") < wanted && !process.ended()) {
-        std::this_thread::sleep_for(milliseconds(1));
-      }
-      const std::uint64_t range =
-          wanted > 0 ? 30000 : 500000;  // from the start: before the first step too
-      std::this_thread::sleep_for(std::chrono::microseconds(random() % range));
-      process.send(SIGKILL);
-    }
-    last = process.wait();
-    if (last.code == -1) {
-      ++killed;
-      for (auto const& entry : fs::directory_iterator(place / "cut/checkpoints")) {
-        in_a_save += entry.path().filename().string().starts_with(".partial-") ? 1 : 0;
-      }
-    } else {
-      INFO(last.err);
-      REQUIRE(last.code == 0);
-    }
-    CHECK_FALSE(contains(last.err, "damaged"));
-  }
-  INFO(killed << " kills, " << in_a_save << " inside a save, " << starts << " starts");
-  CHECK(killed >= kills);
-  CHECK(in_a_save > 0);
-  for (auto const& entry : fs::directory_iterator(place / "whole/model")) {
-    INFO(entry.path());
-    CHECK(slurp(entry.path()) == slurp(fs::path(place / "cut/model") / entry.path().filename()));
-  }
-  CHECK(checkpoints_of(place, "cut") == 2);
-  // The same command once more: nothing is left to do.
-  CHECK(run(place, command(place, "cut", {"--resume", "--set", epochs})).code == 0);
-  CHECK(run(place, command(place, "cut", {"--resume", "--no-resume"})).code == 2);
-}
 
 TEST_CASE("every signal that asks for the end saves, and ends with 7") {
   const Workplace place;
@@ -134,8 +15,8 @@ TEST_CASE("every signal that asks for the end saves, and ends with 7") {
   write_config(place, kLomo, R"(, "eval": {"before": false})");
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGHUP}) {
     const std::string name = "run" + std::to_string(signal);
-    const Process process(place, command(place, name, {"--set", "train.epochs=100000"}));
-    wait_for_steps(place, name, 3);
+    const Process process(place, command(place, name, {"--set", "train.epochs=20000"}));
+    wait_for_steps(process, place, name, 3);
     process.send(signal);
     // What launchers and job queues send next must not cut the save short.
     if (signal != SIGINT) process.send(SIGTERM);
@@ -143,62 +24,122 @@ TEST_CASE("every signal that asks for the end saves, and ends with 7") {
     const Outcome outcome = process.wait();
     INFO(signal << " " << outcome.err);
     CHECK(outcome.code == 7);
-    CHECK(checkpoints_of(place, name) == 1);
+    CHECK(checkpoints_of(place, name).size() == 1);
   }
 }
 
-TEST_CASE("a second Ctrl-C ends at once with 130, and the run can still be continued") {
-  const Workplace place;
+TEST_CASE("a signal in the middle of a save that takes long does not cut it short") {
+  const Workplace place, judge;
   make_model_and_data(place);
   write_config(place, kLomo, R"(, "eval": {"before": false}, "save": {"every_steps": 1})");
-  const Process process(place, command(place, "out", {"--set", "train.epochs=100000"}));
-  wait_for_steps(place, "out", 5);
-  process.send(SIGSTOP);  // so that both arrive while it can do nothing between them
-  process.send(SIGINT);
-  process.send(SIGCONT);
-  process.send(SIGINT);
-  const int code = process.wait().code;
-  CHECK((code == 130 || code == 7));  // 7: it was between two steps and saved in between
+  const SlowDisk slow(5000);
+  const Process process(place, command(place, "out", {"--set", "train.epochs=20000"}));
+  wait_for_steps(process, place, "out", 3);
+  wait_until(process, [&] { return saving(place, "out"); });
+  for (const int signal : {SIGTERM, SIGTERM, SIGUSR1, SIGHUP}) process.send(signal);
+  const Outcome outcome = process.wait();
+  INFO(outcome.err);
+  CHECK(outcome.code == 7);
+  CHECK_FALSE(saving(place, "out"));
+  CHECK_FALSE(checkpoints_of(place, "out").empty());
+  check_all_whole(judge, place, "out");
+}
+
+TEST_CASE("a second Ctrl-C ends at once with 130, and the run can still be continued") {
+  const Workplace place, judge;
+  make_model_and_data(place);
+  write_config(place, kLomo, R"(, "eval": {"before": false}, "save": {"every_steps": 1})");
+  {
+    const SlowDisk slow(5000);  // so that the save is still going on when the second one comes
+    const Process process(place, command(place, "out", {"--set", "train.epochs=20000"}));
+    wait_for_steps(process, place, "out", 3);
+    process.send(SIGINT);
+    wait_until(process, [&] { return contains(slurp(place / "stderr"), "Ctrl-C once more"); });
+    process.send(SIGINT);
+    CHECK(process.wait().code == 130);
+  }
   CHECK(run(place, {"verify", place / "out/model"}).code == 4);
+  check_all_whole(judge, place, "out");
   const Outcome resumed = run(place, {"--resume", place / "out", "--set", "train.max_steps=1"});
   INFO(resumed.err);
   CHECK(resumed.code == 0);
 }
 
-TEST_CASE("a disk that is full while saving does not end the run, and the next try works") {
+TEST_CASE("checkpoints come by the clock too") {
   const Workplace place;
   make_model_and_data(place);
-  // Large enough that the weights do not fit under the limit while logs and metrics do.
-  write_config(place, kLomo,
-               R"(, "eval": {"before": false, "at_end": false}, "save": {"every_steps": 2})");
-  const std::vector<std::string> arguments = command(place, "out", {"--set", "train.epochs=2"});
-  {
-    const FileSizeLimit limit(12 << 10);
-    const Outcome outcome = run(place, arguments);
-    INFO(outcome.err);
-    CHECK(outcome.code == 1);  // the final model cannot be written either
-    CHECK(contains(outcome.err, "could not be written"));
-    CHECK(contains(outcome.err, "training goes on"));
-    CHECK(steps_of(place, "out") == 16);
-    CHECK(checkpoints_of(place, "out") == 0);
-    CHECK_FALSE(fs::exists(place / "out/model"));
-    for (auto const& entry : fs::directory_iterator(place / "out/checkpoints")) {
-      FAIL_CHECK(entry.path() << " takes space that is needed");
-    }
+  write_config(place, kLomo, R"(, "eval": {"before": false},
+      "save": {"every_minutes": 0.001, "keep_last": 3})");
+  const Process process(place, command(place, "out", {"--set", "train.epochs=20000"}));
+  wait_until(process, [&] { return checkpoints_of(place, "out").size() == 3; });
+  process.send(SIGUSR1);
+  CHECK(process.wait().code == 7);
+}
+
+TEST_CASE("the best checkpoint by a metric stays beside the newest") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, kLomo, R"(, "eval": {"every_steps": 2, "at_end": false},
+      "save": {"every_steps": 2, "keep_last": 1, "keep_best": 1, "best_metric": "loss",
+               "final_model": false})");
+  // A rate that grows worse with time: the best model is an early one.
+  const Outcome outcome =
+      run(place, command(place, "out",
+                         {"--set", "optimizer.lr=3", "--set", "clip.norm=0", "--set",
+                          "schedule.kind=constant", "--set", "guard.action=off"}));
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  std::string best;
+  double least = 1e300;
+  std::ifstream metrics(place / "out/metrics.jsonl");
+  for (std::string line; std::getline(metrics, line);) {
+    const std::string tag = R"("tag":"step-)", loss = R"("loss":)";
+    if (!contains(line, tag)) continue;
+    const double value = std::stod(line.substr(line.find(loss) + loss.size()));
+    if (value >= least) continue;
+    least = value;
+    best = "step-" + std::to_string(std::stoi(line.substr(line.find(tag) + tag.size())));
   }
-  const Outcome again = run(place, command(place, "out", {"--set", "train.epochs=2", "--resume"}));
-  INFO(again.err);
-  CHECK(again.code == 0);
-  CHECK(checkpoints_of(place, "out") == 2);
-  CHECK(run(place, {"verify", place / "out/model"}).code == 0);
+  INFO(best << " with " << least);
+  const std::vector<std::string> kept = checkpoints_of(place, "out");
+  CHECK(kept.size() == 2);
+  CHECK(best != "step-24");
+  CHECK(fs::exists(place / ("out/checkpoints/" + best)));
+  CHECK(fs::exists(place / "out/checkpoints/step-24"));
+}
+
+TEST_CASE("a damaged newest checkpoint is reported, and the run goes on from the one before") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, R"({"name": "adamw", "lr": 0.001})",
+               R"(, "eval": {"before": false}, "save": {"every_steps": 5})");
+  REQUIRE(run(place, command(place, "whole", {})).code == 0);
+  const Process process(place, command(place, "out", {}));
+  wait_until(process, [&] { return checkpoints_of(place, "out").size() == 2; });
+  process.send(SIGKILL);
+  process.wait();
+  std::vector<std::string> names = checkpoints_of(place, "out");
+  std::sort(names.begin(), names.end(), [](auto const& a, auto const& b) {
+    return std::stoi(a.substr(5)) < std::stoi(b.substr(5));
+  });
+  const fs::path file = place / ("out/checkpoints/" + names.back() + "/optimizer.safetensors");
+  std::string bytes = slurp(file);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  std::ofstream(file, std::ios::binary) << bytes;
+  const Outcome resumed = run(place, {"--resume", place / "out"});
+  INFO(resumed.err);
+  REQUIRE(resumed.code == 0);
+  CHECK(contains(resumed.err, "checkpoints/" + names.back() + " is damaged and not used"));
+  CHECK(contains(resumed.err, "checkpoints/" + names.front()));
+  CHECK(weights(place / "out/model") == weights(place / "whole/model"));
 }
 
 TEST_CASE("two runs cannot train in one folder") {
   const Workplace place, other;
   make_model_and_data(place);
   write_config(place, kLomo, R"(, "eval": {"before": false}, "save": {"every_steps": 5})");
-  const Process process(place, command(place, "out", {"--set", "train.epochs=100000"}));
-  wait_for_steps(place, "out", 6);
+  const Process process(place, command(place, "out", {"--set", "train.epochs=20000"}));
+  wait_for_steps(process, place, "out", 6);
   const Outcome second = run(other, {"--resume", place / "out"});
   INFO(second.err);
   CHECK(second.code == 2);
@@ -219,7 +160,7 @@ TEST_CASE("what cannot change in the middle of a run is refused with a list, the
   const Outcome first = run(place, command(place, "out", {}));
   INFO(first.err);
   REQUIRE(first.code == 0);
-  CHECK(checkpoints_of(place, "out") == 2);  // of steps 16 and 24
+  CHECK(checkpoints_of(place, "out").size() == 2);  // of steps 16 and 24
 
   const Outcome refused = run(place, {"--resume", place / "out", "--set", "train.seed=8", "--set",
                                       "optimizer.lr=0.01", "--set", "batch.sequences=2"});
@@ -247,32 +188,6 @@ TEST_CASE("what cannot change in the middle of a run is refused with a list, the
 
   std::ofstream(place / "ids.jsonl") << data.substr(0, data.size() / 2);
   CHECK(run(place, {"--resume", place / "out", "--set", "train.epochs=4"}).code == 4);
-}
-
-TEST_CASE("a run without room on the disk is refused at start, unless told otherwise") {
-  const Workplace place;
-  make_model_and_data(place);
-  // More checkpoints than any disk holds.
-  write_config(place, kLomo, R"(, "eval": {"before": false},
-      "save": {"every_minutes": 60, "keep_last": 1000000000})");
-  const Outcome refused = run(place, command(place, "out", {}));
-  CHECK(refused.code == 2);
-  CHECK(contains(refused.err, "--ignore-disk-space"));
-  const Outcome forced = run(place, command(place, "out", {"--ignore-disk-space"}));
-  INFO(forced.err);
-  CHECK(forced.code == 0);
-}
-
-TEST_CASE("a folder that cannot be written is found out at start") {
-  const Workplace place;
-  make_model_and_data(place);
-  write_config(place, kLomo, "");
-  // Not even root can make folders in /proc.
-  const Outcome outcome =
-      run(place, {"--config", place / "run.json", "--output", "/proc/lomo-train-run"});
-  INFO(outcome.err);
-  CHECK(outcome.code == 2);
-  CHECK(contains(outcome.err, "--output"));
 }
 
 TEST_CASE("verify tells a good folder from a bad one by its exit code") {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cuda_host/control.h"
+#include "cuda_host/orders.h"
 #include "kernels/launch.h"
 #include "lomo/core/dtype.h"
 #include "support/catch.h"
@@ -123,22 +124,16 @@ class DeviceMatrix {
 
 using Results = std::vector<std::vector<double>>;
 
-/// Runs f, which uses the device afresh and returns what it computed, under every order; all must
-/// give the same bits, which are returned, and report nothing.
+/// Runs f, which uses the device afresh and returns what it computed, under each of the orders; all
+/// must give the same bits, which are returned, and report nothing.
 template <class F>
-Results in_all_orders(F&& f) {
-  using cuda_host::Order;
-  const std::vector<cuda_host::Policy> policies{
-      {Order::forward, 1, true, true},
-      {Order::reverse, 1, false, false},
-      {Order::priority, 1, true, true},
-      {Order::priority, 2, false, true},
-  };
+Results in_all_orders(
+    F&& f, std::vector<cuda_host::NamedPolicy> const& orders = cuda_host::thread_orders()) {
   Results first;
-  for (std::size_t i = 0; i < policies.size(); ++i) {
-    cuda_host::reset(policies[i]);
+  for (std::size_t i = 0; i < orders.size(); ++i) {
+    cuda_host::reset(orders[i].policy);
     Results results = f();
-    INFO("order " << i);
+    INFO(orders[i].name);
     REQUIRE(cuda_host::report() == "");
     if (i == 0) {
       first = std::move(results);

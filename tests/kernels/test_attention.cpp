@@ -121,6 +121,15 @@ TEST_CASE("kernels: attention and its backward agree with the reference") {
   }
 }
 
+TEST_CASE("kernels: tiled attention has the same bits under every order of threads and copies") {
+  const std::int64_t width = GENERATE(64, 128);
+  const ref::Rows rows = ragged({3, 150, 20});
+  const Case c{"ragged", rows, rows, 2, 1, width};
+  const Inputs in = inputs_of(c, DType::bf16, 2);
+  in_all_orders([&] { return run(c, DType::bf16, in, kernels::Variant::tuned, 0); },
+                cuda_host::all_orders());
+}
+
 TEST_CASE("kernels: attention does not depend on the order of the sequences") {
   const std::int64_t width = GENERATE(10, 64, 128);
   const std::vector<std::int32_t> lengths{3, 150, 1, 20, 129};

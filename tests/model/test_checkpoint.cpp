@@ -44,7 +44,8 @@ struct Model {
   void initialise(std::uint64_t seed) { initialise_weights(*backend, weights, config, seed); }
   void save(std::filesystem::path const& folder, std::filesystem::path const& source = {},
             std::size_t shard_bytes = std::size_t{5} << 30) {
-    save_model(*backend, weights, config, folder, source, shard_bytes);
+    save_model(*backend, weights, config, folder,
+               source.empty() ? Companions{} : read_companions(source), shard_bytes);
   }
   std::map<std::string, Parameter const*> parameters() {
     std::map<std::string, Parameter const*> all;

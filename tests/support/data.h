@@ -16,12 +16,14 @@ inline std::filesystem::path data_dir() {
 
 }  // namespace lomo::test
 
-/// First statement of a test that reads real data: skips it, counted, where there is none.
-#define LOMO_NEEDS_DATA()                    \
-  do {                                       \
-    if (::lomo::test::data_dir().empty()) {  \
-      ::lomo::test::skipped = true;          \
-      WARN("skipped: LOMO_TEST_DATA unset"); \
-      return;                                \
-    }                                        \
+/// Leaves a test that cannot run here, or not to its end, and counts it as skipped.
+#define LOMO_SKIP(why)            \
+  do {                            \
+    ::lomo::test::skipped = true; \
+    WARN("skipped: " << (why));   \
+    return;                       \
   } while (false)
+
+/// First statement of a test that reads real data: skips it where there is none.
+#define LOMO_NEEDS_DATA() \
+  if (::lomo::test::data_dir().empty()) LOMO_SKIP("LOMO_TEST_DATA unset")

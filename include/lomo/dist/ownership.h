@@ -40,4 +40,11 @@ inline std::vector<std::int64_t> owned_counts(std::int64_t rows, int ranks) {
   return counts;
 }
 
+/// Row tile k of what a rank owns: its rows [k t, (k + 1) t), of which the last may have few or
+/// none.
+inline RowRange tile_rows(RowRange owned, std::int64_t t, std::int64_t k) {
+  const std::int64_t first = std::min(k * t, owned.count);
+  return {owned.first + first, std::min(t, owned.count - first)};
+}
+
 }  // namespace lomo

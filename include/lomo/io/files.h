@@ -62,8 +62,6 @@ class AtomicFile {
 
 /// Replaces `file` with `text` in one step.
 void write_file(std::filesystem::path const& file, std::string_view text);
-/// Copies a file in one step; what was at `to` is replaced.
-void duplicate_file(std::filesystem::path const& from, std::filesystem::path const& to);
 /// Makes renames and removals inside `folder` survive a power cut.
 void sync_folder(std::filesystem::path const& folder);
 

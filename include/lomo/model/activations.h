@@ -1,8 +1,10 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "lomo/backend/backend.h"
+#include "lomo/dist/vocabulary.h"
 
 namespace lomo {
 
@@ -12,13 +14,29 @@ enum class Recompute : std::uint8_t {
   block,  // the input of every block; backward runs each block's forward again
 };
 
+/// Rows that carry loss, of all ranks, in the order in which the head has them: chunk after chunk,
+/// within a chunk rank after rank. Alone, one chunk: the batch's own.
+struct LossRows {
+  struct Chunk {
+    std::int64_t first = 0;            // row of the head
+    std::vector<std::int64_t> counts;  // of each rank
+    std::int64_t mine = 0;             // first of this rank's own N' rows
+    std::int64_t rows = 0;             // sum of counts
+  };
+  std::vector<Chunk> chunks;
+  Buffer targets;          // (A) i32
+  std::int64_t count = 0;  // A, N' of all ranks together
+};
+
 /// A batch in engine memory. Lists as in data/batch.h.
 struct DeviceBatch {
   Buffer tokens, positions, starts;          // (N), (N), (S+1) i32
-  Buffer loss_rows, targets;                 // (N'), (N') i32
+  Buffer loss_rows;                          // (N') i32
   Buffer loss_starts, loss_positions;        // (S+1), (N') i32
   Buffer unique_ids, id_order, id_segments;  // (U), (N), (U+1) i32
   std::int64_t longest = 0, loss_longest = 0;
+  LossRows all_loss_rows;
+  std::optional<RankIds> rank_ids;  // none alone
   Sequences sequences() const { return {starts, positions, longest}; }
   /// The rows that carry loss, as queries of the last block.
   Sequences loss_sequences() const { return {loss_starts, loss_positions, loss_longest}; }
@@ -41,14 +59,15 @@ struct BlockActivations {
   Buffer act;       // (M,F)   silu(gate) * up
 };
 
-/// What backward reads of the head. Only rows that carry loss enter it.
+/// What backward reads of the head. Only rows that carry loss enter it, those of all ranks: A of
+/// them, alone N'. V are the rows of the vocabulary that this rank owns.
 struct HeadActivations {
   Buffer x;       // (N',C)  rows of the last block's output
-  Buffer normed;  // (N',C)  final norm
   Buffer rstd;    // (N') f32
-  Buffer lse;     // (N') f32
-  Buffer loss;    // (N') f32, nats
-  Buffer logits;  // (N',V) f32, only when they fit HeadOptions::keep_logits_bytes
+  Buffer normed;  // (A,C)  final norm
+  Buffer lse;     // (A) f32
+  Buffer loss;    // (A) f32, nats
+  Buffer logits;  // (A,V) f32, only when they fit HeadOptions::keep_logits_bytes
 };
 
 /// One forward pass and what it left for backward.
@@ -61,6 +80,7 @@ struct Pass {
   HeadActivations head;
   std::int64_t rows = 0;       // N
   std::int64_t loss_rows = 0;  // N'
+  std::int64_t all_loss_rows() const { return batch.all_loss_rows.count; }
 };
 
 /// Where a backward stands.

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <string>
 
 #include "lomo/model/config_json.h"
@@ -24,11 +25,21 @@ LoadReport load_weights(Backend& backend, LlamaWeights& weights,
 void initialise_weights(Backend& backend, LlamaWeights& weights, ModelConfig const& config,
                         std::uint64_t seed);
 
+/// What a Hugging Face folder holds beside its weights and what every folder saved from it takes
+/// over. In memory, because the folder may be changed or removed while a run goes on: a resumed run
+/// starts from a checkpoint that it will discard.
+struct Companions {
+  Json config;                               // its config.json; null: none
+  std::map<std::string, std::string> files;  // tokenizer and generation files, by name
+};
+/// Throws Error(Exit::data) on a file that cannot be read.
+Companions read_companions(std::filesystem::path const& folder);
+
 /// Writes safetensors (model.safetensors, or shards of at most `shard_bytes` with an index),
-/// config.json and, when `source` is a Hugging Face folder, copies of its tokenizer and generation
-/// files, into the existing folder `folder`. Every file is written beside its name and renamed.
+/// config.json and `companions` into the existing folder `folder`. Every file is written beside its
+/// name and renamed.
 void save_model(Backend& backend, LlamaWeights& weights, ModelConfig const& config,
-                std::filesystem::path const& folder, std::filesystem::path const& source,
+                std::filesystem::path const& folder, Companions const& companions,
                 std::size_t shard_bytes);
 
 }  // namespace lomo

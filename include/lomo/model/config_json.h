@@ -17,8 +17,8 @@ ModelConfig model_config_from_json(JsonReader reader);
 /// safetensors beside it is taken.
 ModelConfig read_model_config(std::filesystem::path const& config_json);
 /// Writes one that transformers reads as LlamaForCausalLM, with torch_dtype = config.dtype. Keys of
-/// `original` (an existing config.json, may be empty) that we do not model are carried over.
+/// `original` (another config.json, or null) that we do not model are carried over.
 void write_model_config(std::filesystem::path const& config_json, ModelConfig const& config,
-                        std::filesystem::path const& original = {});
+                        Json const& original = nullptr);
 
 }  // namespace lomo

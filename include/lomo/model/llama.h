@@ -4,6 +4,7 @@
 
 #include "lomo/backend/communicator.h"
 #include "lomo/data/batch.h"
+#include "lomo/dist/whole_weights.h"
 #include "lomo/model/activations.h"
 #include "lomo/model/weights.h"
 #include "lomo/optim/gradient_sink.h"
@@ -11,6 +12,7 @@
 namespace lomo {
 
 struct BlockContext;  // src/model/block.h
+struct HeadContext;   // src/model/head.h
 
 struct HeadOptions {
   /// Logits of at most this many vocabulary rows exist at once.
@@ -18,21 +20,27 @@ struct HeadOptions {
   /// When all logits of a batch (N' V f32) fit into this many bytes they are kept from forward to
   /// backward, which saves computing them again.
   std::size_t keep_logits_bytes = 64u << 20;
+  // ---- on ranks
+  /// Rows of all ranks together that go through the head at once, and their gradients back.
+  std::int64_t chunk_rows = 4096;
+  /// What a rank's part of the gradient of the head's input is rounded to, to travel.
+  DType wire = DType::bf16;
 };
 
 /// A LLaMA-architecture model (Touvron et al. 2023, arXiv 2302.13971) on one engine. Forward and
 /// backward never change a weight; only a sink does.
 class Llama {
  public:
-  /// `ranks`: those that hold the model together, each its rows of every matrix; null for a model
-  /// that is whole here.
+  /// `ranks`: those that hold the model together, each its rows of every matrix; null, or one rank,
+  /// for a model that is whole here.
   Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head = {},
         Communicator* ranks = nullptr);
 
   Backend& backend() { return backend_; }
   ModelConfig const& config() const { return config_; }
   DType dtype() const { return dtype_; }
-  Communicator* ranks() { return ranks_; }
+  /// Null when the model is whole here.
+  Communicator* ranks() const { return ranks_; }
   LlamaWeights& weights() { return weights_; }
   LlamaWeights const& weights() const { return weights_; }
 
@@ -52,10 +60,12 @@ class Llama {
   void backward_rest(Pass& pass, BackwardPoint point, GradientSink& sink, bool keep);
   /// A point to go on from more than once.
   BackwardPoint duplicate(BackwardPoint const& point);
-  /// Loss (N') in nats of each row that has a target, in batch order. Blocks.
+  /// Loss (N') in nats of each row of this rank that has a target, in batch order. Blocks.
   std::vector<float> losses(Pass const& pass);
   /// The same for evaluation: runs the batch and keeps nothing. Blocks.
   std::vector<float> losses(Batch const& batch);
+  /// The same of every rank, all of which know them; alone, one list. Blocks.
+  std::vector<std::vector<float>> losses_by_rank(Pass const& pass);
   /// The pass of an evaluation, of which only the losses are left.
   Pass score(Batch const& batch);
 
@@ -64,6 +74,8 @@ class Llama {
   /// Appends tokens (at least one) to a sequence and returns the logits (V) after the last of them.
   /// Blocks.
   std::vector<float> extend(KeyValueCache& cache, std::vector<std::int32_t> const& tokens);
+  /// The same; the logits (1,V) f32 stay on the engine.
+  Buffer next_logits(KeyValueCache& cache, std::vector<std::int32_t> const& tokens);
 
  private:
   enum class Purpose : std::uint8_t { train, evaluate };
@@ -73,6 +85,10 @@ class Llama {
   std::size_t lowest_wanted(GradientSink const& sink) const;
   Buffer backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& sink, bool keep);
   BlockContext block_context(Pass const& pass, std::size_t l);
+  HeadContext head_context(Pass const& pass);
+  LossRows all_loss_rows(Batch const& batch);
+  /// Announces what a backward will read from block `from` down to block `to`.
+  void expect_backward(Pass const& pass, std::size_t from, std::size_t to);
 
   Backend& backend_;
   ModelConfig config_;
@@ -80,6 +96,7 @@ class Llama {
   HeadOptions head_;
   Communicator* ranks_;
   LlamaWeights weights_;
+  WholeWeights whole_;
   Buffer inv_freq_;  // (D/2) f32
 };
 

@@ -8,6 +8,7 @@
 
 #include "lomo/backend/backend.h"
 #include "lomo/dist/parameter.h"
+#include "lomo/dist/vocabulary.h"
 
 namespace lomo {
 
@@ -38,23 +39,28 @@ class Factor {
 inline constexpr std::size_t kAllMembers = std::numeric_limits<std::size_t>::max();
 
 /// dW = dy^T x for stacked matrices of a group: all of them, or `count` members from `first` on
-/// where members have rows of their own (the queries of a last block).
+/// where members have rows of their own (the queries of a last block). N are the tokens of this
+/// rank, and the gradient is the sum over ranks; unless `owned_only`: then N are those of all
+/// ranks, and dy has the columns of the rows that this rank owns (the head).
 struct LinearOffer {
   Factor dy;  // (N, sum of O of the members covered)
   Factor x;   // (N, I)
   std::size_t first = 0;
   std::size_t count = kAllMembers;
+  bool owned_only = false;
   bool covers(std::size_t member) const { return member >= first && member - first < count; }
 };
 
-/// The rows of the embedding's gradient that are not zero: dW[ids[u]] = rows[u].
+/// The rows of the embedding's gradient that are not zero: dW[ids[u]] = rows[u], summed over ranks.
 struct EmbeddingOffer {
-  Factor rows;  // (U,C) f32, equal ids summed in batch order
-  Tensor ids;   // (U) i32, the distinct ids of the batch, ascending
+  Factor rows;                        // (U,C) f32, equal ids summed in batch order
+  Tensor ids;                         // (U) i32, the distinct ids of the batch, ascending
+  RankIds const* everyone = nullptr;  // those of all ranks; null alone
 };
 
 /// The head's gradient, made again block by block: dW_b = dZ_b^T x with
-/// dZ_b = scale (exp(x W_b^T - lse) - onehot). Needs the rows of W it renders to be unchanged.
+/// dZ_b = scale (exp(x W_b^T - lse) - onehot). Needs the rows of W it renders to be unchanged. N'
+/// are those of all ranks, and W_b are rows that this rank owns.
 struct HeadOffer {
   Factor x;        // (N',C) final-norm output of the rows that carry loss
   Factor lse;      // (N') f32
@@ -71,10 +77,17 @@ struct VectorOffer {
 /// A gradient in the cheapest form it has.
 using Offer = std::variant<LinearOffer, EmbeddingOffer, HeadOffer, VectorOffer>;
 
+/// Whether the gradient needs nothing of other ranks: it is whole for the rows owned here.
+bool is_whole(Offer const& offer);
+
 /// Writes rows [first, first + g.rows()) of the sum of `offers` for member `member` of `group` into
-/// g (t,I) f32; a vector counts as one row. The one path by which any sink sees a gradient, so
+/// g (t,I) f32; a vector counts as one row. Rows are counted from the first of the whole matrix, or
+/// of the owned part where the offer is whole. The one path by which any sink sees a gradient, so
 /// fused and stored gradients agree to the last bit.
 void render(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
             std::size_t member, std::int64_t first, Tensor g);
+/// The same of those offers alone that are whole; false when there is none and g is as it was.
+bool render_whole(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
+                  std::size_t member, std::int64_t first, Tensor g);
 
 }  // namespace lomo

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lomo/optim/gradient_sink.h"
+#include "lomo/optim/gradient_tiles.h"
 #include "lomo/optim/update_rule.h"
 
 namespace lomo {
@@ -28,16 +29,18 @@ struct GradientStats {
 /// How the norm of a linear layer's gradient is found.
 enum class NormMethod : std::uint8_t {
   tiles,     // of the rendered gradient, so that it agrees to the bit with that of other sinks
-  cheapest,  // from the Gram matrices of the factors where that takes fewer operations
+  cheapest,  // from the Gram matrices of the factors where that takes fewer operations and the
+             // factors are all here
 };
 
-/// What sinks that render tiles share: the stats on the device and offers that wait for `last`.
+/// What sinks that render tiles share: the stats on the device and offers that wait for `last`. On
+/// ranks each sees the rows it owns, and all make the same calls.
 class TileSink : public GradientSink {
  public:
-  TileSink(Backend& backend, TileSize tile);
+  TileSink(Backend& backend, TileSize tile, Exchange exchange = {});
   bool wants(ParameterGroup const&) const override { return true; }
   void offer(ParameterGroup& group, Offer offer, bool last) final;
-  /// Blocks. Stats of everything offered so far.
+  /// Blocks. Stats of everything offered so far, of all ranks together and the same on each.
   GradientStats stats() const;
 
  protected:
@@ -48,15 +51,18 @@ class TileSink : public GradientSink {
                      NormMethod method);
   /// How many offers wait for the last one of their group.
   std::map<ParameterGroup const*, std::size_t> waiting() const;
-  using TileUse = std::function<void(std::int64_t first, Tensor g)>;
-  /// Renders each tile of `tile_rows` rows of a member in turn into one scratch tile
-  /// (Category::gradients) and hands it to `use`.
-  void for_each_tile(ParameterGroup const& group, std::size_t member,
-                     std::vector<Offer> const& offers, std::int64_t tile_rows, TileUse const& use);
+  /// Rows of a tile of this parameter, the same on all ranks.
+  std::int64_t tile_rows(Parameter const& parameter) const;
+  /// Takes a tile into the stats; what all ranks hold counts once.
+  void measure(Parameter const& parameter, Tensor g, float scale);
+  bool counts(Parameter const& parameter) const;
+  bool alone() const { return exchange_.ranks == nullptr; }
 
   Backend& backend_;
   TileSize tile_;
-  Buffer stats_;  // (2) f64
+  Exchange exchange_;
+  GradientTiles tiles_;
+  Buffer stats_;  // (2) f64, of what this rank counts
 
  private:
   std::map<ParameterGroup const*, std::vector<Offer>> waiting_;
@@ -67,9 +73,10 @@ class TileSink : public GradientSink {
 /// forgotten. A tile with a non-finite element is not applied, nor is anything after it.
 class FusedUpdate final : public TileSink {
  public:
-  /// `tensors`: how many parameters will pass, when `outcome` is to tell them apart; else 0.
+  /// `tensors`: how many parameters will pass when no verdict went before, for `outcome` to tell
+  /// them apart and for all ranks to stop at the same tile; else 0.
   FusedUpdate(Backend& backend, TileSize tile, UpdateRule& rule, StepContext const& step,
-              std::size_t tensors = 0);
+              std::size_t tensors = 0, Exchange exchange = {});
 
   /// Which tensors changed, by name and in the order of their updates.
   struct Outcome {
@@ -81,9 +88,12 @@ class FusedUpdate final : public TileSink {
 
  private:
   void act(ParameterGroup& group, std::vector<Offer>& offers) override;
+  void act_on(ParameterGroup& group, std::size_t member, std::vector<Offer> const& offers);
   void mark(Parameter const& parameter);
+  Tensor guard();
   UpdateRule& rule_;
   StepContext step_;
+  Buffer guard_;  // (2) f64: the stats of all ranks, where each may find what others do not
   Buffer marks_;  // (tensors,2) f64: the stats after each tensor, for no host waits on the way
   std::vector<std::string> marked_;
 };
@@ -92,7 +102,8 @@ class FusedUpdate final : public TileSink {
 /// scale * g, before any clipping, as the published code does.
 class NormProbe final : public TileSink {
  public:
-  NormProbe(Backend& backend, TileSize tile, float scale, NormMethod method = NormMethod::tiles);
+  NormProbe(Backend& backend, TileSize tile, float scale, NormMethod method = NormMethod::tiles,
+            Exchange exchange = {});
 
  private:
   void act(ParameterGroup& group, std::vector<Offer>& offers) override;
@@ -109,7 +120,7 @@ class NormProbe final : public TileSink {
 class KeepFactors final : public TileSink {
  public:
   KeepFactors(Backend& backend, TileSize tile, float scale,
-              NormMethod method = NormMethod::cheapest);
+              NormMethod method = NormMethod::cheapest, Exchange exchange = {});
   /// Memory is spent: what is offered from here on is measured only, and must be offered again to
   /// the sink that `release` served, by a second backward over the rest. A group whose last offer
   /// is still to come (tied embedding) keeps what it has, and release leaves it open.
@@ -131,14 +142,14 @@ class KeepFactors final : public TileSink {
   std::vector<Kept> kept_;
 };
 
-/// Stores every gradient (Category::gradients, f32), through the same tiles as FusedUpdate: for the
-/// unfused baselines and for tests.
+/// Stores every gradient (Category::gradients, f32), of the rows owned here, through the same tiles
+/// as FusedUpdate: for the unfused baselines and for tests.
 class KeepGradients final : public TileSink {
  public:
   /// `scale` is that of the stats, 1 / loss scale; gradients are stored unscaled.
   KeepGradients(Backend& backend, TileSize tile, std::vector<ParameterGroup*> const& groups,
-                float scale = 1);
-  /// (O,I) or (1,C) f32.
+                float scale = 1, Exchange exchange = {});
+  /// (owned,I) or (1,C) f32.
   Tensor gradient(Parameter const& parameter) const;
   /// Applies every stored gradient, the unfused way: after the whole backward, and nothing at all
   /// when any was not finite. Overwrites the gradients where the rule does.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lomo/backend/backend.h"
+#include "lomo/backend/communicator.h"
 #include "lomo/dist/parameter.h"
 
 namespace lomo {
@@ -36,7 +37,8 @@ class UpdateRule {
   virtual ~UpdateRule() = default;
   virtual Residency residency() const = 0;
   /// Applies rows [first, first + g.rows()) of the gradient g (t,I) f32 to parameter.value, unless
-  /// guard[1] != 0. g may be overwritten. Residency::tensor rules get first = 0 and all rows.
+  /// guard[1] != 0. g may be overwritten. Residency::tensor rules get first = 0 and all rows. Rows
+  /// are counted from the first owned here; all ranks make the same calls.
   virtual void apply(Parameter& parameter, std::int64_t first, Tensor g, StepContext const& step,
                      Tensor guard) = 0;
   /// Whether rows without a gradient stay as they are, so that a sparse gradient can be applied to
@@ -69,8 +71,10 @@ struct OptimizerOptions {
   float clip_threshold = 1.0f;         // adalomo
 };
 
-/// `groups` lists the parameters the rule will serve; rules with state allocate it now.
+/// `groups` lists the parameters the rule will serve; rules with state allocate it now, for the
+/// rows owned here. `ranks`: those that share the parameters, or null.
 std::unique_ptr<UpdateRule> make_update_rule(Backend& backend, OptimizerOptions const& options,
-                                             std::vector<ParameterGroup*> const& groups);
+                                             std::vector<ParameterGroup*> const& groups,
+                                             Communicator* ranks = nullptr);
 
 }  // namespace lomo

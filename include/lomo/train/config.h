@@ -121,6 +121,11 @@ struct MemorySection {
   std::size_t keep_logits_bytes = 64u << 20;
 };
 
+/// Of runs on several ranks.
+struct RanksSection {
+  DType wire = DType::bf16;  // what gradients travel as
+};
+
 enum class Score : std::uint8_t { sum, mean };
 
 struct EvalSection {
@@ -154,6 +159,7 @@ struct TrainConfig {
   GuardSection guard;
   MetricsSection metrics;
   MemorySection memory;
+  RanksSection ranks;
   EvalSection eval;
   SaveSection save;
   std::string output;  // run folder; empty: runs/<name>-<time>

@@ -55,6 +55,8 @@ struct PlannedBatches {
 /// Of the data themselves: every batch of the first `batches` steps from where `sampler` stands.
 PlannedBatches planned_batches(TrainConfig const& config, Inputs const& inputs, Sampler sampler,
                                std::int64_t batches);
+/// Of the evaluation alone.
+std::vector<Batch> planned_eval_batches(TrainConfig const& config, Inputs const& inputs);
 /// Without data: the largest batch that the config lets pass, every token of it with a target.
 PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& shape);
 
@@ -95,6 +97,18 @@ struct PlannedWork {
 /// The same without names and picture.
 PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
                          PlannedBatches const& batches, MakeEngine const& make_dry);
+
+/// Bytes that an engine must reserve to evaluate `batches`.
+std::size_t planned_evaluation(TrainConfig const& config, ModelConfig const& shape,
+                               std::vector<Batch> const& batches, MakeEngine const& make_dry);
+/// Bytes that an engine must reserve to continue a prompt up to `total` tokens.
+std::size_t planned_generation(TrainConfig const& config, ModelConfig const& shape,
+                               std::int64_t prompt, std::int64_t total, MakeEngine const& make_dry);
+
+/// Throws Error(Exit::memory) when `what` ("the run") needs more engine memory than is `free`, or
+/// than `budget` where there is one (0: none). `remedy` says what to do about it.
+void require_memory(std::string const& what, std::size_t needed, std::size_t free,
+                    std::size_t budget, std::string const& remedy);
 
 /// Batches of the whole run that `config` asks for.
 std::int64_t batches_of_run(TrainConfig const& config, Sampler const& sampler);

@@ -21,7 +21,8 @@ struct Verdict {
 struct Advice {
   std::string change;  // "--set train.recompute=none"
   std::size_t slab = 0;
-  double flops = 0;  // of the step
+  double flops = 0;   // of the step
+  bool fits = false;  // the device's memory
 };
 
 /// Everything that `lomo-train plan` prints.
@@ -44,10 +45,15 @@ struct PlanReport {
 void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& batches,
             MakeEngine const& make_dry);
 
-/// The memory of one step over its expected time on `device`, stacked by category, as one HTML file
-/// that needs no other.
+/// The memory of the planned step over its expected time on `device`, cut into `moments` of equal
+/// length: what each category held when most was held.
+std::vector<CategoryBytes> memory_over_time(Plan const& plan, DType type,
+                                            DeviceProfile const& device, std::size_t moments);
+
+/// That, stacked by category, as one HTML file that needs no other. `limit` bytes of engine memory
+/// are marked where they are not far above the peak.
 std::string plan_picture(Plan const& plan, DType type, DeviceProfile const& device,
-                         std::string const& title);
+                         std::string const& title, std::size_t limit);
 
 /// One line for the start of a run.
 std::string plan_line(Plan const& plan);

@@ -62,6 +62,9 @@ struct TrainerState {
   bool operator==(TrainerState const&) const = default;
 };
 
+/// What a config says of the head.
+HeadOptions head_options(TrainConfig const& config);
+
 /// The training step: forward, verdict, update.
 ///
 ///   fused rules (lomo, adalomo)   forward; [backward into NormProbe]; backward into FusedUpdate
@@ -81,6 +84,8 @@ class Trainer {
  public:
   Trainer(Llama& model, TrainConfig const& config, Schedule const& schedule);
 
+  /// `batch` is this rank's share of the global batch (data/share.h); of the report all but
+  /// `seconds` is of the whole and the same on every rank.
   /// Blocks. Throws Error(Exit::diverged) after train.stop_after_skips skipped steps in a row, at
   /// an overflow with the smallest loss scale, and at a spike when guard.action is stop.
   StepReport step(Batch const& batch);
@@ -94,6 +99,8 @@ class Trainer {
 
  private:
   double mean_loss(Pass const& pass) const;
+  void count(Batch const& batch, StepReport& report) const;
+  Exchange exchange() const { return {model_.ranks(), wire_}; }
   void fused_step(Pass& pass, StepReport& report, StepContext& context);
   void kept_step(Pass& pass, StepReport& report, StepContext& context);
   void stored_step(Pass& pass, StepReport& report, StepContext& context);
@@ -111,6 +118,7 @@ class Trainer {
   Recompute recompute_;
   std::int64_t stop_after_skips_;
   TileSize tile_;
+  DType wire_;
   std::int64_t rounding_every_;
   bool skip_consumes_schedule_;
   Schedule schedule_;

@@ -8,6 +8,7 @@
 
 #include "lomo/data/dataset.h"
 #include "lomo/io/json.h"
+#include "lomo/model/checkpoint.h"
 #include "lomo/model/llama.h"
 #include "lomo/optim/update_rule.h"
 #include "lomo/train/trainer.h"
@@ -30,11 +31,11 @@ struct TrainingState {
 
 /// Writes a checkpoint: the Hugging Face folder, training_state.json, optimizer.safetensors (only
 /// when the rule has state) and, last, manifest.json, under a temporary name that becomes `folder`
-/// when all is on disk. Tokenizer files come from `source`. Throws Error(Exit::failure) when it
+/// when all is on disk. Throws Error(Exit::failure) when it
 /// cannot be written (disk full), having removed the part that was, and Error(Exit::diverged) when
 /// a value is not finite.
 void save_checkpoint(std::filesystem::path const& folder, Llama& model, UpdateRule& rule,
-                     TrainingState const& state, std::filesystem::path const& source,
+                     TrainingState const& state, Companions const& companions,
                      std::size_t shard_bytes);
 
 /// What is wrong with a checkpoint, one sentence each: its manifest, files that differ from it, a

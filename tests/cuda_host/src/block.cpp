@@ -12,6 +12,7 @@
 #include <stdexcept>
 
 #include "sanitizer.h"
+#include "watcher.h"
 
 namespace cuda_host {
 namespace {
@@ -127,6 +128,7 @@ std::string BlockRunner::run(Launch const& launch, Policy const& policy,
 }
 
 void BlockRunner::begin_block(std::uint64_t block_number) {
+  watcher().begin_block();
   exited_ = at_barrier_ = predicates_ = 0;
   for (auto& warp : meetings_) warp.clear();
   const dim3 extent = launch_->block;
@@ -222,11 +224,16 @@ int BlockRunner::barrier(int predicate, Site site) {
     return last_predicates_;
   }
   at_barrier_ = 0;
+  watcher().block_met();
   last_predicates_ = predicates_;
   for (int i = 0; i < count_; ++i) {
     if (&threads_[i] != current_) wake(threads_[i]);
   }
   return last_predicates_;
+}
+
+std::string order_memory(Part* const*, unsigned) {
+  return {};
 }
 
 void BlockRunner::meet(unsigned mask, Part& part, Complete complete, Site site) {
@@ -263,9 +270,13 @@ void BlockRunner::meet(unsigned mask, Part& part, Complete complete, Site site) 
   meetings.erase(meetings.begin() + (meeting - meetings.data()));
   complaint_ = complete(done.parts.data(), mask);
   if (!complaint_.empty()) fail(site, complaint_);
+  bool whole = true;
   for (int lane = 0; lane < kLanes; ++lane) {
-    if ((mask >> lane & 1) != 0 && lane != t.lane()) wake(threads_[first + lane]);
+    const bool among = (mask >> lane & 1) != 0;
+    if (among && lane != t.lane()) wake(threads_[first + lane]);
+    if (!among && first + lane < count_ && !threads_[first + lane].exited) whole = false;
   }
+  if (whole) watcher().warp_met(t.number / kLanes, complete == order_memory);
 }
 
 void BlockRunner::thread_exits() {

@@ -33,6 +33,7 @@ struct Copy {
   void* to;
   void const* from;  // null: zeros
   int group;
+  void const* at;  // return address
 };
 
 /// One CUDA thread: a fiber that runs the kernel and stops where it has to wait.
@@ -64,6 +65,8 @@ struct Part {
 };
 /// Does the work of all lanes of `mask`; what it returns, if anything, is a complaint.
 using Complete = std::string (*)(Part* const* parts, unsigned mask);
+/// That of __syncwarp: alone among warp operations it puts accesses to memory in order.
+std::string order_memory(Part* const* parts, unsigned mask);
 
 /// Lanes of a warp that meet at one line.
 struct Meeting {
@@ -101,6 +104,10 @@ class BlockRunner {
   [[noreturn]] void fail(Site site, Parts const&... parts) {
     failure_ = to_string(site) + ": ";
     ((failure_ += as_text(parts)), ...);
+    abandon();
+  }
+  [[noreturn]] void fail(std::string const& whole) {
+    failure_ = whole;
     abandon();
   }
   /// The same from a signal handler, for the thread that runs.

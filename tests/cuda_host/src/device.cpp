@@ -7,6 +7,7 @@
 
 #include "block.h"
 #include "memory.h"
+#include "watcher.h"
 
 namespace cuda_host {
 namespace {
@@ -18,8 +19,8 @@ unsigned axis_of(dim3 v, int axis) {
   return axis == 0 ? v.x : axis == 1 ? v.y : v.z;
 }
 
-bool aligned(void const* p) {
-  return reinterpret_cast<std::uintptr_t>(p) % 16 == 0;
+bool aligned(void const* p, std::size_t to = 16) {
+  return reinterpret_cast<std::uintptr_t>(p) % to == 0;
 }
 
 struct Fragments {
@@ -111,6 +112,13 @@ std::string collect_votes(Part* const* parts, unsigned mask) {
   return {};
 }
 
+/// Of the call that a kernel made: the instruction. Only where that function is not inlined.
+#define CUDA_HOST_CALLER __builtin_return_address(0)
+
+void watch(void const* p, std::size_t bytes, bool store, void const* at) {
+  if (watcher().on()) watcher().access({p, bytes, store, at});
+}
+
 void perform(Copy const& copy) {
   if (copy.from == nullptr) {
     std::memset(copy.to, 0, 16);
@@ -139,6 +147,11 @@ int lane() {
 
 int barrier(int predicate, Site site) {
   return runner().barrier(predicate, site);
+}
+
+void sync_warp(unsigned mask, Site site) {
+  Part part;
+  runner().meet(mask, part, order_memory, site);
 }
 
 unsigned ballot(unsigned mask, int predicate, Site site) {
@@ -173,6 +186,7 @@ void ldmatrix_x4(bool transposed, std::uint32_t (&r)[4], void const* row, Site s
   if (!runner().shared().contains(row, 16)) {
     runner().fail(site, "ldmatrix from outside shared memory");
   }
+  watch(row, 16, false, CUDA_HOST_CALLER);
   Part part;
   part.in = row;
   part.out = r;
@@ -188,9 +202,13 @@ void cp_async16(void* to, void const* from, bool valid, Site site) {
   if (valid && !is_device_memory(from, 16)) {
     r.fail(site, "cp.async from outside any allocation of device memory");
   }
-  const Copy copy{to, valid ? from : nullptr, r.current().groups};
-  if (!r.late_copies()) return perform(copy);
-  std::memset(to, 0xff, 16);
+  const Copy copy{to, valid ? from : nullptr, r.current().groups, CUDA_HOST_CALLER};
+  if (watcher().on()) watcher().copy({to, 16, true, copy.at}, copy.from, /*done=*/false);
+  if (r.late_copies()) {
+    std::memset(to, 0xff, 16);
+  } else {
+    perform(copy);
+  }
   r.current().copies.push_back(copy);
 }
 
@@ -202,19 +220,36 @@ void cp_async_wait(int groups) {
   Thread& t = runner().current();
   std::erase_if(t.copies, [&](Copy const& copy) {
     if (copy.group >= t.groups - groups) return false;
-    perform(copy);
+    if (watcher().on()) watcher().copy({copy.to, 16, true, copy.at}, nullptr, /*done=*/true);
+    if (runner().late_copies()) perform(copy);
     return true;
   });
 }
 
+uint2 load8(void const* p, Site site) {
+  if (!aligned(p, 8)) runner().fail(site, "8 bytes read at an address that is not 8-byte aligned");
+  watch(p, 8, false, CUDA_HOST_CALLER);
+  return *static_cast<uint2 const*>(p);
+}
+
+void store8(void* p, uint2 v, Site site) {
+  if (!aligned(p, 8)) {
+    runner().fail(site, "8 bytes written at an address that is not 8-byte aligned");
+  }
+  watch(p, 8, true, CUDA_HOST_CALLER);
+  *static_cast<uint2*>(p) = v;
+}
+
 uint4 load16(void const* p, Site site) {
   if (!aligned(p)) runner().fail(site, "16 bytes read at an address that is not 16-byte aligned");
+  watch(p, 16, false, CUDA_HOST_CALLER);
   return *static_cast<uint4 const*>(p);
 }
 
 void store16(void* p, uint4 v, Site site) {
   if (!aligned(p))
     runner().fail(site, "16 bytes written at an address that is not 16-byte aligned");
+  watch(p, 16, true, CUDA_HOST_CALLER);
   *static_cast<uint4*>(p) = v;
 }
 

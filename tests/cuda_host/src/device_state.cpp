@@ -5,8 +5,10 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "communicators.h"
 #include "memory.h"
 #include "streams.h"
+#include "watcher.h"
 
 namespace cuda_host {
 namespace {
@@ -106,11 +108,13 @@ void follow(Policy const& policy) {
 void reset(Policy const& policy, int number) {
   State& s = state();
   streams().finish_all();
+  forget_communicators();
   free_all_memory();
   s.policy = policy;
   s.architecture = &find_architecture(number);
   s.last = s.sticky = cudaSuccess;
   s.report.clear();
+  watcher().traffic().clear();
   streams().reset(policy.seed, policy.lazy_streams);
   forget_shared_memory_requests();
 }

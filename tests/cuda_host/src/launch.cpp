@@ -129,7 +129,7 @@ cudaError_t launch(cudaLaunchConfig_t const& config, void const* kernel,
   what.thread = std::move(thread);
   Work work;
   work.run = [what = std::move(what)] {
-    const SignalHandler handler;
+    [[maybe_unused]] const SignalHandler handler;
     std::string failure = runner().run(what, policy(), architecture().most_shared);
     return failure.empty() ? check_device_memory() : failure;
   };

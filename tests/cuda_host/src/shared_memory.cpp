@@ -12,7 +12,6 @@
 namespace cuda_host {
 namespace {
 
-constexpr std::size_t kReserved = std::size_t{1} << 20;  // red zones may outweigh small arrays
 constexpr std::size_t kMostArrayBytes = 48 * 1024;
 // NaN as fp16, bf16 and fp32, and unlike the all-ones that memory starts with.
 constexpr unsigned char kZoneBytes[2] = {0xff, 0x7f};

@@ -12,6 +12,8 @@ namespace cuda_host {
 /// looked at when the block ends; the address sanitizer watches them as well.
 class SharedMemory {
  public:
+  static constexpr std::size_t kReserved = std::size_t{1} << 20;  // red zones outweigh small arrays
+
   SharedMemory();
   ~SharedMemory();
   SharedMemory(SharedMemory const&) = delete;
@@ -23,6 +25,9 @@ class SharedMemory {
   void* dynamic() const { return base_ + kRedZone; }
   std::size_t dynamic_bytes() const { return dynamic_bytes_; }
   bool contains(void const* p, std::size_t bytes) const;
+  std::size_t offset_of(void const* p) const {
+    return static_cast<std::size_t>(static_cast<char const*>(p) - base_);
+  }
   /// Empty, or which red zone was written to.
   std::string check() const;
 

@@ -1,6 +1,7 @@
 #include "streams.h"
 
 #include <chrono>
+#include <thread>
 
 #include "device_state.h"
 #include "memory.h"
@@ -56,10 +57,12 @@ void Streams::enqueue(Stream& stream, Work work) {
   work.ticket = ++tickets_;
   stream.work.push_back(std::move(work));
   if (!lazy_) return finish_all();
-  if (random_() % 8 == 0) {
-    const DeviceMemoryOpen open;
-    run_one();
-  }
+  if (random_() % 8 == 0) pass_time();
+}
+
+void Streams::pass_time() {
+  const DeviceMemoryOpen open;
+  run_one();
 }
 
 /// The default stream and the blocking ones keep the order of enqueueing between them.
@@ -67,6 +70,7 @@ bool Streams::can_run(Stream const& stream) const {
   if (stream.work.empty()) return false;
   Work const& next = stream.work.front();
   if (next.waits_for != nullptr && next.waits_for->completed < next.version) return false;
+  if (next.ready && next.ready() != Work::Readiness::now) return false;
   const auto has_before = [&](Stream const& other) {
     return !other.work.empty() && other.work.front().ticket < next.ticket;
   };
@@ -99,23 +103,58 @@ bool Streams::run_one() {
   return true;
 }
 
+/// Gives other processes time, if work here waits for them and may go on one day.
+bool Streams::wait_for_others() {
+  for (auto const& s : streams_) {
+    if (s->work.empty() || !s->work.front().ready) continue;
+    if (s->work.front().ready() == Work::Readiness::never) continue;
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+    return true;
+  }
+  return false;
+}
+
+/// False if it can never be done.
 template <class Done>
-void Streams::run_until(Done done) {
+bool Streams::run_until(Done done) {
   const DeviceMemoryOpen open;
-  while (!done() && run_one()) {
+  while (!done()) {
+    if (!run_one() && !wait_for_others()) return false;
+  }
+  return true;
+}
+
+template <class Done>
+void Streams::finish_when(Done done) {
+  if (run_until(done)) return;
+  for (auto const& s : streams_) {
+    if (s->work.empty() || !s->work.front().ready) continue;
+    note_sticky(cudaErrorLaunchFailure,
+                "the host waits for a stream that waits for a rank that is gone: on hardware it "
+                "would wait for ever; look at ncclCommGetAsyncError and call ncclCommAbort");
+    return;
   }
 }
 
 void Streams::finish(Stream const& stream) {
-  run_until([&] { return stream.work.empty(); });
+  finish_when([&] { return stream.work.empty(); });
 }
 
 void Streams::finish(Event const& event, std::uint64_t version) {
-  run_until([&] { return event.completed >= version; });
+  finish_when([&] { return event.completed >= version; });
 }
 
 void Streams::finish_all() {
-  run_until([] { return false; });
+  finish_when([&] {
+    for (auto const& s : streams_) {
+      if (!s->work.empty()) return false;
+    }
+    return true;
+  });
+}
+
+void Streams::reach(Stream const& stream, std::uint64_t ticket) {
+  run_until([&] { return stream.work.empty() || stream.work.front().ticket > ticket; });
 }
 
 }  // namespace cuda_host
@@ -163,6 +202,8 @@ cudaError_t cudaStreamQuery(cudaStream_t handle) {
   if (sticky() != cudaSuccess) return sticky();
   Stream* const stream = streams().find(handle);
   if (stream == nullptr) return note(cudaErrorInvalidResourceHandle);
+  streams().pass_time();
+  if (sticky() != cudaSuccess) return sticky();
   return stream->work.empty() ? cudaSuccess : cudaErrorNotReady;
 }
 
@@ -227,6 +268,8 @@ cudaError_t cudaEventQuery(cudaEvent_t handle) {
   if (sticky() != cudaSuccess) return sticky();
   Event* const event = streams().find(handle);
   if (event == nullptr) return note(cudaErrorInvalidResourceHandle);
+  streams().pass_time();
+  if (sticky() != cudaSuccess) return sticky();
   return event->completed >= event->recorded ? cudaSuccess : cudaErrorNotReady;
 }
 

@@ -24,6 +24,9 @@ struct Work {
   Event* waits_for = nullptr;  // until it has completed `version`
   std::uint64_t version = 0;
   std::uint64_t ticket = 0;
+  /// For work that waits for other processes: whether it can run now, or ever. Null: always can.
+  enum class Readiness : std::uint8_t { now, later, never };
+  std::function<Readiness()> ready;
 };
 
 struct Stream {
@@ -50,12 +53,20 @@ class Streams {
   void finish(Stream const& stream);
   void finish(Event const& event, std::uint64_t version);
   void finish_all();
+  /// Time passes: one piece of work may run.
+  void pass_time();
+  /// Runs until work enqueued at `stream` as `ticket` has run, as far as that is ever possible.
+  void reach(Stream const& stream, std::uint64_t ticket);
+  std::uint64_t last_ticket() const { return tickets_; }
   bool in_progress() const { return running_; }
 
  private:
   template <class Done>
-  void run_until(Done done);
+  bool run_until(Done done);
+  template <class Done>
+  void finish_when(Done done);
   bool run_one();
+  bool wait_for_others();
   bool can_run(Stream const& stream) const;
 
   std::vector<std::unique_ptr<Stream>> streams_;  // the first is the default stream

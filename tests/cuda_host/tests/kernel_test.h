@@ -1,9 +1,10 @@
 #pragma once
-// What the tests here share: launching, device copies of vectors, and the orders they run under.
+// What the tests here share: launching, and device copies of vectors.
 #include <string>
 #include <vector>
 
 #include "cuda_host/control.h"
+#include "cuda_host/orders.h"
 #include "device.cuh"
 #include "support/catch.h"
 
@@ -53,24 +54,6 @@ template <class... P, class... A>
 std::string failure_of(Shape const& shape, void (*kernel)(P...), A... args) {
   if (launch(shape, kernel, args...) == cudaSuccess) cudaDeviceSynchronize();
   return report();
-}
-
-/// The scheduling orders that every kernel has to give the same bits under.
-inline std::vector<Policy> orders() {
-  std::vector<Policy> all;
-  for (bool late : {true, false}) {
-    all.push_back({Order::forward, 1, late});
-    all.push_back({Order::reverse, 1, late});
-    all.push_back({Order::priority, 1, late});
-    all.push_back({Order::priority, 2, late});
-  }
-  return all;
-}
-
-inline std::string name(Policy const& p) {
-  char const* const orders[] = {"forward", "reverse", "priority"};
-  return std::string(orders[static_cast<int>(p.order)]) + " seed " + std::to_string(p.seed) +
-         (p.late_copies ? ", late copies" : ", early copies");
 }
 
 }  // namespace cuda_host::test

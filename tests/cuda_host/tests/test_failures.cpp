@@ -23,6 +23,7 @@ enum class Fault {
   half_warp,
   misaligned_load,
   misaligned_store,
+  misaligned_pair,
   misaligned_matrix,
   matrix_from_global,
   copy_beyond,
@@ -74,6 +75,7 @@ __global__ void __launch_bounds__(64) faulty(float* p) {
   }
   if constexpr (kFault == Fault::misaligned_load) p[t] = __uint_as_float(ptx::load16(p + 1).x);
   if constexpr (kFault == Fault::misaligned_store) ptx::store16(p + 2, uint4{});
+  if constexpr (kFault == Fault::misaligned_pair) ptx::store8(p + 1, uint2{});
   std::uint32_t r[4];
   if constexpr (kFault == Fault::misaligned_matrix) ptx::ldmatrix_x4(r, a + 1);
   if constexpr (kFault == Fault::matrix_from_global) ptx::ldmatrix_x4(r, p);
@@ -124,6 +126,7 @@ TEST_CASE("a kernel that goes wrong is reported with its line") {
   check(report_of<Fault::diverged_shuffle>(), "different warp operations");
   check(report_of<Fault::misaligned_load>(), "16 bytes read at an address");
   check(report_of<Fault::misaligned_store>(), "16 bytes written at an address");
+  check(report_of<Fault::misaligned_pair>(), "8 bytes written at an address");
   check(report_of<Fault::misaligned_matrix>(), "ldmatrix from an address");
   check(report_of<Fault::matrix_from_global>(), "ldmatrix from outside shared memory");
   check(report_of<Fault::copy_beyond>(), "cp.async from outside any allocation");

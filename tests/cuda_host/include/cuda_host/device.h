@@ -20,9 +20,10 @@ int lane();
 /// 0.
 int barrier(int predicate, Site site);
 
-/// The next three wait for the lanes of `mask` at this line: bits of the lanes with a predicate
-/// other than 0; `bytes` of lane `source`; the instructions as device.cuh of the kernels words
-/// them.
+/// The next ones wait for the lanes of `mask` at this line: no more; bits of the lanes with a
+/// predicate other than 0; `bytes` of lane `source`; the instructions as device.cuh of the kernels
+/// words them.
+void sync_warp(unsigned mask, Site site);
 unsigned ballot(unsigned mask, int predicate, Site site);
 void exchange(unsigned mask, void const* value, void* result, std::size_t bytes, int source,
               Site site);
@@ -34,6 +35,8 @@ void cp_async16(void* to, void const* from, bool valid, Site site);
 void cp_async_commit();
 void cp_async_wait(int groups);
 
+uint2 load8(void const* p, Site site);
+void store8(void* p, uint2 v, Site site);
 uint4 load16(void const* p, Site site);
 void store16(void* p, uint4 v, Site site);
 

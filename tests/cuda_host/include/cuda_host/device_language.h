@@ -71,7 +71,7 @@ inline int __syncthreads_and(int predicate, CUDA_HOST_SITE) {
   return cuda_host::barrier(predicate == 0, site) == 0;
 }
 inline void __syncwarp(unsigned mask = 0xffffffffu, CUDA_HOST_SITE) {
-  cuda_host::ballot(mask, 0, site);
+  cuda_host::sync_warp(mask, site);
 }
 // Threads of a block run one at a time and blocks one after another: memory is always in order.
 inline void __threadfence() {}
@@ -127,45 +127,49 @@ T __shfl_down_sync(unsigned mask, T value, unsigned by, int width = 32, CUDA_HOS
   return cuda_host::shuffle(mask, value, inside ? source : cuda_host::lane(), site);
 }
 
-// --- Atomics: plain read and write, for the reason given at __threadfence
-// ---------------------------
+// --- Atomics: plain read and write, for the reason given at __threadfence; never a race, and not
+// watched.
+#define CUDA_HOST_ATOMIC \
+  template <class T>     \
+  __attribute__((no_sanitize("thread")))
 
-template <class T>
+CUDA_HOST_ATOMIC
 T atomicAdd(T* p, std::type_identity_t<T> x) {
   const T old = *p;
   *p = static_cast<T>(old + x);
   return old;
 }
-template <class T>
+CUDA_HOST_ATOMIC
 T atomicMax(T* p, std::type_identity_t<T> x) {
   const T old = *p;
   if (x > old) *p = x;
   return old;
 }
-template <class T>
+CUDA_HOST_ATOMIC
 T atomicMin(T* p, std::type_identity_t<T> x) {
   const T old = *p;
   if (x < old) *p = x;
   return old;
 }
-template <class T>
+CUDA_HOST_ATOMIC
 T atomicOr(T* p, std::type_identity_t<T> x) {
   const T old = *p;
   *p = old | x;
   return old;
 }
-template <class T>
+CUDA_HOST_ATOMIC
 T atomicExch(T* p, std::type_identity_t<T> x) {
   const T old = *p;
   *p = x;
   return old;
 }
-template <class T>
+CUDA_HOST_ATOMIC
 T atomicCAS(T* p, std::type_identity_t<T> expected, std::type_identity_t<T> x) {
   const T old = *p;
   if (old == expected) *p = x;
   return old;
 }
+#undef CUDA_HOST_ATOMIC
 
 // --- Intrinsics. The approximate ones are exact here; hardware is a few units in the last place
 // off.
