@@ -67,7 +67,14 @@ std::string CudaBackend::describe() const {
 }
 
 void CudaBackend::synchronize() {
+  wait_for_queue();
   check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+}
+
+void CudaBackend::wait_for_queue() {
+  if (!watcher_) return check(cudaStreamSynchronize(queue_), "cudaStreamSynchronize");
+  wait_while_watching(
+      watcher_, [&] { return cudaStreamQuery(queue_); }, "cudaStreamQuery");
 }
 
 }  // namespace lomo::cuda

@@ -7,6 +7,7 @@
 #include "lomo/backend/backend.h"
 #include "lomo/backend/cuda_workspace.h"
 #include "staging.h"
+#include "waiting.h"
 
 namespace lomo::cuda {
 
@@ -25,6 +26,8 @@ class CudaBackend final : public Backend {
 
   /// The compute queue, for exchanges that keep order with it.
   cudaStream_t queue() const { return queue_; }
+  /// From here on whenever the host waits; none: {}.
+  void watch(Watcher watcher) { watcher_ = std::move(watcher); }
 
  private:
   // memory.cpp
@@ -86,12 +89,16 @@ class CudaBackend final : public Backend {
                          AdaLomoTensor const& whole, AdaLomoStep const& step,
                          RoundingPlan const& plan, Tensor guard) override;
 
+  /// Until all that was issued to the queue is done.
+  void wait_for_queue();
+
   std::string name_;
   CudaWorkspaces workspaces_;
   DeviceMemory memory_;  // of the slab
   Queue queue_;
   Staging staging_;
   std::unique_ptr<Gemm> gemm_;
+  Watcher watcher_;
 };
 
 }  // namespace lomo::cuda

@@ -56,11 +56,12 @@ Tensor as_rows(Tensor t) {
 
 void CudaBackend::do_upload(Tensor dst, std::span<std::byte const> src) {
   const Extent to(dst);
-  staging_.upload(dst.raw(), to.pitch, src.data(), to.width, to.height, queue_);
+  staging_.upload(dst.raw(), to.pitch, src.data(), to.width, to.height, queue_, watcher_);
 }
 
 void CudaBackend::do_download(std::span<std::byte> dst, Tensor src) {
   const Extent from(src);
+  wait_for_queue();  // a copy to pageable memory waits as well, and cannot be watched
   move(dst.data(), from.width, src.raw(), from.pitch, from, cudaMemcpyDeviceToHost, queue_);
   check(cudaStreamSynchronize(queue_), "cudaStreamSynchronize, of a download");
 }

@@ -1,5 +1,6 @@
 #include "lomo/backend/plugin.h"
 
+#include "communicator.h"
 #include "device.h"
 #include "engine.h"
 #include "status.h"
@@ -15,7 +16,14 @@ std::size_t available_memory(int local_rank) {
   return lomo::cuda::available_memory();
 }
 
-constexpr lomo::CudaPlugin kPlugin{LOMO_BUILD_ID, &lomo::cuda::obstacle, &available_memory, &make};
+std::unique_ptr<lomo::Communicator> connect(lomo::Backend& engine, lomo::Communicator& host,
+                                            std::chrono::seconds patience) {
+  return lomo::cuda::make_communicator(dynamic_cast<lomo::cuda::CudaBackend&>(engine), host,
+                                       patience);
+}
+
+constexpr lomo::CudaPlugin kPlugin{LOMO_BUILD_ID, &lomo::cuda::obstacle, &available_memory, &make,
+                                   &connect};
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 
 #include "handles.h"
+#include "waiting.h"
 
 namespace lomo::cuda {
 
@@ -16,15 +17,15 @@ class Staging {
   Staging& operator=(Staging const&) = delete;
 
   /// `height` rows of `width` bytes, dense on the host, `pitch` bytes apart on the device. `host`
-  /// may be reused on return.
+  /// may be reused on return. `watcher`, if any, is called while the device reads what came before.
   void upload(void* device, std::size_t pitch, void const* host, std::size_t width,
-              std::size_t height, cudaStream_t queue);
+              std::size_t height, cudaStream_t queue, Watcher const& watcher);
 
  private:
   static constexpr std::size_t kHalf = std::size_t{1} << 20;
 
   /// A half that the device has read.
-  std::byte* next_half();
+  std::byte* next_half(Watcher const& watcher);
   void half_is_read(cudaStream_t queue);
 
   PinnedMemory memory_;

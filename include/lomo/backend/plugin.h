@@ -1,9 +1,11 @@
 #pragma once
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
 
 #include "lomo/backend/backend.h"
+#include "lomo/backend/communicator.h"
 
 namespace lomo {
 
@@ -19,6 +21,11 @@ struct CudaPlugin {
   /// Bytes an engine of this process could take. Only without an obstacle.
   std::size_t (*available_memory)(int local_rank);
   std::unique_ptr<Backend> (*make)(EngineOptions const& options);
+  /// Exchanges of the tensors of an engine that `make` made, over NCCL, with the ranks of `host`,
+  /// which passes the words of hosts on and must outlive them. A rank that does not answer for as
+  /// long as `patience` is lost. Throws Error(Exit::usage) where NCCL is not there.
+  std::unique_ptr<Communicator> (*connect)(Backend& engine, Communicator& host,
+                                           std::chrono::seconds patience);
 };
 
 /// Version, and a hash of the headers that the program and its plugin must agree on.

@@ -2,6 +2,6 @@
 #include "lomo/backend/plugin.h"
 
 extern "C" lomo::CudaPlugin const* lomo_cuda_plugin() {
-  static constexpr lomo::CudaPlugin kPlugin{"0.0.0-another", nullptr, nullptr, nullptr};
+  static constexpr lomo::CudaPlugin kPlugin{"0.0.0-another", nullptr, nullptr, nullptr, nullptr};
   return &kPlugin;
 }
