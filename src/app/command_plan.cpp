@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "engines.h"
+#include "lomo/backend/ranks.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/io/files.h"
@@ -54,7 +55,15 @@ bool all_there(TrainConfig const& config) {
 DeviceProfile find_profile(std::string const& name) {
   std::vector<fs::path> folders;
   for (fs::path const& folder : shipped_configs()) folders.push_back(folder / "devices");
-  return read_device_profile(find_config(name, folders));
+  fs::path file;
+  try {
+    file = find_config(name, folders);
+  } catch (Error const&) {
+    throw Error(Exit::usage, "--profile " + name +
+                                 ": no such device is shipped (rtx3090, rtx4090, a100, h100; cpu "
+                                 "measures this machine) and no such file is here");
+  }
+  return read_device_profile(file);
 }
 
 std::vector<DeviceProfile> shipped_profiles() {
@@ -77,6 +86,10 @@ void PlanCommand::options(CLI::App& app) {
   app.add_option("--allowance", allowance,
                  "of it for all that is not engine memory: context, "
                  "libraries, data")
+      ->capture_default_str();
+  app.add_option("--ranks", ranks,
+                 "plan rank 0 of so many, among whom the model and each batch are shared out")
+      ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   const auto positive = CLI::Range(std::int64_t{1}, std::int64_t{1} << 31);
   app.add_option("--tokens", tokens, "plan a batch of so many tokens, whatever the data")
@@ -108,7 +121,7 @@ int PlanCommand::run(Common const& common) const {
     counts.sequences =
         sequences > 0 ? sequences : (tokens + run.data.max_length - 1) / run.data.max_length;
     counts.ids = std::min(tokens, shape.vocab);
-    batches.train.push_back(batch_with(counts));
+    batches.train.push_back(batch_with(share_of(counts, ranks)));
     report.batch_source = "as given";
   } else if (sequences > 0 || targets > 0) {
     throw Error(Exit::usage, "--sequences and --targets go with --tokens");
@@ -118,10 +131,10 @@ int PlanCommand::run(Common const& common) const {
     check_ids(inputs.train, shape.vocab);
     check_ids(inputs.eval.data, shape.vocab);
     const Sampler sampler(inputs.train, run.batch.sequences, run.batch.max_tokens, run.train.seed);
-    batches = planned_batches(run, inputs, sampler, batches_of_run(run, sampler));
+    batches = planned_batches(run, inputs, sampler, batches_of_run(run, sampler), ranks);
     report.batch_source = "of the data, the largest";
   } else {
-    batches = planned_batches(run, shape);
+    batches = planned_batches(run, shape, ranks);
     report.batch_source = "the largest that the config allows (the data are not here)";
   }
 
@@ -130,7 +143,9 @@ int PlanCommand::run(Common const& common) const {
   if (common.device != "cuda") engines.emplace(common);
   const Device books = engines ? engines->device() : Device::cuda;
   const MakeEngine make_dry = [&] {
-    return make_dry_backend({.threads = common.threads, .books = books});
+    PlannedEngine engine(make_dry_backend({.threads = common.threads, .books = books}));
+    if (ranks > 1) engine.ranks = make_dry_communicator(*engine.backend, 0, ranks);
+    return engine;
   };
   settle_clip(run, shape, batches, make_dry);
   report.plan = make_plan(run, shape, batches, make_dry);

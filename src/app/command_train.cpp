@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/dist/words.h"
 #include "lomo/train/run_folder.h"
 #include "lomo/train/training_state.h"
 #include "setting.h"
@@ -51,7 +52,28 @@ struct TrainCommand::Start {
   std::optional<RunFolder> folder;  // the run's own
   fs::path checkpoint;              // empty: from the beginning
   bool finished = false;            // nothing is left to do
+
+  /// What rank 0 found, for the others.
+  std::string words() const;
+  static Start follow(std::string const& words);
 };
+
+std::string TrainCommand::Start::words() const {
+  return Json{{"finished", finished},
+              {"folder", folder ? folder->root().string() : ""},
+              {"checkpoint", checkpoint.string()}}
+      .dump();
+}
+
+TrainCommand::Start TrainCommand::Start::follow(std::string const& words) {
+  const Json found = Json::parse(words);
+  Start start;
+  const std::string root = found["folder"];
+  if (!root.empty()) start.folder.emplace(RunFolder::follow(root));
+  start.checkpoint = found["checkpoint"].get<std::string>();
+  start.finished = found["finished"];
+  return start;
+}
 
 TrainCommand::Start TrainCommand::find_start() const {
   Start start;
@@ -105,11 +127,18 @@ TrainConfig TrainCommand::read_config(Start const& start) const {
 }
 
 int TrainCommand::run(Common const& common) const {
-  listen_for_stop();
+  Communicator& host = common.ranks.host();
+  listen_for_stop(host.size() == 1);
   RunSetting setting = run_setting(common);
   setting.ignore_disk_space = ignore_disk_space;
   setting.override_memory = override_memory;
-  Start start = find_start();
+  std::optional<Start> found;
+  const std::string words = by_rank_0(host, [&] {
+    found.emplace(find_start());
+    return found->words();
+  });
+  if (!found) found.emplace(Start::follow(words));
+  Start& start = *found;
   if (start.finished) {  // a job queue that types the command again is done
     log::info("the run in {} is finished", output);
     return static_cast<int>(Exit::done);
@@ -122,6 +151,8 @@ int TrainCommand::run(Common const& common) const {
                                  ": this checkpoint does not lie in a run folder; name the folder "
                                  "to write to with --output");
   }
+  // Unless named, it has the time in its name: that of one clock.
+  run.output = by_rank_0(host, [&] { return run.output; });
   const RunEnd end =
       run_training(std::move(run), start.checkpoint, std::move(start.folder), setting);
   return static_cast<int>(end == RunEnd::stopped ? Exit::stopped : Exit::done);

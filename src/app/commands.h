@@ -4,13 +4,16 @@
 #include <vector>
 
 #include "lomo/train/config.h"
+#include "ranks.h"
 
 namespace lomo::app {
 
 /// What every command takes.
 struct Common {
+  Ranks& ranks;
+  LastWords& last_words;
   std::string device = "auto";
-  int threads = 0;  // 0: as many as this process may use
+  int threads = 0;  // of this rank
   std::string log_level = "info";
 };
 
@@ -41,6 +44,7 @@ struct PlanCommand {
   std::string config, memory, allowance = "1GiB", profile, html;
   std::vector<std::string> overrides;
   std::int64_t tokens = 0, sequences = 0, targets = 0;  // 0: not given
+  int ranks = 1;
   bool json = false, advise = false;
   void options(CLI::App& app);
   int run(Common const& common) const;

@@ -3,12 +3,16 @@
 #include <string>
 
 #include "lomo/backend/host.h"
+#include "lomo/backend/ranks.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 
 namespace lomo::app {
 
-Engines::Engines(Common const& common) : threads_(common.threads), local_rank_(host::local_rank()) {
+Engines::Engines(Common const& common)
+    : threads_(common.threads),
+      local_rank_(common.ranks.local_rank()),
+      local_size_(common.ranks.local_size()) {
   if (common.device == "cpu") return;
   std::string obstacle;
   try {
@@ -31,7 +35,8 @@ std::unique_ptr<Backend> Engines::make(std::size_t memory) const {
 }
 
 std::size_t Engines::available_memory() const {
-  return plugin_ != nullptr ? plugin_->available_memory(local_rank_) : host::available_memory();
+  if (plugin_ != nullptr) return plugin_->available_memory(local_rank_);
+  return host::available_memory() / static_cast<std::size_t>(local_size_);
 }
 
 }  // namespace lomo::app

@@ -18,12 +18,12 @@ class Engines {
   Device device() const { return plugin_ != nullptr ? Device::cuda : Device::cpu; }
   /// With at most so many bytes of memory; 0: what is free.
   std::unique_ptr<Backend> make(std::size_t memory) const;
-  /// Bytes that `make` could get.
+  /// Bytes that `make` could get: of the GPU, or this process's share of the machine.
   std::size_t available_memory() const;
 
  private:
   int threads_;
-  int local_rank_;
+  int local_rank_, local_size_;         // of the processes of this machine
   CudaPlugin const* plugin_ = nullptr;  // of the GPU's engine
 };
 

@@ -1,13 +1,18 @@
 #include <signal.h>
 
+#include <chrono>
 #include <cstdio>
 #include <exception>
-#include <new>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "commands.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/io/json.h"
+#include "lomo/train/agreement.h"
+#include "ranks.h"
 #include "wait_policy.h"
 
 namespace lomo::app {
@@ -28,14 +33,43 @@ constexpr char const* kFooter = R"(Examples:
   lomo-train generate --model runs/first/model --prompt "Once upon a time"
   lomo-train verify runs/first/model
   lomo-train init --config quickstart/model.json --output models/tiny
+  mpirun -np 8 lomo-train --config llama65b.json              # on 8 ranks; see scripts/mpirun.sh
 
 Exit codes:
   0 done    2 usage or config    3 does not fit in memory    4 data or checkpoint
-  5 training diverged    7 stopped on request after saving    130 stopped at once    1 anything else
+  5 training diverged    6 a rank was lost    7 stopped on request after saving
+  130 stopped at once    1 anything else
 
 Every config key is described in docs/CONFIG.md.)";
 
-int run(int argc, char** argv) {
+/// Help and version are for one voice.
+int print(CLI::App const& app, CLI::ParseError const& request, Ranks const& ranks) {
+  return ranks.rank() == 0 ? app.exit(request) : static_cast<int>(Exit::done);
+}
+
+void require_one_rank(CLI::App const& command, Ranks const& ranks) {
+  if (!command.parsed() || ranks.size() == 1) return;
+  throw Error(Exit::usage, "lomo-train " + command.get_name() +
+                               " runs on one rank; start it without mpirun or srun");
+}
+
+/// What an argument that nobody knows was probably meant to be.
+std::string meant(CLI::App const& app) {
+  std::vector<std::string> known;
+  const auto add_options = [&known](CLI::App const& of) {
+    for (CLI::Option const* option : of.get_options()) known.push_back(option->get_name());
+  };
+  add_options(app);
+  for (CLI::App const* command : app.get_subcommands({})) known.push_back(command->get_name());
+  for (CLI::App const* command : app.get_subcommands()) add_options(*command);
+  for (std::string const& word : app.remaining(true)) {
+    const std::string near = nearest_word(word.substr(0, word.find('=')), known);
+    if (!near.empty()) return " Did you mean " + near + "?";
+  }
+  return "";
+}
+
+int run(int argc, char** argv, Ranks& ranks, LastWords& last_words) {
   CLI::App app{kAbout, "lomo-train"};
   app.footer(kFooter);
   app.set_version_flag("--version", "lomo-train " LOMO_VERSION);
@@ -43,7 +77,7 @@ int run(int argc, char** argv) {
   app.fallthrough();
   app.require_subcommand(0, 1);
 
-  Common common;
+  Common common{ranks, last_words};
   app.add_option("--device", common.device,
                  "cuda, cpu, or auto: a GPU where there is one, else the CPU")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
@@ -53,6 +87,10 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--log-level", common.log_level, "how much to say on stderr")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->capture_default_str();
+  int patience = 600;
+  app.add_option("--rank-timeout", patience, "seconds that a rank waits for another")
+      ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
 
   TrainCommand train;
@@ -79,15 +117,25 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (CLI::CallForHelp const& e) {
-    return app.exit(e);
+    return print(app, e, ranks);
   } catch (CLI::CallForAllHelp const& e) {
-    return app.exit(e);
+    return print(app, e, ranks);
   } catch (CLI::CallForVersion const& e) {
-    return app.exit(e);
+    return print(app, e, ranks);
+  } catch (CLI::ExtrasError const& e) {
+    throw Error(Exit::usage, std::string(e.what()) + "." + meant(app) + " See lomo-train --help.");
   } catch (CLI::ParseError const& e) {
     throw Error(Exit::usage, std::string(e.what()) + ". See lomo-train --help.");
   }
-  log::start(common.log_level);
+  ranks.set_patience(std::chrono::seconds(patience));
+  start_log(common.log_level, ranks);
+  for (CLI::App const* command : {plan_app, generate_app, verify_app, init_app}) {
+    require_one_rank(*command, ranks);
+  }
+  require_agreement(ranks.host(),
+                    {{"command", eval_app->parsed() ? "eval" : "train", Exit::usage}});
+  const int share = threads_of_rank(ranks);
+  if (common.threads == 0) common.threads = share;
   if (eval_app->parsed()) return eval.run(common);
   if (plan_app->parsed()) return plan.run(common);
   if (generate_app->parsed()) return generate.run(common);
@@ -105,16 +153,17 @@ int main(int argc, char** argv) {
   lomo::app::settle_wait_policy(argv);
   // A file above the system's limit is then a failed write, as on a full disk.
   signal(SIGXFSZ, SIG_IGN);
+  std::unique_ptr<lomo::Ranks> ranks;
   try {
-    return lomo::app::run(argc, argv);
+    ranks = lomo::app::join_ranks();
   } catch (lomo::Error const& e) {
     std::fprintf(stderr, "error: %s\n", e.what());
     return static_cast<int>(e.code());
-  } catch (std::bad_alloc const&) {
-    std::fprintf(stderr, "error: the machine has no memory left for this process\n");
-    return static_cast<int>(lomo::Exit::memory);
-  } catch (std::exception const& e) {
-    std::fprintf(stderr, "error: %s\n", e.what());
-    return static_cast<int>(lomo::Exit::failure);
+  }
+  lomo::app::LastWords last_words(*ranks);
+  try {
+    return lomo::app::run(argc, argv, *ranks, last_words);
+  } catch (...) {
+    return last_words.say(std::current_exception());
   }
 }

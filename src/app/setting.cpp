@@ -47,7 +47,10 @@ std::unique_ptr<Backend> make_engine(Common const& common, std::size_t memory) {
 
 RunSetting run_setting(Common const& common) {
   const Engines engines(common);  // before data and weights are read
-  RunSetting setting;
+  RunSetting setting(common.ranks);
+  setting.failing = [&words = common.last_words](std::exception_ptr const& failure) {
+    words.say(failure);
+  };
   setting.make_engine = [engines](std::size_t memory) { return engines.make(memory); };
   setting.make_dry = [threads = common.threads, books = engines.device()] {
     return make_dry_backend({.threads = threads, .books = books});
@@ -56,7 +59,7 @@ RunSetting run_setting(Common const& common) {
   setting.stop_requested = stop_requested;
   setting.prompts = shipped_prompts();
   setting.program = program_path().string();
-  setting.terminal = isatty(STDERR_FILENO) == 1;
+  setting.terminal = common.ranks.rank() == 0 && isatty(STDERR_FILENO) == 1;
   return setting;
 }
 

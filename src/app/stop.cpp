@@ -13,6 +13,8 @@ namespace {
 constexpr int kInterrupted = 130;
 volatile sig_atomic_t g_requested = 0;
 volatile sig_atomic_t g_interrupts = 0;
+volatile sig_atomic_t g_terminations = 0;
+volatile sig_atomic_t g_speak = 1;
 
 // Only what POSIX allows in a signal handler.
 void on_signal(int signal) {
@@ -20,8 +22,10 @@ void on_signal(int signal) {
     g_interrupts = g_interrupts + 1;
     if (g_interrupts > 1) _exit(kInterrupted);
   }
+  if (signal == SIGTERM) g_terminations = g_terminations + 1;
   if (g_requested != 0) return;
   g_requested = 1;
+  if (g_speak == 0) return;
   constexpr std::string_view kNotice =
       "\nfinishing the step, then saving; Ctrl-C once more to stop at once\n";
   const int reason = errno;
@@ -38,7 +42,8 @@ void listen(int signal) {
 
 }  // namespace
 
-void listen_for_stop() {
+void listen_for_stop(bool speak) {
+  g_speak = speak ? 1 : 0;
   for (const int asked : {SIGINT, SIGTERM, SIGUSR1}) listen(asked);
   struct sigaction before {};
   if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) listen(SIGHUP);
@@ -47,6 +52,10 @@ void listen_for_stop() {
 
 bool stop_requested() {
   return g_requested != 0;
+}
+
+int terminations() {
+  return g_terminations;
 }
 
 }  // namespace lomo::app

@@ -7,7 +7,11 @@ namespace lomo::app {
 /// Only a second SIGINT ends the process at once, with 130; the others never cut a save short.
 /// SIGHUP stays ignored where it was (nohup), and output that nobody reads any more does not end a
 /// run.
-void listen_for_stop();
+///
+/// `speak`: the terminal is told at once; on several ranks the run says it when all have agreed.
+void listen_for_stop(bool speak);
 bool stop_requested();
+/// SIGTERMs so far, by which a launcher ends ranks before it kills them.
+int terminations();
 
 }  // namespace lomo::app

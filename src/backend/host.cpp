@@ -3,7 +3,6 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <fstream>
 #include <limits>
 #include <string>
@@ -48,13 +47,6 @@ std::size_t available_memory() {
                 "cannot tell how much memory is free; give the limit (memory.budget)");
   }
   return available;
-}
-
-int local_rank() {
-  for (char const* name : {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"}) {
-    if (char const* const text = std::getenv(name); text != nullptr) return std::atoi(text);
-  }
-  return 0;
 }
 
 }  // namespace lomo::host

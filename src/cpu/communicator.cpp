@@ -118,7 +118,8 @@ class MpiCommunicator final : public Communicator {
 class MpiRanks final : public Ranks {
  public:
   explicit MpiRanks(std::unique_ptr<MpiQueue> queue)
-      : Ranks({queue->rank(), queue->size(), queue->local_rank(), queue->local_size()}),
+      : Ranks({queue->rank(), queue->size(), queue->local_rank(), queue->local_size(),
+               queue->machine()}),
         queue_(std::move(queue)),
         host_(*queue_, ledger_) {}
 
@@ -136,9 +137,10 @@ class MpiRanks final : public Ranks {
     queue_->finish_or_give_up(ticket, window);
     return all;
   }
-  [[noreturn]] void abort(int code) override { queue_->abort(code); }
 
  private:
+  void end_others(int code) override { queue_->end_others(code); }
+
   std::unique_ptr<MpiQueue> queue_;
   Ledger ledger_;  // of words between hosts
   MpiCommunicator host_;

@@ -57,9 +57,11 @@ class Messages {
   }
   bool all_done() {
     int done = 0;
-    check(MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &done,
-                      MPI_STATUSES_IGNORE),
-          name_);
+    const auto count = static_cast<int>(requests_.size());
+    statuses_.resize(requests_.size());
+    const int code = MPI_Testall(count, requests_.data(), &done, statuses_.data());
+    if (code == MPI_ERR_IN_STATUS) refuse_message();
+    check(code, name_);
     return done != 0;
   }
   /// Ranks that owe a message or have not taken theirs.
@@ -85,8 +87,20 @@ class Messages {
     return &requests_.emplace_back(MPI_REQUEST_NULL);
   }
 
+  [[noreturn]] void refuse_message() const {
+    for (std::size_t i = 0; i < statuses_.size(); ++i) {
+      if (statuses_[i].MPI_ERROR == MPI_SUCCESS || statuses_[i].MPI_ERROR == MPI_ERR_PENDING)
+        continue;
+      throw Error(Exit::communication,
+                  std::string(name_) + ": rank " + std::to_string(peers_[i]) +
+                      " sent something else than is expected here: the ranks are out of step");
+    }
+    throw Error(Exit::communication, std::string(name_) + ": a message was lost");
+  }
+
   char const* name_;
   std::vector<MPI_Request> requests_;
+  std::vector<MPI_Status> statuses_;
   std::vector<int> peers_;
 };
 
@@ -138,16 +152,14 @@ bool MpiQueue::finish_or_give_up(Ticket ticket, Milliseconds patience) {
   return finished_ >= ticket;
 }
 
-void MpiQueue::abort(int code) {
+void MpiQueue::end_others(int code) {
   {
     const std::lock_guard lock(mutex_);
     giving_up_ = true;
     abort_code_ = code;
   }
   changed_.notify_all();
-  // Should the thread hang within MPI, the launcher ends the others when it sees this one end.
-  std::this_thread::sleep_for(std::chrono::seconds(5));
-  std::_Exit(code);
+  std::this_thread::sleep_for(std::chrono::seconds(5));  // not to be reached
 }
 
 void MpiQueue::run() {
@@ -179,6 +191,8 @@ void MpiQueue::start_mpi() {
         "start");
   MPI_Comm_rank(machine, &local_rank_);
   MPI_Comm_size(machine, &local_size_);
+  machine_ = rank_;
+  check(MPI_Bcast(&machine_, 1, MPI_INT, 0, machine), "start");
   MPI_Comm_free(&machine);
   std::vector<char> names(static_cast<std::size_t>(size_) * MPI_MAX_PROCESSOR_NAME);
   std::array<char, MPI_MAX_PROCESSOR_NAME> name{};
@@ -188,7 +202,7 @@ void MpiQueue::start_mpi() {
                       MPI_MAX_PROCESSOR_NAME, MPI_CHAR, MPI_COMM_WORLD),
         "start");
   for (std::size_t at = 0; at < names.size(); at += MPI_MAX_PROCESSOR_NAME) {
-    machines_.emplace_back(names.data() + at);
+    names_.emplace_back(names.data() + at);
   }
   const std::lock_guard lock(mutex_);
   started_ = true;
@@ -254,7 +268,7 @@ bool MpiQueue::given_up() {
 
 std::string MpiQueue::name_of(int rank) const {
   std::string name = "rank " + std::to_string(rank);
-  if (local_size_ < size_) name += " on " + machines_[static_cast<std::size_t>(rank)];
+  if (local_size_ < size_) name += " on " + names_[static_cast<std::size_t>(rank)];
   return name;
 }
 

@@ -53,6 +53,7 @@ class MpiQueue {
   int size() const { return size_; }
   int local_rank() const { return local_rank_; }
   int local_size() const { return local_size_; }
+  int machine() const { return machine_; }  // its lowest rank
   /// How long one exchange may take.
   void set_patience(Milliseconds patience);
 
@@ -64,8 +65,8 @@ class MpiQueue {
   /// Waits so long at most; what is not done then never will be, and nothing after it: memory that
   /// exchanges point to is left alone from here on. True when the exchange is done.
   bool finish_or_give_up(Ticket ticket, Milliseconds patience);
-  /// Ends all ranks.
-  [[noreturn]] void abort(int code);
+  /// Ends all ranks, this one too unless its thread hangs within MPI.
+  void end_others(int code);
 
  private:
   void run();
@@ -75,8 +76,8 @@ class MpiQueue {
   bool given_up();
   std::string name_of(int rank) const;
 
-  int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;
-  std::vector<std::string> machines_;  // by rank
+  int rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1, machine_ = 0;
+  std::vector<std::string> names_;  // of machines, by rank
 
   std::mutex mutex_;  // of all below
   std::condition_variable changed_;

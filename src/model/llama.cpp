@@ -219,7 +219,7 @@ void Llama::backward(Pass& pass, GradientSink& sink, float scale, bool keep) {
 
 BackwardPoint Llama::backward_upper(Pass& pass, GradientSink& sink, float scale,
                                     std::int64_t lowest, bool keep) {
-  expect_backward(pass, weights_.blocks.size(), lowest_wanted(sink));
+  expect_backward(pass, sink, weights_.blocks.size());
   Buffer d = head_backward(head_context(pass), weights_.norm, weights_.head(), pass.head, scale,
                            sink, !keep, /*last=*/!config_.tied_embeddings);  // (N',C)
   if (!pass.last_on_loss_rows) d = spread_rows(backend_, d, pass.batch.loss_rows, pass.rows);
@@ -232,7 +232,7 @@ BackwardPoint Llama::backward_upper(Pass& pass, GradientSink& sink, float scale,
 
 void Llama::backward_rest(Pass& pass, BackwardPoint point, GradientSink& sink, bool keep) {
   Buffer d = std::move(point.d);
-  expect_backward(pass, static_cast<std::size_t>(point.below), lowest_wanted(sink));
+  expect_backward(pass, sink, static_cast<std::size_t>(point.below));
   for (auto l = static_cast<std::size_t>(point.below); l-- > lowest_wanted(sink);) {
     d = backward_block(pass, l, std::move(d), sink, keep);
   }
@@ -246,14 +246,20 @@ void Llama::backward_rest(Pass& pass, BackwardPoint point, GradientSink& sink, b
              true);
 }
 
-void Llama::expect_backward(Pass const& pass, std::size_t from, std::size_t to) {
+void Llama::expect_backward(Pass const& pass, GradientSink const& sink, std::size_t from) {
+  const std::size_t lowest = lowest_wanted(sink);
   std::vector<Parameter const*> order;
-  for (std::size_t l = from; l-- > to;) {
-    const std::vector<Parameter const*> forward = forward_order(weights_.blocks[l]);
+  for (std::size_t l = from; l-- > lowest;) {
+    BlockWeights const& w = weights_.blocks[l];
+    const std::vector<Parameter const*> forward = forward_order(w);
     if (pass.recompute == Recompute::block) {
       order.insert(order.end(), forward.begin(), forward.end());
     }
-    order.insert(order.end(), forward.rbegin(), forward.rend());
+    // Where nothing below is wanted, q, k and v are not read: what is fetched must not change while
+    // it travels, and they change next.
+    const bool reads_qkv = l > lowest || sink.wants(weights_.embedding) || sink.wants(w.norm1);
+    const auto unread = static_cast<std::ptrdiff_t>(reads_qkv ? 0 : w.qkv.members().size());
+    order.insert(order.end(), forward.rbegin(), forward.rend() - unread);
   }
   whole_.expect(order);
 }

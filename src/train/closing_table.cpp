@@ -1,5 +1,6 @@
 #include "closing_table.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -11,9 +12,10 @@ namespace lomo {
 namespace {
 
 std::string row(std::string const& label, std::string const& value) {
-  std::array<char, 512> text{};
-  std::snprintf(text.data(), text.size(), "  %-18s %s\n", label.c_str(), value.c_str());
-  return text.data();
+  constexpr std::size_t kColumn = 18;
+  std::string text = "  " + label;
+  text.resize(std::max(text.size(), kColumn + 2), ' ');
+  return text + " " + value + "\n";
 }
 
 std::string number(Json const& metrics, std::string const& name) {

@@ -16,10 +16,10 @@ namespace {
 
 /// The parts of a run that engine memory sees, built as run_training builds them.
 struct Rehearsal {
-  Rehearsal(TrainConfig const& config, ModelConfig const& shape, Backend& engine)
-      : backend(engine) {
+  Rehearsal(TrainConfig const& config, ModelConfig const& shape, PlannedEngine const& engine)
+      : backend(*engine) {
     measure_gemm_peak(backend, *config.model.dtype);
-    model.emplace(backend, shape, *config.model.dtype, head_options(config));
+    model.emplace(backend, shape, *config.model.dtype, head_options(config), engine.ranks.get());
     trainer.emplace(*model, config,
                     Schedule(config.schedule.kind, config.optimizer.lr, 0, /*total=*/2));
     backend.ledger().restart();
@@ -89,15 +89,16 @@ struct Peak {
 
 PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
                          PlannedBatches const& batches, MakeEngine const& make_dry) {
-  const auto engine = make_dry();
-  Rehearsal run(config, shape, *engine);
+  const PlannedEngine engine = make_dry();
+  Rehearsal run(config, shape, engine);
+  Ledger const& ledger = engine->ledger();
   for (Batch const& batch : batches.eval) {
     if (batch.loss_count() > 0) run.model->score(batch);
   }
   for (Batch const& batch : batches.train) run.step(batch);
-  const double flops = engine->ledger().flops();
+  const double flops = ledger.flops();
   for (Batch const& batch : batches.train) run.step(batch, NormMethod::tiles);
-  return {engine->ledger().extent(), flops};
+  return {ledger.extent(), flops};
 }
 
 std::int64_t batches_of_run(TrainConfig const& config, Sampler const& sampler) {
@@ -114,9 +115,10 @@ Plan make_plan(TrainConfig const& config, ModelConfig const& shape, PlannedBatch
   plan.parameters = shape.parameters();
   Peak peak;
   {
-    const auto engine = make_dry();
-    Rehearsal run(config, shape, *engine);
+    const PlannedEngine engine = make_dry();
+    Rehearsal run(config, shape, engine);
     Ledger& ledger = engine->ledger();
+    plan.ranks = place_of(run.model->ranks()).ranks;
     plan.peak = ledger.peak();
     plan.at_peak = ledger.at_peak();
     plan.most = ledger.peak_by_category();
@@ -147,7 +149,7 @@ Plan make_plan(TrainConfig const& config, ModelConfig const& shape, PlannedBatch
     plan.final_model = static_cast<std::size_t>(plan.parameters) * element;
     plan.checkpoint = plan.final_model;
     for (StateTensor const& state : run.trainer->rule().state()) {
-      plan.checkpoint += state.value.bytes();
+      plan.checkpoint += state.value.bytes() * static_cast<std::size_t>(plan.ranks);
     }
     // Weights pass in pieces of 2^20 elements or one row, as read and as converted.
     const auto piece = std::max<std::size_t>(
@@ -157,14 +159,20 @@ Plan make_plan(TrainConfig const& config, ModelConfig const& shape, PlannedBatch
 
   // Again with names, and only what is asked about.
   const auto traced = [&](Batch const* batch, bool training, Trace& trace) {
-    const auto engine = make_dry();
-    engine->ledger().attach(&trace);
-    Rehearsal run(config, shape, *engine);
+    const PlannedEngine engine = make_dry();
+    Ledger& ledger = engine->ledger();
+    ledger.attach(&trace);
+    Rehearsal run(config, shape, engine);
     const std::size_t begins = trace.events().size();
     if (batch != nullptr && training) run.step(*batch);
     if (batch != nullptr && !training) run.model->score(*batch);
-    engine->ledger().attach(nullptr);
-    plan.flops = engine->ledger().flops();
+    ledger.attach(nullptr);
+    plan.flops = ledger.flops();
+    plan.sent = plan.received = 0;
+    for (auto const& [name, op] : ledger.ops()) {
+      plan.sent += op.cost.sent;
+      plan.received += op.cost.received;
+    }
     return begins;
   };
   plan.phase = peak.batch == nullptr ? "start" : peak.training ? "training step" : "evaluation";

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "lomo/core/error.h"
+#include "lomo/data/share.h"
 #include "lomo/train/plan.h"
 #include "lomo/train/scoring.h"
 
@@ -66,7 +67,7 @@ std::int64_t WorstBatches::distinct(std::vector<Sequence const*> const& sequence
   return ids;
 }
 
-void WorstBatches::add(std::vector<Sequence const*> const& sequences) {
+BatchCounts WorstBatches::count(std::vector<Sequence const*> const& sequences) {
   BatchCounts counts;
   counts.sequences = static_cast<std::int64_t>(sequences.size());
   for (Sequence const* sequence : sequences) {
@@ -75,34 +76,72 @@ void WorstBatches::add(std::vector<Sequence const*> const& sequences) {
                       std::count(sequence->targets.begin(), sequence->targets.end(), kNoTarget);
   }
   counts.ids = distinct(sequences);
-  for (BatchCounts const& known : counts_) {
-    if (covers(known, counts)) return;
-  }
+  return counts;
+}
+
+bool WorstBatches::is_covered(BatchCounts const& counts) const {
+  return std::ranges::any_of(counts_,
+                             [&](BatchCounts const& known) { return covers(known, counts); });
+}
+
+void WorstBatches::add(std::vector<Sequence const*> const& sequences) {
+  const BatchCounts counts = count(sequences);
+  if (is_covered(counts)) return;
   std::vector<Sequence> copies;
   for (Sequence const* sequence : sequences) copies.push_back(*sequence);
   counts_.push_back(counts);
   batches_.push_back(make_batch(copies));
 }
 
-PlannedBatches planned_batches(TrainConfig const& config, Inputs const& inputs, Sampler sampler,
-                               std::int64_t batches) {
-  WorstBatches train;
-  for (std::int64_t i = 0; i < batches; ++i) train.add(sampler.draw());
-  return {train.take(), planned_eval_batches(config, inputs)};
+// Of the shares of one batch the largest of each count: what a rank holds depends on the others'.
+void WorstBatches::add_share(std::vector<Sequence const*> const& sequences, int ranks) {
+  if (ranks == 1) return add(sequences);
+  std::vector<std::int64_t> lengths;
+  for (Sequence const* sequence : sequences) {
+    lengths.push_back(static_cast<std::int64_t>(sequence->tokens.size()));
+  }
+  BatchCounts most;
+  for (auto const& share : share_out(lengths, ranks)) {
+    std::vector<Sequence const*> own;
+    for (const std::size_t i : share) own.push_back(sequences[i]);
+    const BatchCounts counts = count(own);
+    most.tokens = std::max(most.tokens, counts.tokens);
+    most.targets = std::max(most.targets, counts.targets);
+    most.sequences = std::max(most.sequences, counts.sequences);
+    most.ids = std::max(most.ids, counts.ids);
+  }
+  if (most.targets == 0 || is_covered(most)) return;
+  counts_.push_back(most);
+  batches_.push_back(batch_with(most));
 }
 
-std::vector<Batch> planned_eval_batches(TrainConfig const& config, Inputs const& inputs) {
+BatchCounts share_of(BatchCounts const& global, int ranks) {
+  const auto part = [ranks](std::int64_t n) { return (n + ranks - 1) / ranks; };
+  BatchCounts share{part(global.tokens), part(global.targets), part(global.sequences), 0};
+  share.ids = std::min(global.ids, share.tokens);
+  return share;
+}
+
+PlannedBatches planned_batches(TrainConfig const& config, Inputs const& inputs, Sampler sampler,
+                               std::int64_t batches, int ranks) {
+  WorstBatches train;
+  for (std::int64_t i = 0; i < batches; ++i) train.add_share(sampler.draw(), ranks);
+  return {train.take(), planned_eval_batches(config, inputs, ranks)};
+}
+
+std::vector<Batch> planned_eval_batches(TrainConfig const& config, Inputs const& inputs,
+                                        int ranks) {
   WorstBatches eval;
   for_each_scored_batch(inputs.eval.data.sequences, config.eval.max_tokens,
                         [&](std::span<Sequence const> sequences) {
                           std::vector<Sequence const*> drawn;
                           for (Sequence const& sequence : sequences) drawn.push_back(&sequence);
-                          eval.add(drawn);
+                          eval.add_share(drawn, ranks);
                         });
   return eval.take();
 }
 
-PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& shape) {
+PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& shape, int ranks) {
   const std::int64_t longest = config.data.max_length - 1;  // the last id is only a target
   const auto largest = [&](std::int64_t sequences, std::int64_t cap) {
     BatchCounts counts;
@@ -112,7 +151,7 @@ PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& sha
     counts.sequences = sequences > 0 ? std::min(sequences, counts.tokens)
                                      : (counts.tokens + longest - 1) / longest;
     counts.ids = std::min(counts.tokens, shape.vocab);
-    return batch_with(counts);
+    return batch_with(share_of(counts, ranks));
   };
   PlannedBatches planned;
   planned.train.push_back(largest(config.batch.sequences, config.batch.max_tokens));

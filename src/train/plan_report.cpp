@@ -45,6 +45,24 @@ nlohmann::ordered_json categories_json(CategoryBytes const& bytes) {
   return out;
 }
 
+/// GB/s that must pass each way between ranks for exchanges to hide behind that time.
+double hiding_rate(Plan const& plan, double seconds) {
+  return std::max(plan.sent, plan.received) / seconds / 1e9;
+}
+
+std::string time_line(Plan const& plan, TrainConfig const& settled, DeviceProfile const& device) {
+  const ExpectedTime t = expected_time(plan, *settled.model.dtype, device);
+  const bool compute = t.compute >= t.memory;
+  std::string line = format(
+      "  %-16s %9.3f s %9.0f tokens/s%s   %.0f%% of it bound by %s", device.name.c_str(), t.seconds,
+      static_cast<double>(plan.step.tokens) / t.seconds, plan.ranks > 1 ? " a rank" : "",
+      100 * std::max(t.compute, t.memory) / t.seconds, compute ? "compute" : "memory bandwidth");
+  if (plan.ranks > 1) {
+    line += format(", if ranks exchange %.1f GB/s or more", hiding_rate(plan, t.seconds));
+  }
+  return line + "\n";
+}
+
 constexpr std::size_t kBlocksShown = 12;
 
 }  // namespace
@@ -56,7 +74,13 @@ std::string PlanReport::text() const {
                            std::string(to_string(*settled.model.dtype)).c_str(),
                            std::string(to_string(o.name)).c_str(),
                            settled.train.recompute == Recompute::block ? "block" : "none");
-  out += "batch " + batch_source + ": " + counts(plan.step) + "\n\n";
+  if (plan.ranks > 1) {
+    out +=
+        format("rank 0 of %d, with its share of the batch %s: ", plan.ranks, batch_source.c_str());
+  } else {
+    out += "batch " + batch_source + ": ";
+  }
+  out += counts(plan.step) + "\n\n";
   out += format("  %-16s %12s\n", "", "at the peak");
   for (int c = 0; c < kCategories; ++c) {
     const std::size_t bytes = plan.at_peak[static_cast<std::size_t>(c)];
@@ -78,20 +102,18 @@ std::string PlanReport::text() const {
       "\nhost memory for loading and saving %s; disk: final model %s, each checkpoint %s\n",
       gib(plan.transfer).c_str(), gib(plan.final_model).c_str(), gib(plan.checkpoint).c_str());
   out += format("\none step: %.4g Tflop\n", plan.flops / 1e12);
-  out += "time of that step, a model from peak rates, so no step can be faster:\n";
-  for (DeviceProfile const& device : devices) {
-    const ExpectedTime t = expected_time(plan, *settled.model.dtype, device);
-    const bool compute = t.compute >= t.memory;
-    out += format("  %-16s %9.3f s %9.0f tokens/s   %.0f%% of it bound by %s\n",
-                  device.name.c_str(), t.seconds, static_cast<double>(plan.step.tokens) / t.seconds,
-                  100 * std::max(t.compute, t.memory) / t.seconds,
-                  compute ? "compute" : "memory bandwidth");
+  if (plan.ranks > 1) {
+    out += format("  sent to other ranks %s, received %s\n",
+                  gib(static_cast<std::size_t>(plan.sent)).c_str(),
+                  gib(static_cast<std::size_t>(plan.received)).c_str());
   }
+  out += "time of that step, a model from peak rates, so no step can be faster:\n";
+  for (DeviceProfile const& device : devices) out += time_line(plan, settled, device);
   if (largest_tokens >= 0) {
     out += format("\nadvice for %s\n", gib(verdict.memory).c_str());
     if (largest_tokens > 0) {
-      out += format("  largest batch of such sequences that fits: %lld tokens\n",
-                    static_cast<long long>(largest_tokens));
+      out += format("  largest batch of such sequences that fits: %lld tokens%s\n",
+                    static_cast<long long>(largest_tokens), plan.ranks > 1 ? " a rank" : "");
     } else {
       out += "  not even one sequence of this batch fits\n";
     }
@@ -116,6 +138,7 @@ nlohmann::ordered_json PlanReport::json() const {
   using Out = nlohmann::ordered_json;
   Out out{{"config", config},
           {"parameters", plan.parameters},
+          {"ranks", plan.ranks},
           {"dtype", to_string(*settled.model.dtype)},
           {"batch", {{"source", batch_source}, {"counts", counts_json(plan.step)}}},
           {"peak",
@@ -136,6 +159,7 @@ nlohmann::ordered_json PlanReport::json() const {
   out["host_transfer_bytes"] = plan.transfer;
   out["disk"] = {{"final_model_bytes", plan.final_model}, {"checkpoint_bytes", plan.checkpoint}};
   out["step_flops"] = plan.flops;
+  out["step_exchange"] = {{"sent_bytes", plan.sent}, {"received_bytes", plan.received}};
   Out times = Out::array();
   for (DeviceProfile const& device : devices) {
     const ExpectedTime t = expected_time(plan, *settled.model.dtype, device);
@@ -143,7 +167,8 @@ nlohmann::ordered_json PlanReport::json() const {
                      {"seconds", t.seconds},
                      {"compute_bound_seconds", t.compute},
                      {"memory_bound_seconds", t.memory},
-                     {"tokens_per_second", static_cast<double>(plan.step.tokens) / t.seconds}});
+                     {"tokens_per_second", static_cast<double>(plan.step.tokens) / t.seconds},
+                     {"exchange_bytes_per_second_to_hide", 1e9 * hiding_rate(plan, t.seconds)}});
   }
   out["time_model"] = std::move(times);
   if (largest_tokens >= 0) {

@@ -13,7 +13,9 @@
 #include "disk_space.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/dist/words.h"
 #include "lomo/model/checkpoint.h"
+#include "lomo/train/agreement.h"
 #include "lomo/train/clip_plan.h"
 #include "lomo/train/inputs.h"
 #include "lomo/train/plan_report.h"
@@ -37,6 +39,8 @@ class Run {
       RunSetting const& setting)
       : config_(std::move(config)),
         setting_(setting),
+        host_(setting.ranks.host()),
+        leads_(host_.rank() == 0),
         source_(resume.empty() ? fs::path(config_.model.path) : resume),
         resuming_(!resume.empty()),
         fresh_output_(!folder) {
@@ -49,7 +53,7 @@ class Run {
     build();
     if (!resuming_ && config_.eval.before) before_ = evaluate_now("before").json();
     while (state_.batches < total_) {
-      if (setting_.stop_requested()) return stop();
+      if (asked_to_stop()) return stop();
       one_step();
     }
     finish();
@@ -65,7 +69,9 @@ class Run {
     settle(config_, shape_);
     if (resuming_) check_config_changes();
     for (std::string const& warning : warnings(config_)) log::warn("{}", warning);
-    if (fresh_output_) RunFolder::check(config_.output);
+    if (fresh_output_) {
+      only_rank_0(host_, [&] { RunFolder::check(config_.output); });
+    }
     companions_ = read_companions(source_);
     const auto tokenizer = open_tokenizer(source_, config_.data.task);
     inputs_ = load_inputs(config_, tokenizer.get(), setting_.prompts, {});
@@ -74,6 +80,7 @@ class Run {
     sampler_.emplace(inputs_.train, config_.batch.sequences, config_.batch.max_tokens,
                      config_.train.seed);
     total_ = batches_of_run(config_, *sampler_);
+    if (host_.size() > 1) require_agreement(host_, given_of(config_, source_, inputs_));
     describe_data();
     check_resumed_data();
   }
@@ -163,6 +170,9 @@ class Run {
   }
 
   void build() {
+    if (host_.size() > 1) {
+      throw Error(Exit::usage, "this version does not train on several ranks yet; start it alone");
+    }
     backend_ = setting_.make_engine(reserve_);
     log::info("{}", backend_->describe());
     // Before the weights, so that the probe never adds to what a run needs.
@@ -196,15 +206,19 @@ class Run {
   }
 
   void open_folder() {
-    if (fresh_output_) folder_.emplace(RunFolder::create(config_.output));
+    if (fresh_output_) {
+      only_rank_0(host_, [&] { folder_.emplace(RunFolder::create(config_.output)); });
+      if (!leads_) folder_.emplace(RunFolder::follow(config_.output));
+    }
+    require_shared(host_, folder_->root());
     log::also_to(folder_->log());
     const auto effective = to_json(config_);
-    if (fresh_output_ || !resuming_ || !changes_.empty()) folder_->write_config(effective);
+    if (leads_ && (fresh_output_ || !resuming_ || !changes_.empty())) {
+      folder_->write_config(effective);
+    }
     state_.config = Json::parse(effective.dump());
     if (resuming_) {
-      for (fs::path const& moved : folder_->set_aside_after(state_.batches)) {
-        log::warn("newer than the checkpoint this run goes on from, moved to {}", moved.string());
-      }
+      if (leads_) set_newer_aside();
       log::info("continuing after step {} from {}", state_.trainer.applied, source_.string());
       folder_->metric(
           {{"event", "resume"}, {"batch", state_.batches}, {"step", state_.trainer.applied}});
@@ -215,6 +229,19 @@ class Run {
     const bool own = resuming_ && !fresh_output_;
     saver_.emplace(*folder_, config_.save, companions_,
                    own ? std::optional(state_.batches) : std::nullopt);
+  }
+
+  void set_newer_aside() const {
+    for (fs::path const& moved : folder_->set_aside_after(state_.batches)) {
+      log::warn("newer than the checkpoint this run goes on from, moved to {}", moved.string());
+    }
+  }
+
+  /// All ranks stop at the same step.
+  bool asked_to_stop() {
+    if (!any(host_, setting_.stop_requested())) return false;
+    if (host_.size() > 1) log::info("asked to stop: saving");
+    return true;
   }
 
   void one_step() {
@@ -261,7 +288,7 @@ class Run {
     } else if (epoch_ended && due(state_.position.epoch, config_.eval.every_epochs)) {
       evaluate_now("epoch-" + std::to_string(state_.position.epoch));
     }
-    if (saver_->due(state_.batches)) try_checkpoint();
+    if (any(host_, leads_ && saver_->due(state_.batches))) try_checkpoint();
   }
 
   void record(StepReport const& report, std::int64_t epoch) {
@@ -367,6 +394,7 @@ class Run {
     table.seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     table.model = saved;
     table.run = folder_->root();
+    if (!leads_) return;
     const std::string text = table.render();
     std::fputs(text.c_str(), stdout);
     std::fflush(stdout);
@@ -382,6 +410,8 @@ class Run {
   using Clock = std::chrono::steady_clock;
   TrainConfig config_;
   RunSetting const& setting_;
+  Communicator& host_;
+  bool leads_;       // writes what is written once
   fs::path source_;  // the folder weights and tokenizer come from
   bool resuming_;
   bool fresh_output_;
@@ -408,7 +438,13 @@ class Run {
 
 RunEnd run_training(TrainConfig config, fs::path const& resume, std::optional<RunFolder> folder,
                     RunSetting const& setting) {
-  return Run(std::move(config), resume, std::move(folder), setting).execute();
+  Run run(std::move(config), resume, std::move(folder), setting);
+  try {
+    return run.execute();
+  } catch (...) {
+    setting.failing(std::current_exception());
+    throw;
+  }
 }
 
 }  // namespace lomo

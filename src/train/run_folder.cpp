@@ -97,7 +97,7 @@ void drop_torn_line(int file) {
 
 }  // namespace
 
-RunFolder::RunFolder(fs::path root, FileLock lock)
+RunFolder::RunFolder(fs::path root, std::optional<FileLock> lock)
     : root_(std::move(root)), lock_(std::move(lock)) {}
 
 RunFolder::RunFolder(RunFolder&& other) noexcept
@@ -156,6 +156,10 @@ RunFolder RunFolder::reopen(fs::path const& root) {
   return folder;
 }
 
+RunFolder RunFolder::follow(fs::path const& root) {
+  return {root, std::nullopt};
+}
+
 bool RunFolder::is_run(fs::path const& root) {
   std::error_code error;
   return fs::exists(root / kLock, error) || fs::exists(root / "metrics.jsonl", error);
@@ -197,6 +201,7 @@ void RunFolder::write_config(nlohmann::ordered_json const& config) const {
 }
 
 void RunFolder::metric(nlohmann::ordered_json const& line) {
+  if (!lock_) return;
   const std::string text = line.dump() + "\n";
   const off_t before = ::lseek(metrics_, 0, SEEK_END);
   const ssize_t put = ::write(metrics_, text.data(), text.size());

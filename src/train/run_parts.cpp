@@ -52,6 +52,9 @@ EvalReport run_evaluation(TrainConfig config, RunSetting const& setting) {
                 "is nothing to evaluate");
   }
   check_ids(inputs.eval.data, shape.vocab);
+  if (setting.ranks.size() > 1) {
+    throw Error(Exit::usage, "this version does not evaluate on several ranks yet; start it alone");
+  }
   const std::size_t reserve =
       planned_evaluation(config, shape, planned_eval_batches(config, inputs), setting.make_dry);
   require_memory("the evaluation", reserve, setting.available_memory(), config.memory.budget,

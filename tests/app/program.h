@@ -5,9 +5,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "support/catch.h"
@@ -31,8 +33,11 @@ struct Outcome {
 /// The program, started without a shell, its output in files of `place`.
 class Process {
  public:
-  Process(Workplace const& place, std::vector<std::string> arguments) : place_(place) {
-    arguments.insert(arguments.begin(), LOMO_TRAIN_PROGRAM);
+  Process(Workplace const& place, std::vector<std::string> arguments)
+      : Process(place, LOMO_TRAIN_PROGRAM, std::move(arguments)) {}
+  Process(Workplace const& place, std::string const& program, std::vector<std::string> arguments)
+      : place_(place) {
+    arguments.insert(arguments.begin(), program);
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -71,6 +76,22 @@ class Process {
 
 inline Outcome run(Workplace const& place, std::vector<std::string> const& arguments) {
   return Process(place, arguments).wait();
+}
+
+/// The program on several ranks, each with arguments of its own.
+inline std::vector<std::string> on_ranks(std::vector<std::vector<std::string>> const& each) {
+  for (char const* root : {"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"}) {
+    setenv(root, "1", 1);  // mpirun asks for both where tests run as root
+  }
+  std::vector<std::string> all{"--quiet", "--oversubscribe", "--bind-to",
+                               "none",    "--mca",           "btl_vader_single_copy_mechanism",
+                               "none"};
+  for (std::size_t rank = 0; rank < each.size(); ++rank) {
+    if (rank > 0) all.emplace_back(":");
+    all.insert(all.end(), {"-np", "1", LOMO_TRAIN_PROGRAM});
+    all.insert(all.end(), each[rank].begin(), each[rank].end());
+  }
+  return all;
 }
 
 inline std::size_t count_lines(std::string const& text, std::string const& part) {

@@ -29,6 +29,17 @@ TEST_CASE("a command line that makes no sense is one line and exit code 2") {
   }
 }
 
+TEST_CASE("a word on the command line that nobody knows is answered with the nearest one") {
+  const Workplace place;
+  CHECK(contains(run(place, {"--confg", "llama7b.json"}).err, "Did you mean --config?"));
+  CHECK(contains(run(place, {"generat", "--prompt", "x"}).err, "Did you mean generate?"));
+  CHECK(contains(run(place, {"plan", "--config", "llama7b.json", "--memry", "1GiB"}).err,
+                 "Did you mean --memory?"));
+  CHECK_FALSE(contains(run(place, {"--xyzzy"}).err, "Did you mean"));
+  CHECK(contains(run(place, {"plan", "--config", "llama7b.json", "--profile", "rtx5090"}).err,
+                 "rtx4090"));
+}
+
 TEST_CASE("a missing model folder is exit code 4 and says what belongs there") {
   const Workplace place;
   const Outcome outcome =
@@ -243,7 +254,7 @@ TEST_CASE("plan says whether a run fits, without its weights, by exit code") {
                                              {"--tokens", "-1"},
                                              {"--tokens", "10", "--targets", "11"},
                                              {"--sequences", "4"},
-                                             {"--ranks", "2"}}) {
+                                             {"--ranks", "0"}}) {
     INFO(wrong.front() << ' ' << wrong.back());
     outcome = with(wrong);
     CHECK(outcome.code == 2);

@@ -67,6 +67,11 @@ inline RankedResult train_on(int ranks, RankedRun const& run) {
       const bool neither = std::isnan(a.grad_norm) && std::isnan(b.grad_norm);
       CHECK((neither || b.grad_norm == a.grad_norm));
       CHECK(b.coefficient == a.coefficient);
+      REQUIRE(b.rounding.has_value() == a.rounding.has_value());
+      if (a.rounding) {
+        CHECK(b.rounding->changed == a.rounding->changed);
+        CHECK(b.rounding->realised == a.rounding->realised);
+      }
       CHECK(b.tokens == a.tokens);
       CHECK(b.targets == a.targets);
     }

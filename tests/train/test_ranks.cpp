@@ -90,6 +90,7 @@ TEST_CASE("the same number of ranks gives the same bits") {
   CHECK(once.weights == again.weights);
   for (std::size_t i = 0; i < once.reports.size(); ++i) {
     CHECK(once.reports[i].loss == again.reports[i].loss);
+    CHECK(once.reports[i].rounding.has_value() == (i == 0));  // every 10 steps by default
     CHECK(once.reports[i].grad_norm == again.reports[i].grad_norm);
   }
 }

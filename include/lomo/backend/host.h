@@ -10,7 +10,4 @@ int allowed_threads();
 /// Error(Exit::memory) when neither can be told.
 std::size_t available_memory();
 
-/// This process among those that a launcher (mpirun, srun) started on this machine; 0 without one.
-int local_rank();
-
 }  // namespace lomo::host

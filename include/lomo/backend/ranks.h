@@ -1,6 +1,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -26,6 +27,8 @@ class Ranks {
   /// Among those on this machine, which share its processors, memory and GPUs.
   int local_rank() const { return place_.local_rank; }
   int local_size() const { return place_.local_size; }
+  /// The lowest rank on this machine, which names it.
+  int machine() const { return place_.machine; }
 
   /// How long an exchange waits for the others.
   virtual void set_patience(std::chrono::seconds patience) = 0;
@@ -45,15 +48,20 @@ class Ranks {
   virtual std::vector<Failure> failures(Failure mine, std::chrono::milliseconds window) = 0;
   /// Ends every rank at once; `code` becomes the exit code of the launcher. For a rank that cannot
   /// go on while others wait for it.
-  [[noreturn]] virtual void abort(int code) = 0;
+  [[noreturn]] void abort(int code) {
+    end_others(code);
+    std::_Exit(code);
+  }
 
  protected:
   struct Place {
-    int rank = 0, size = 1, local_rank = 0, local_size = 1;
+    int rank = 0, size = 1, local_rank = 0, local_size = 1, machine = 0;
   };
   explicit Ranks(Place place) : place_(place) {}
 
  private:
+  virtual void end_others(int code) = 0;
+
   Place place_;
 };
 

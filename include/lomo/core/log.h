@@ -13,8 +13,9 @@ using spdlog::info;
 using spdlog::warn;
 
 /// Console on stderr: plain lines, warnings and errors marked. Level is one of trace, debug, info,
-/// warn, error. Called once by the program; libraries only emit.
-void start(std::string_view level);
+/// warn, error. `who` stands before each line, "rank 3: ". Called once by the program; libraries
+/// only emit.
+void start(std::string_view level, std::string_view who = "");
 /// From here on everything also goes to `file`, with time stamps.
 void also_to(std::filesystem::path const& file);
 

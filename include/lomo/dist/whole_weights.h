@@ -34,8 +34,8 @@ class WholeWeights {
   /// `largest`: elements of the largest matrix that will be asked for. `ranks` may be null.
   WholeWeights(Backend& backend, Communicator* ranks, DType dtype, std::int64_t largest);
 
-  /// The matrices that come next, in this order; forgets what was announced before. One that is
-  /// left out later costs no more than its fetch.
+  /// The matrices that come next, in this order; forgets what was announced before. A matrix that
+  /// is announced must not change before its product, or the next announcement, has come.
   void expect(std::vector<Parameter const*> const& order);
   /// Weights have changed: nothing in the slots is theirs any more.
   void forget();

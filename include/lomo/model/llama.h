@@ -87,8 +87,8 @@ class Llama {
   BlockContext block_context(Pass const& pass, std::size_t l);
   HeadContext head_context(Pass const& pass);
   LossRows all_loss_rows(Batch const& batch);
-  /// Announces what a backward will read from block `from` down to block `to`.
-  void expect_backward(Pass const& pass, std::size_t from, std::size_t to);
+  /// Announces what a backward will read in the blocks below `from`.
+  void expect_backward(Pass const& pass, GradientSink const& sink, std::size_t from);
 
   Backend& backend_;
   ModelConfig config_;

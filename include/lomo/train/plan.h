@@ -6,9 +6,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lomo/backend/backend.h"
+#include "lomo/backend/communicator.h"
 #include "lomo/backend/trace.h"
 #include "lomo/data/batch.h"
 #include "lomo/data/dataset.h"
@@ -36,10 +38,14 @@ Batch batch_with(BatchCounts const& counts);
 class WorstBatches {
  public:
   void add(std::vector<Sequence const*> const& sequences);
+  /// The share of a rank, of what they are shared out to.
+  void add_share(std::vector<Sequence const*> const& sequences, int ranks);
   std::vector<Batch> take() { return std::move(batches_); }
 
  private:
+  BatchCounts count(std::vector<Sequence const*> const& sequences);
   std::int64_t distinct(std::vector<Sequence const*> const& sequences);
+  bool is_covered(BatchCounts const& counts) const;
 
   std::vector<std::int64_t> seen_;  // by id, the call of `distinct` that met it last
   std::int64_t calls_ = 0;
@@ -47,18 +53,22 @@ class WorstBatches {
   std::vector<Batch> batches_;
 };
 
-/// What a run will put through its model, as far as memory is concerned.
+/// What a run will put through its model, as far as memory is concerned. On ranks, a rank's share:
+/// as large as the largest, which a plan takes all of them to have.
 struct PlannedBatches {
   std::vector<Batch> train;
   std::vector<Batch> eval;
 };
 /// Of the data themselves: every batch of the first `batches` steps from where `sampler` stands.
 PlannedBatches planned_batches(TrainConfig const& config, Inputs const& inputs, Sampler sampler,
-                               std::int64_t batches);
+                               std::int64_t batches, int ranks = 1);
 /// Of the evaluation alone.
-std::vector<Batch> planned_eval_batches(TrainConfig const& config, Inputs const& inputs);
+std::vector<Batch> planned_eval_batches(TrainConfig const& config, Inputs const& inputs,
+                                        int ranks = 1);
 /// Without data: the largest batch that the config lets pass, every token of it with a target.
-PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& shape);
+PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& shape, int ranks = 1);
+/// The largest share of a global batch, cut as evenly as its sequences allow.
+BatchCounts share_of(BatchCounts const& global, int ranks);
 
 /// Blocks of one name, all of them alive at the peak.
 struct PlannedBlock {
@@ -68,8 +78,10 @@ struct PlannedBlock {
   std::size_t bytes = 0;  // of all
 };
 
-/// What a run needs, found by running its trainer on an engine that computes nothing.
+/// What a run needs, found by running its trainer on an engine that computes nothing. On ranks,
+/// what rank 0 needs, which owns no fewer rows than any.
 struct Plan {
+  int ranks = 1;
   std::int64_t parameters = 0;
   std::size_t peak = 0;              // most bytes held at one moment
   CategoryBytes at_peak{};           // what they were
@@ -81,13 +93,23 @@ struct Plan {
   std::vector<PlannedBlock> blocks;  // alive at the peak, largest first
   BatchCounts step;                  // the training batch with the most tokens:
   double flops = 0;                  //   its step's work
+  double sent = 0, received = 0;     //   bytes to and from other ranks
   Trace trace;                       //   and everything it did, from the start of the engine
   std::size_t step_begins = 0;       //   index of its first event
   std::size_t final_model = 0, checkpoint = 0;  // bytes on disk
   std::size_t transfer = 0;                     // host memory for loading and saving, bytes
 };
 
-using MakeEngine = std::function<std::unique_ptr<Backend>()>;
+/// An engine that computes nothing, alone or as rank 0 of several.
+struct PlannedEngine {
+  PlannedEngine(std::unique_ptr<Backend> engine, std::unique_ptr<Communicator> of_ranks = nullptr)
+      : backend(std::move(engine)), ranks(std::move(of_ranks)) {}
+  Backend& operator*() const { return *backend; }
+  Backend* operator->() const { return backend.get(); }
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Communicator> ranks;
+};
+using MakeEngine = std::function<PlannedEngine()>;
 
 /// What a plan comes to.
 struct PlannedWork {

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "lomo/backend/backend.h"
+#include "lomo/backend/ranks.h"
 #include "lomo/data/tokenizer.h"
 #include "lomo/model/llama.h"
 #include "lomo/train/config.h"
@@ -18,6 +20,11 @@ namespace lomo {
 
 /// What a command gives a run beside its config.
 struct RunSetting {
+  explicit RunSetting(Ranks& all) : ranks(all) {}
+
+  Ranks& ranks;
+  /// Called with an exception that ends the run, while the engine still exists.
+  std::function<void(std::exception_ptr const&)> failing;
   /// Makes the engine, with at most so many bytes of memory (0: what is free).
   std::function<std::unique_ptr<Backend>(std::size_t)> make_engine;
   /// Makes an engine that computes nothing and counts like that one.
@@ -25,7 +32,7 @@ struct RunSetting {
   /// Bytes that make_engine could get.
   std::function<std::size_t()> available_memory;
   bool override_memory = false;  // start even when the plan does not fit
-  /// Asked between steps.
+  /// Asked between steps. The run stops when any rank is asked to.
   std::function<bool()> stop_requested;
   std::filesystem::path prompts;   // the shipped wording of the tasks
   std::string program;             // for the command that a message tells the user to type

@@ -30,6 +30,9 @@ class RunFolder {
   /// Throws Error(Exit::usage) when the run is finished, when another process trains here, or when
   /// the folder cannot be written.
   static RunFolder reopen(std::filesystem::path const& root);
+  /// The folder of a run whose rank 0 made or opened it, as its other ranks know it: they lock
+  /// nothing and write no metrics.
+  static RunFolder follow(std::filesystem::path const& root);
   /// Whether a run was begun in this folder.
   static bool is_run(std::filesystem::path const& root);
   RunFolder(RunFolder&& other) noexcept;
@@ -52,11 +55,11 @@ class RunFolder {
   void metric(nlohmann::ordered_json const& line);
 
  private:
-  RunFolder(std::filesystem::path root, FileLock lock);
+  RunFolder(std::filesystem::path root, std::optional<FileLock> lock);
   void open_metrics();
 
   std::filesystem::path root_;
-  FileLock lock_;
+  std::optional<FileLock> lock_;
   int metrics_ = -1;
   bool losing_ = false;
 };

@@ -1,0 +1,24 @@
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lomo/backend/communicator.h"
+
+/// Words between the hosts of ranks. All of these are collective and block.
+namespace lomo {
+
+/// What each rank says, in rank order.
+std::vector<std::string> gather_words(Communicator& host, std::string_view mine);
+
+/// What `f` returns on rank 0, the only one that calls it. An Error that it throws there is thrown
+/// on every rank.
+std::string by_rank_0(Communicator& host, std::function<std::string()> const& f);
+/// The same for what has no words.
+void only_rank_0(Communicator& host, std::function<void()> const& f);
+
+/// Whether any rank says so.
+bool any(Communicator& host, bool mine);
+
+}  // namespace lomo

@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Trains on N ranks of this machine: one for each GPU, or a trial of several on its processors.
+#
+#   scripts/mpirun.sh N CONFIG [OPTION...]     begins a run; options are those of lomo-train
+#   scripts/mpirun.sh N --resume DIR           goes on with one, on any number of ranks
+#
+# Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 to this script let all ranks finish their step and save; the
+# exit code is then 7. A second Ctrl-C stops at once (130). mpirun alone would kill the ranks within
+# seconds, which is too soon for a large checkpoint. Other exit codes are lomo-train's, and 137
+# where a rank was killed; the last checkpoint is then named.
+# Environment:
+#   LOMO_TRAIN=FILE    default: build/release/bin/lomo-train, else the one on PATH
+#   HOSTFILE=FILE      ranks on several machines, as mpirun reads it: lines of "HOST slots=8"
+#   NETWORK=LIST       networks between them to use, "10.0.0.0/8" or "ib0"
+#   MPIRUN_OPTIONS     more options for mpirun
+set -uo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+usage() { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
+die() {
+  echo "mpirun.sh: $1" >&2
+  exit 2
+}
+
+if [[ ${1:-} == -h || ${1:-} == --help ]]; then
+  usage
+  exit 0
+fi
+if (($# < 2)) || [[ ! $1 =~ ^[1-9][0-9]*$ ]]; then
+  usage >&2
+  exit 2
+fi
+ranks=$1
+shift
+command -v mpirun >/dev/null || die "there is no mpirun; scripts/install-packages.sh build installs it"
+
+program=${LOMO_TRAIN:-$root/build/release/bin/lomo-train}
+[[ -x $program ]] || program=$(command -v lomo-train) ||
+  die "there is no lomo-train: cmake --preset release && cmake --build --preset release"
+
+arguments=("$@")
+[[ $1 == -* ]] || arguments=(--config "$@")
+
+# The folder of the run, to find its checkpoints when it ends badly.
+folder=
+for ((i = 0; i + 1 < ${#arguments[@]}; ++i)); do
+  next=${arguments[i + 1]}
+  case ${arguments[i]} in
+    --output) folder=$next ;;
+    --resume) [[ -n $folder || $next == -* ]] || folder=$next ;;
+  esac
+done
+folder=${folder%/checkpoints/step-*}
+if [[ -z $folder ]]; then
+  folder=runs/$(basename "$1" .json)-$(date +%Y%m%d-%H%M%S)
+  arguments+=(--output "$folder")
+fi
+
+options=(-np "$ranks" --quiet
+  # Each rank takes its share of the processors; mpirun would pin each of two to a single one.
+  --bind-to none --oversubscribe
+  # Containers forbid ranks to read each other's memory, and each message would say so.
+  --mca btl_vader_single_copy_mechanism none)
+if [[ -n ${HOSTFILE:-} ]]; then options+=(--hostfile "$HOSTFILE"); fi
+if [[ -n ${NETWORK:-} ]]; then
+  options+=(--mca btl_tcp_if_include "$NETWORK" --mca oob_tcp_if_include "$NETWORK")
+fi
+# shellcheck disable=SC2206
+options+=(${MPIRUN_OPTIONS:-})
+if ((EUID == 0)); then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
+
+# In a process group of its own, so that a Ctrl-C reaches this script only.
+set -m
+mpirun "${options[@]}" "$program" "${arguments[@]}" </dev/null &
+job=$!
+set +m
+
+signalled=0 asked=0 interrupts=0
+ask() {
+  signalled=1
+  if ((asked++ == 0)); then
+    echo "mpirun.sh: all ranks finish their step, then save; Ctrl-C once more to stop at once" >&2
+  fi
+  kill -USR1 "$job" 2>/dev/null
+}
+interrupt() {
+  signalled=1
+  if ((interrupts++ == 0)); then ask; else kill -INT "$job" 2>/dev/null; fi
+}
+trap ask TERM HUP USR1
+trap interrupt INT
+while :; do
+  signalled=0
+  wait "$job"
+  code=$?
+  ((signalled)) || break
+done
+if ((interrupts > 1 && code != 7 && code != 0)); then code=130; fi
+
+case $code in
+  0 | 2 | 7) exit "$code" ;;
+  137) echo "mpirun.sh: a rank was killed; did the machine run out of memory?" >&2 ;;
+esac
+last=$(find "$folder/checkpoints" -maxdepth 1 -name 'step-*' 2>/dev/null | sort -V | tail -n 1)
+if [[ -n $last ]]; then
+  echo "mpirun.sh: the last whole checkpoint is $last. Go on with:" >&2
+  echo "  $0 $ranks --resume $folder" >&2
+else
+  echo "mpirun.sh: there is no checkpoint of this run yet" >&2
+fi
+exit "$code"

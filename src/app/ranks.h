@@ -1,0 +1,36 @@
+#pragma once
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "lomo/backend/ranks.h"
+
+namespace lomo::app {
+
+/// The ranks that a launcher started, or one. MPI is initialised only under a launcher.
+std::unique_ptr<Ranks> join_ranks();
+
+/// One console: rank 0 says everything, the others' warnings and errors come with their rank.
+void start_log(std::string const& level, Ranks const& ranks);
+
+/// Threads for this rank: of each processor that it may use, its share among the ranks of this
+/// machine that may use it too.
+int threads_of_rank(Ranks& ranks);
+
+/// What this process says when it cannot go on.
+class LastWords {
+ public:
+  explicit LastWords(Ranks& ranks) : ranks_(ranks) {}
+
+  /// Returns the exit code. Of ranks that all fail, those that fail alike speak with one voice.
+  /// When others go on, and would wait for this one for ever, all are ended with that code. To be
+  /// called while memory that is being exchanged still exists; what was said is not said again.
+  int say(std::exception_ptr const& failure);
+
+ private:
+  Ranks& ranks_;
+  std::optional<int> code_;  // once it is said
+};
+
+}  // namespace lomo::app

@@ -1,0 +1,97 @@
+// What ranks exchange runs beside what they compute: the order in which both are issued. An
+// exchange starts after the products before it and runs beside those after it, so what is to hide
+// behind a product must be issued before it.
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bench.h"
+#include "lomo/backend/ranks.h"
+#include "lomo/backend/trace.h"
+#include "lomo/core/error.h"
+
+namespace lomo::test {
+
+namespace {
+
+/// Rank 0 of 4 on an engine that computes nothing.
+struct DryRank {
+  std::unique_ptr<Backend> backend = make_dry_backend({.threads = 1});
+  std::unique_ptr<Communicator> ranks = make_dry_communicator(*backend, 0, 4);
+
+  /// The names of those operations of f that are listed, in order.
+  template <class F>
+  std::vector<std::string> order_of(std::vector<std::string> const& listed, F const& f) {
+    Trace trace;
+    backend->ledger().attach(&trace);
+    f();
+    backend->ledger().attach(nullptr);
+    std::vector<std::string> names;
+    for (Trace::Event const& event : trace.events()) {
+      std::string const& name = trace.name(event.name);
+      if (event.kind != Trace::Kind::op) continue;
+      if (std::find(listed.begin(), listed.end(), name) != listed.end()) names.push_back(name);
+    }
+    return names;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("the next matrix is fetched before the product with this one is issued") {
+  DryRank self;
+  Llama model(*self.backend, tiny_config(false), DType::bf16, {}, self.ranks.get());
+  const Batch batch = make_batch(random_sequences({9, 4, 13}, 0, 101, 3));
+  const std::size_t matrices = std::size_t{7} * 3;  // of all blocks
+  Pass pass;
+  const auto forward = self.order_of({"all_gather", "linear"},
+                                     [&] { pass = model.forward(batch, Recompute::block); });
+  std::size_t fetched = 0, products = 0;
+  for (std::string const& name : forward) {
+    if (products == matrices) break;  // what follows is the head's
+    if (name == "all_gather") {
+      fetched += 1;
+    } else {
+      CHECK(fetched == std::min(products + 2, matrices));  // this one and the next, no more
+      products += 1;
+    }
+  }
+  CHECK(products == matrices);
+
+  // Backward: of each block seven matrices for its replay and five more, for two still lie there.
+  struct Nothing final : GradientSink {
+    bool all = true;  // or the query projections alone
+    bool wants(ParameterGroup const& group) const override {
+      return all || group.members().front().name.find("q_proj") != std::string::npos;
+    }
+    void offer(ParameterGroup&, Offer, bool) override {}
+  } sink;
+  const auto gathers = [&](bool keep) {
+    return self.order_of({"all_gather"}, [&] { model.backward(pass, sink, 1, keep); }).size();
+  };
+  CHECK(gathers(/*keep=*/true) == std::size_t{12} * 3);
+  sink.all = false;  // then q, k and v of the lowest block are read by its replay alone
+  CHECK(gathers(/*keep=*/false) == std::size_t{12} * 3 - 3);
+}
+
+TEST_CASE("the next gradient tile is rendered and sent before this one is waited for") {
+  DryRank self;
+  ParameterGroup group(*self.backend, DType::bf16, {{"w", 64}}, 16, place_of(self.ranks.get()));
+  const Buffer dy = self.backend->allocate({10, 64}, DType::bf16, Category::activations, "dy");
+  const Buffer x = self.backend->allocate({10, 16}, DType::bf16, Category::activations, "x");
+  const TileSize two_rows{std::size_t{2} * 16 * sizeof(float)};
+  NormProbe probe(*self.backend, two_rows, 1, NormMethod::cheapest, {self.ranks.get()});
+  const auto order = self.order_of({"all_to_all", "sum_ranks"}, [&] {
+    probe.offer(group, LinearOffer{Factor::lent(dy), Factor::lent(x)}, true);
+  });
+  std::vector<std::string> expected{"all_to_all"};  // 8 tiles of the 16 rows of each owner
+  for (int tile = 1; tile < 8; ++tile) {
+    expected.emplace_back("all_to_all");
+    expected.emplace_back("sum_ranks");
+  }
+  expected.emplace_back("sum_ranks");
+  CHECK(order == expected);
+}
+
+}  // namespace lomo::test
