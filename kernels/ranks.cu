@@ -65,7 +65,7 @@ cudaError_t sum_ranks(Storage type, Out out, In parts, std::int64_t ranks, std::
   return with_storage(type, [&]<class T>(T) {
     const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
                          aligned(out, sizeof(float)) && aligned(parts, sizeof(T));
-    return with_width<T>(vectors, [&]<int N>(std::integral_constant<int, N>) {
+    return with_width<float>(vectors, [&]<int N>(std::integral_constant<int, N>) {
       const RowGrid shape(rows, cols / N);
       return launch(sum_ranks_kernel<T, N>, shape.grid, shape.block, 0, stream,
                     static_cast<float*>(out.data), out.pitch, static_cast<T const*>(parts.data),

@@ -100,7 +100,7 @@ table() {
         width = name ~ /128/ ? 128 : 64
         if (name ~ /^forward_kernel/) dynamic = 2 * 64 * width * 2 + 512
         if (family[i] == "attention_backward") dynamic = (256 + 128) * width * 2 + 768
-        if (name ~ /^rmsnorm_backward/) dynamic = name ~ /4096/ ? 16384 : 45056
+        if (name ~ /^rmsnorm_backward/) dynamic = (name ~ /4096/ ? 16384 : 45056) + 192
         total = shared[key] + dynamic
         printf "| %s | `%s` | %s | %s | %s | %s | %d | %d | %d / %d | %s |\n", family[i], name,
           registers[key, 80], registers[key, 86], registers[key, 89], registers[key, 90], total,
@@ -177,6 +177,28 @@ the norm's backward the columns whose sums fit come last.
 TEXT
   table
   cat << 'TEXT'
+
+Attention of width 128 holds 8 warps of a multiprocessor, two on each of its four schedulers. That is
+no more than its registers allow (64 of output and 32 of scores a thread, and 32 of queries), and it
+is enough: on sm_80 a scheduler starts an `mma` of 16 x 8 x 16 every 8 cycles (1024 products a cycle
+and multiprocessor) and waits 25 to 35 cycles for its result (as others measured it), so that 5
+independent ones keep it busy; a warp has 8 at every step over the width, one for each 8 keys, and the
+second warp multiplies while the first takes exponentials (64 x 64 at 16 a cycle: 256 cycles, beside
+1024 that the products of a tile take). A third block a multiprocessor would take at most 168 registers
+a thread: queries read from shared memory again for every tile, and tiles of 32 keys, which is 3
+`ldmatrix` for 4 products of the scores where it is 4 for 8 now.
+
+## How they use memory
+
+Counted on the emulated device, instruction by instruction (`tests/kernels/watched`, which runs with
+the tests): no two accesses of a block to shared memory race; every load and store of shared memory
+passes over the 32 banks as often as its bytes need and no more (factor 1.0); every load and store of
+global memory of 8 or 16 bytes a lane touches as many sectors of 32 bytes as its bytes need (factor
+1.0), where rows begin at a multiple of 32 bytes. Narrower accesses (a value a row: statistics,
+positions, row lists) make up at most 2 % more sectors than needed, but in attention, where lse is
+(N,H) and a head's value of a row is alone in its sector: 3.5 / width forward, 7 / width backward at
+most. Kernels that read f32 beside 16-bit values take 4 elements a thread, 16 bytes of the one and 8
+of the other: 8 elements would touch every sector of the f32 side twice.
 
 ## What bounds them
 

@@ -5,6 +5,7 @@
 #include "kernels/cross_entropy.h"
 #include "kernels/measure.h"
 #include "kernels/norm.h"
+#include "kernels/ranks.h"
 #include "kernels/rope.h"
 #include "kernels/rows.h"
 #include "kernels/swiglu.h"
@@ -175,6 +176,15 @@ TEST_CASE("traffic: sums") {
     require(kernels::measure(stats, a, 1.0f, space, n, c, nullptr));
     require(kernels::inner_product(sums, a, b, 1.0, space, n, c, nullptr));
     require(kernels::sum(stats, floats(a), n * c, nullptr));
+  });
+}
+
+TEST_CASE("traffic: what ranks gave each other") {
+  const DType type = GENERATE(DType::f32, DType::bf16);
+  const std::int64_t ranks = 3, n = 4, c = 1056;
+  check_traffic([&] {
+    const DeviceMatrix parts = random_matrix(type, ranks * n, c), out(DType::f32, n, c);
+    require(kernels::sum_ranks(storage_of(type), out, parts, ranks, n, c, nullptr));
   });
 }
 
