@@ -218,8 +218,8 @@ cudaError_t adalomo_measure(Storage type, double* sums, In w, In g, SecondMoment
                          aligned(w, sizeof(T)) && aligned(g, sizeof(float));
     return with_width<float>(vectors, [&]<int N>(std::integral_constant<int, N>) {
       return launch(adalomo_measure_kernel<T, N>, dim3(static_cast<unsigned>(pieces)),
-                    dim3(kThreads), 0, stream, partial, static_cast<T const*>(w.data), w.pitch,
-                    static_cast<float const*>(g.data), g.pitch,
+                    piece_block(cols, N), 0, stream, partial, static_cast<T const*>(w.data),
+                    w.pitch, static_cast<float const*>(g.data), g.pitch,
                     static_cast<float const*>(scratch.row_factors),
                     static_cast<float const*>(scratch.column_factors), ScaledGradient(gradient),
                     cols);

@@ -81,7 +81,7 @@ cudaError_t apply(Weights<T> const& w, Rule const& rule, bool vectors, void* wor
     auto* const partial = static_cast<Sums<4>*>(workspace);
     const std::int64_t pieces = piece_count(w.rows, w.cols);
     const cudaError_t error = launch(tally_kernel<T, N, Rule>, dim3(static_cast<unsigned>(pieces)),
-                                     dim3(kThreads), 0, stream, partial, w, rule);
+                                     piece_block(w.cols, N), 0, stream, partial, w, rule);
     if (error != cudaSuccess) return error;
     return add_pieces<4>(w.rounding.tally, partial, pieces, stream);
   });

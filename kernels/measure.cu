@@ -80,8 +80,8 @@ cudaError_t measure(double* stats, In g, float scale, void* workspace, std::int6
   const bool vectors =
       variant == Variant::tuned && cols % kVector<float> == 0 && aligned(g, sizeof(float));
   const cudaError_t error = with_width<float>(vectors, [&]<int N>(std::integral_constant<int, N>) {
-    return launch(measure_kernel<N>, dim3(static_cast<unsigned>(pieces)), dim3(kThreads), 0, stream,
-                  partial, static_cast<float const*>(g.data), g.pitch, scale, cols);
+    return launch(measure_kernel<N>, dim3(static_cast<unsigned>(pieces)), piece_block(cols, N), 0,
+                  stream, partial, static_cast<float const*>(g.data), g.pitch, scale, cols);
   });
   if (error != cudaSuccess) return error;
   return add_pieces<2>(stats, partial, pieces, stream);
@@ -95,8 +95,8 @@ cudaError_t inner_product(double* sums, In a, In b, double weight, void* workspa
   const bool vectors = variant == Variant::tuned && cols % kVector<float> == 0 &&
                        aligned(a, sizeof(float)) && aligned(b, sizeof(float));
   const cudaError_t error = with_width<float>(vectors, [&]<int N>(std::integral_constant<int, N>) {
-    return launch(product_kernel<N>, dim3(static_cast<unsigned>(pieces)), dim3(kThreads), 0, stream,
-                  partial, static_cast<float const*>(a.data), a.pitch,
+    return launch(product_kernel<N>, dim3(static_cast<unsigned>(pieces)), piece_block(cols, N), 0,
+                  stream, partial, static_cast<float const*>(a.data), a.pitch,
                   static_cast<float const*>(b.data), b.pitch, cols);
   });
   if (error != cudaSuccess) return error;

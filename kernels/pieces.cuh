@@ -22,8 +22,8 @@ __device__ __forceinline__ void sum_piece(Sums<K>* partial, std::int64_t cols, F
   const std::int64_t first = blockIdx.x % across * kPieceColumns;
   const std::int64_t end = first + kPieceColumns < cols ? first + kPieceColumns : cols;
   Sums<K> mine{};
-  for (std::int64_t j = first + static_cast<std::int64_t>(threadIdx.x) * N; j < end;
-       j += kThreads * N) {
+  const std::int64_t step = static_cast<std::int64_t>(blockDim.x) * N;
+  for (std::int64_t j = first + static_cast<std::int64_t>(threadIdx.x) * N; j < end; j += step) {
     f(mine, row, j);
   }
 #pragma unroll
@@ -31,6 +31,13 @@ __device__ __forceinline__ void sum_piece(Sums<K>* partial, std::int64_t cols, F
     const double sum = reduce_block(mine.of[k], scratch, Add{});
     if (threadIdx.x == 0) partial[blockIdx.x].of[k] = sum;
   }
+}
+
+/// The block for a piece of rows of so many columns, N at a time: by the columns alone, so that the
+/// order of a sum is.
+inline dim3 piece_block(std::int64_t cols, int n) {
+  return dim3(
+      static_cast<unsigned>(std::clamp<std::int64_t>(div_up(cols, 32 * n) * 32, 32, kThreads)));
 }
 
 /// Thread k < K of the block: start + sum k of the pieces, in order. Only the additions themselves
@@ -62,8 +69,8 @@ static __global__ void __launch_bounds__(kThreads)
 }
 
 template <int K>
-cudaError_t add_pieces(double* total, Sums<K> const* partial, std::int64_t count,
-                       cudaStream_t stream) {
+static cudaError_t add_pieces(double* total, Sums<K> const* partial, std::int64_t count,
+                              cudaStream_t stream) {
   return launch(add_pieces_kernel<K>, dim3(1), dim3(kThreads), 0, stream, total, partial, count);
 }
 

@@ -2,11 +2,13 @@
 # From a bare Debian 12 to a fine-tuned model: installs packages, builds lomo-train, generates
 # stories and a reading task about them, trains a tokenizer and a small LLaMA from random weights,
 # and fine-tunes all of it with LOMO. Downloads nothing but packages. The words that decide the
-# held-out questions occur in no fine-tuning example.
+# held-out questions occur in no fine-tuning example. Where there is a GPU to build for and to train
+# on (scripts/detect-gpu.sh), that is where it trains.
 #
 # Environment:
 #   SEED=1       of the stories, the first weights and the order of the data
 #   THREADS=2    default: all cores this process may use
+#   DEVICE=cpu   default: cuda where there is a GPU, else cpu
 # A second run reuses what is built and starts a new run folder.
 set -euo pipefail
 
@@ -34,9 +36,20 @@ scripts/install-packages.sh build
 
 say "Build"
 mkdir -p build "$run"
-quietly build/quickstart-configure.log cmake --preset release
+targets=(lomo-train lomo-make-stories lomo-make-tokenizer)
+cuda=(-DLOMO_CUDA=OFF)
+device=${DEVICE:-}
+if [[ $device != cpu ]] && architecture=$(scripts/detect-gpu.sh); then
+  device=cuda
+  PATH=$PATH:/usr/local/cuda/bin
+  cuda=(-DLOMO_CUDA=ON "-DLOMO_CUDA_ARCHITECTURES=$architecture-real")  # this card only
+  targets+=(lomo_cuda)
+fi
+device=${device:-cpu}
+echo "training on: $device"
+quietly build/quickstart-configure.log cmake --preset release "${cuda[@]}"
 quietly build/quickstart-build.log cmake --build --preset release --parallel "$(nproc)" \
-  --target lomo-train lomo-make-stories lomo-make-tokenizer
+  --target "${targets[@]}"
 "$bin/lomo-train" --version
 
 say "Stories, questions and a tokenizer (seed $seed)"
@@ -50,12 +63,13 @@ say "Random weights"
   --tokenizer "$data/tokenizer.model" --output "$run/random" --seed "$seed"
 
 say "Pre-training on the stories with AdaLomo"
-"$bin/lomo-train" --config configs/quickstart/pretrain.json --threads "$threads" \
+"$bin/lomo-train" --config configs/quickstart/pretrain.json --device "$device" \
+  --threads "$threads" \
   --set model.path="$run/random" --set train.seed="$seed" \
   --set data.train="$data/stories.jsonl" --set data.validation="$data/stories-heldout.jsonl" \
   --output "$run/pretrain"
 
-finetune=(--config configs/quickstart/finetune.json --threads "$threads"
+finetune=(--config configs/quickstart/finetune.json --device "$device" --threads "$threads"
   --set model.path="$run/pretrain/model" --set train.seed="$seed"
   --set data.train="$data/boolq-train.jsonl" --set data.validation="$data/boolq-heldout.jsonl")
 

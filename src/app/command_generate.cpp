@@ -113,10 +113,12 @@ int GenerateCommand::run(Common const& common) const {
     }
   }
   const auto prompt_length = static_cast<std::int64_t>(ids.size());
-  const std::size_t reserve = planned_generation(
-      config, shape, prompt_length, prompt_length + max_tokens, run_setting(common).make_dry);
-  require_memory("this", reserve, 0, 1, "Lower --max-tokens, or try --dtype bf16.");
-  const auto backend = make_engine(common, reserve);
+  const RunSetting setting = run_setting(common);
+  const std::size_t reserve = planned_generation(config, shape, prompt_length,
+                                                 prompt_length + max_tokens, setting.make_dry);
+  require_memory("this", reserve, setting.available_memory(), 0,
+                 "Lower --max-tokens, or try --dtype bf16.");
+  const auto backend = setting.make_engine(reserve);
   const auto llama = load_model(*backend, shape, config, folder);
 
   KeyValueCache cache = llama->make_cache(prompt_length + max_tokens);

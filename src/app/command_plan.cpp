@@ -1,11 +1,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <system_error>
 #include <utility>
 
 #include "commands.h"
-#include "lomo/backend/host.h"
+#include "engines.h"
 #include "lomo/backend/ranks.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
@@ -125,9 +126,8 @@ int PlanCommand::run(Common const& common) const {
   } else if (sequences > 0 || targets > 0) {
     throw Error(Exit::usage, "--sequences and --targets go with --tokens");
   } else if (all_there(run)) {
-    const RunSetting setting = run_setting(common);
     const auto tokenizer = open_tokenizer(run.model.path, run.data.task);
-    const Inputs inputs = load_inputs(run, tokenizer.get(), setting.prompts, {});
+    const Inputs inputs = load_inputs(run, tokenizer.get(), shipped_prompts(), {});
     check_ids(inputs.train, shape.vocab);
     check_ids(inputs.eval.data, shape.vocab);
     const Sampler sampler(inputs.train, run.batch.sequences, run.batch.max_tokens, run.train.seed);
@@ -138,8 +138,12 @@ int PlanCommand::run(Common const& common) const {
     report.batch_source = "the largest that the config allows (the data are not here)";
   }
 
+  // A plan for a GPU needs none.
+  std::optional<Engines> engines;
+  if (common.device != "cuda") engines.emplace(common);
+  const Device books = engines ? engines->device() : Device::cuda;
   const MakeEngine make_dry = [&] {
-    PlannedEngine engine(make_dry_backend({.threads = common.threads}));
+    PlannedEngine engine(make_dry_backend({.threads = common.threads, .books = books}));
     if (ranks > 1) engine.ranks = make_dry_communicator(*engine.backend, 0, ranks);
     return engine;
   };
@@ -149,12 +153,12 @@ int PlanCommand::run(Common const& common) const {
   report.verdict.allowance = bytes_option("--allowance", allowance);
   if (!memory.empty()) {
     report.verdict.memory = bytes_option("--memory", memory);
+  } else if (run.memory.budget > 0) {  // of the engine alone
+    report.verdict.memory = run.memory.budget;
+    report.verdict.allowance = 0;
   } else {
-    report.verdict.memory = host::available_memory();
-    if (run.memory.budget > 0) {  // of the engine alone
-      report.verdict.memory = run.memory.budget;
-      report.verdict.allowance = 0;
-    }
+    if (!engines) engines.emplace(common);
+    report.verdict.memory = engines->available_memory();
   }
   report.verdict.needed = report.plan.slab + report.verdict.allowance;
   if (profile.empty()) {

@@ -78,7 +78,8 @@ int run(int argc, char** argv, Ranks& ranks, LastWords& last_words) {
   app.require_subcommand(0, 1);
 
   Common common{ranks, last_words};
-  app.add_option("--device", common.device, "cpu, or auto: the best engine there is")
+  app.add_option("--device", common.device,
+                 "cuda, cpu, or auto: a GPU where there is one, else the CPU")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
   app.add_option("--threads", common.threads, "worker threads; 0: as many as this process may use")

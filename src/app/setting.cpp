@@ -4,7 +4,7 @@
 
 #include <system_error>
 
-#include "lomo/core/error.h"
+#include "engines.h"
 #include "stop.h"
 
 namespace lomo::app {
@@ -17,14 +17,6 @@ fs::path program_path() {
   std::error_code error;
   const fs::path path = fs::read_symlink("/proc/self/exe", error);
   return error ? fs::path("lomo-train") : path;
-}
-
-void require_device(Common const& common) {
-  if (common.device == "cuda") {
-    throw Error(Exit::usage,
-                "--device cuda: this lomo-train was built without the CUDA engine; use "
-                "--device cpu or auto");
-  }
 }
 
 }  // namespace
@@ -40,25 +32,32 @@ std::vector<fs::path> shipped_configs() {
   return folders;
 }
 
+fs::path shipped_prompts() {
+  std::error_code error;
+  for (fs::path const& folder : shipped_configs()) {
+    const fs::path file = folder / "prompts" / "superglue.json";
+    if (fs::is_regular_file(file, error)) return file;
+  }
+  return {};
+}
+
 std::unique_ptr<Backend> make_engine(Common const& common, std::size_t memory) {
-  require_device(common);
-  return make_cpu_backend({.threads = common.threads, .memory = memory});
+  return Engines(common).make(memory);
 }
 
 RunSetting run_setting(Common const& common) {
-  require_device(common);  // before data and weights are read
+  const Engines engines(common);  // before data and weights are read
   RunSetting setting(common.ranks);
   setting.failing = [&words = common.last_words](std::exception_ptr const& failure) {
     words.say(failure);
   };
-  setting.make_engine = [common](std::size_t memory) { return make_engine(common, memory); };
-  setting.make_dry = [common] { return make_dry_backend({.threads = common.threads}); };
+  setting.make_engine = [engines](std::size_t memory) { return engines.make(memory); };
+  setting.make_dry = [threads = common.threads, books = engines.device()] {
+    return make_dry_backend({.threads = threads, .books = books});
+  };
+  setting.available_memory = [engines] { return engines.available_memory(); };
   setting.stop_requested = stop_requested;
-  for (fs::path const& folder : shipped_configs()) {
-    std::error_code error;
-    const fs::path file = folder / "prompts" / "superglue.json";
-    if (setting.prompts.empty() && fs::is_regular_file(file, error)) setting.prompts = file;
-  }
+  setting.prompts = shipped_prompts();
   setting.program = program_path().string();
   setting.terminal = common.ranks.rank() == 0 && isatty(STDERR_FILENO) == 1;
   return setting;

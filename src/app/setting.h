@@ -10,9 +10,10 @@ namespace lomo::app {
 
 /// Folders of shipped configs: of the installed program, then of the source tree it was built from.
 std::vector<std::filesystem::path> shipped_configs();
+/// The shipped wording of the tasks; empty when there is none.
+std::filesystem::path shipped_prompts();
 
-/// The engine that --device and --threads ask for. Throws Error(Exit::usage) for one this build
-/// does not have.
+/// The engine that --device and --threads ask for; see Engines.
 std::unique_ptr<Backend> make_engine(Common const& common, std::size_t memory);
 
 /// What runs need, for this process.

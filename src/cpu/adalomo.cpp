@@ -39,7 +39,7 @@ void CpuBackend::do_square_sums(Tensor row, Tensor col, Tensor g, GradientScalin
   constexpr std::int64_t kRows = workspace::kSumRows;
   const std::int64_t cols = g.cols();
   const std::int64_t blocks = (g.rows() + kRows - 1) / kRows;
-  const Buffer work = workspace_of("square_sums", workspace::square_sums(g));
+  const Buffer work = workspace_of("square_sums", workspaces_.square_sums(g));
   double* const sums = Scratch(work).take<double>(blocks * cols);
   const ScaledGradient scaled(gradient);
 #pragma omp parallel for num_threads(threads_)
@@ -89,7 +89,7 @@ void CpuBackend::do_sum(Tensor total, Tensor x) {
 
 void CpuBackend::do_adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
                                     AdaLomoTensor const& whole, GradientScaling const& gradient) {
-  const Buffer work = workspace_of("adalomo_measure", workspace::adalomo_measure(g));
+  const Buffer work = workspace_of("adalomo_measure", workspaces_.adalomo_measure(g));
   Scratch scratch(work);
   float const* const c = column_factors(scratch, col);
   const RowFactors r(row, whole);
@@ -126,7 +126,7 @@ void CpuBackend::do_adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, T
                                    AdaLomoTensor const& whole, AdaLomoStep const& step,
                                    RoundingPlan const& plan, Tensor guard) {
   if (forbidden(guard)) return;
-  const Buffer work = workspace_of("adalomo_update", workspace::adalomo_update(g, plan));
+  const Buffer work = workspace_of("adalomo_update", workspaces_.adalomo_update(g, plan));
   Scratch scratch(work);
   float const* const c = column_factors(scratch, col);
   const RowFactors r(row, whole);

@@ -14,7 +14,7 @@ void CpuBackend::do_attention(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor
   if (q.rows() == 0) return;
   const std::int64_t width = heads.width, group = heads.query / heads.key_value;
   const std::int64_t per_thread = workspace::attention_values(width);
-  const Buffer block = workspace_of("attention", workspace::attention(heads, threads_));
+  const Buffer block = workspace_of("attention", workspaces_.attention(heads));
   float* const work = Scratch(block).take<float>(threads_ * per_thread);
   const std::vector<Strip> strips = cut_strips(q_rows, kStripRows);
   const auto tasks = static_cast<std::int64_t>(strips.size()) * heads.query;

@@ -18,8 +18,7 @@ void CpuBackend::do_attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor d
   if (q.rows() == 0 && k.rows() == 0) return;
   const std::int64_t width = heads.width, group = heads.query / heads.key_value;
   const std::int64_t per_thread = workspace::attention_values(width);
-  const Buffer block =
-      workspace_of("attention_backward", workspace::attention_backward(q, heads, threads_));
+  const Buffer block = workspace_of("attention_backward", workspaces_.attention_backward(q, heads));
   Scratch scratch(block);
   float* const work = scratch.take<float>(threads_ * per_thread);
   float* const deltas = scratch.take<float>(q.rows() * heads.query);  // (Nq,H)

@@ -52,7 +52,8 @@ CpuBackend::CpuBackend(EngineOptions const& options)
 CpuBackend::CpuBackend(EngineOptions const& options, Bf16Products bf16, WeightTiles tiles)
     : Backend(Device::cpu),
       tiles_(tiles),
-      threads_(options.threads > 0 ? options.threads : host::allowed_threads()) {
+      threads_(options.threads > 0 ? options.threads : host::allowed_threads()),
+      workspaces_(threads_) {
   const std::size_t wanted = options.memory > 0 ? options.memory : host::available_memory();
   const std::size_t page = 4096;
   mapping_ = std::make_unique<Mapping>((wanted + page - 1) / page * page);

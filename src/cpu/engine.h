@@ -6,6 +6,7 @@
 #include <string>
 
 #include "lomo/backend/backend.h"
+#include "lomo/backend/cpu_workspace.h"
 
 namespace lomo::cpu {
 
@@ -20,9 +21,10 @@ enum class WeightTiles : std::uint8_t {
 };
 
 /// The CPU engine: oneDNN for products, OpenMP loops for the rest, one file an op family. All calls
-/// are synchronous. Scratch comes from the slab, as workspace.h declares, before a parallel region
-/// starts. Results do not depend on the number of threads, but for products on machines where
-/// Gemm::extents_do_not_matter() is false: oneDNN's kernels there cut a product by its threads.
+/// are synchronous. Scratch comes from the slab, as cpu_workspace.h declares, before a parallel
+/// region starts. Results do not depend on the number of threads, but for products on machines
+/// where Gemm::extents_do_not_matter() is false: oneDNN's kernels there cut a product by its
+/// threads.
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(EngineOptions const& options);
@@ -99,6 +101,7 @@ class CpuBackend final : public Backend {
   std::unique_ptr<Gemm> gemm_;
   WeightTiles tiles_;
   int threads_ = 1;
+  CpuWorkspaces workspaces_;
 };
 
 }  // namespace lomo::cpu

@@ -34,7 +34,7 @@ class Gemm {
   /// c (M,N) = a (M,K) b (K,N), or adds to c. a and b are both f32, both bf16 or both f16, c is
   /// either f32 or of their type; sums are f32 and c is rounded once. f16 is always widened. No
   /// extent is 0. Any row pitch; dense operands are a few per cent faster. `scratch` holds what
-  /// workspace::product declares.
+  /// CpuWorkspaces counts for a product.
   void product(Tensor c, Operand a, Operand b, bool accumulate, Scratch scratch);
 
   /// Whether an element's bits are known not to depend on the extents of dense operands that do not

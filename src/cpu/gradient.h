@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "lomo/backend/cpu_workspace.h"
 #include "lomo/backend/ops.h"
-#include "lomo/backend/workspace.h"
 #include "lomo/core/tensor.h"
 #include "vector_loop.h"
 

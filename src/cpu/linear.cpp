@@ -10,7 +10,7 @@ using workspace::kDepth;
 using workspace::kPanel;
 
 void CpuBackend::do_linear(Tensor y, Tensor x, Tensor w, Tensor residual) {
-  const Buffer work = workspace_of("linear", workspace::linear(y, x, threads_));
+  const Buffer work = workspace_of("linear", workspaces_.linear(y, x));
   const bool adds = residual.shape().rank() == 2;
   if (adds && residual.raw() != y.raw()) do_copy(y, residual);
   gemm_->product(y, {x}, {w, Gemm::Use::transposed}, adds, Scratch(work));
@@ -18,7 +18,7 @@ void CpuBackend::do_linear(Tensor y, Tensor x, Tensor w, Tensor residual) {
 
 void CpuBackend::do_linear_backward_input(Tensor dx, Tensor dy, Tensor w, bool accumulate) {
   const Buffer work =
-      workspace_of("linear_backward_input", workspace::linear_backward_input(dx, dy, threads_));
+      workspace_of("linear_backward_input", workspaces_.linear_backward_input(dx, dy));
   gemm_->product(dx, {dy}, {w}, accumulate, Scratch(work));
 }
 
@@ -26,7 +26,7 @@ void CpuBackend::do_linear_backward_input(Tensor dx, Tensor dy, Tensor w, bool a
 // blocks are packed first, so that a tile of g is computed like the whole of it.
 void CpuBackend::do_linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool accumulate) {
   const Buffer work =
-      workspace_of("linear_backward_weight", workspace::linear_backward_weight(g, dy, x, threads_));
+      workspace_of("linear_backward_weight", workspaces_.linear_backward_weight(g, dy, x));
   if (tiles_ == WeightTiles::panels || !g.dense()) {
     return weight_by_panels(g, dy, x, accumulate, Scratch(work));
   }

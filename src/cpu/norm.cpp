@@ -29,7 +29,7 @@ void CpuBackend::do_rmsnorm_backward(Tensor dx, Tensor dw, Tensor dy, Tensor x, 
   const std::int64_t run =
       std::max(workspace::kLeastRunRows, (rows + workspace::kMostRuns - 1) / workspace::kMostRuns);
   const std::int64_t runs = (rows + run - 1) / run;
-  const Buffer work = workspace_of("rmsnorm_backward", workspace::rmsnorm_backward(x, dw));
+  const Buffer work = workspace_of("rmsnorm_backward", workspaces_.rmsnorm_backward(x, dw));
   float* const sums = dw ? Scratch(work).take<float>(runs * c) : nullptr;  // (runs,C)
   dispatch(x.dtype(), [&]<class T>(T) {
     auto const& row = kernels().of<T>();

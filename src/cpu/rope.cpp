@@ -14,7 +14,7 @@ void CpuBackend::do_rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation r
   // Sines and cosines are the same for all heads of a row: a block of rows at a time, so that the
   // scratch does not depend on the number of threads.
   constexpr std::int64_t kRowsAtOnce = workspace::kRopeRows;
-  const Buffer work = workspace_of("rope", workspace::rope(x, inv_freq));
+  const Buffer work = workspace_of("rope", workspaces_.rope(x, inv_freq));
   float* const turns =  // (rows at once,D): sines, then cosines
       Scratch(work).take<float>(std::min(rows, kRowsAtOnce) * 2 * half);
   std::int32_t const* const at = positions.data<std::int32_t>();

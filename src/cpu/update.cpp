@@ -36,7 +36,7 @@ Measured measure_piece(float const* g, std::int64_t n, float scale) {
 
 void CpuBackend::do_measure(Tensor stats, Tensor g, float scale) {
   const Pieces pieces(g);  // of rows, so that the tile does not show in the order of the sum
-  const Buffer work = workspace_of("measure", workspace::measure(g));
+  const Buffer work = workspace_of("measure", workspaces_.measure(g));
   double* const sums = Scratch(work).take<double>(2 * pieces.count);
 #pragma omp parallel for num_threads(threads_)
   for (std::int64_t i = 0; i < pieces.count; ++i) {
@@ -53,7 +53,7 @@ void CpuBackend::do_measure(Tensor stats, Tensor g, float scale) {
 
 void CpuBackend::do_inner_product(Tensor sums, Tensor a, Tensor b, double weight) {
   const Pieces pieces(a);
-  const Buffer work = workspace_of("inner_product", workspace::inner_product(a));
+  const Buffer work = workspace_of("inner_product", workspaces_.inner_product(a));
   double* const parts = Scratch(work).take<double>(3 * pieces.count);
 #pragma omp parallel for num_threads(threads_)
   for (std::int64_t i = 0; i < pieces.count; ++i) {
@@ -79,7 +79,7 @@ void CpuBackend::do_inner_product(Tensor sums, Tensor a, Tensor b, double weight
 void CpuBackend::do_sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
                                Tensor guard, Tensor rows) {
   if (forbidden(guard)) return;
-  const Buffer work = workspace_of("sgd_update", workspace::tally(g, plan));
+  const Buffer work = workspace_of("sgd_update", workspaces_.tally(g, plan));
   const std::int64_t cols = w.cols();
   if (!rows && w.dense() && g.dense()) {
     w = flat(w);
@@ -132,7 +132,7 @@ void CpuBackend::do_momentum_update(Tensor m, Tensor g, float momentum,
 void CpuBackend::do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,
                                  RoundingPlan const& plan, Tensor guard) {
   if (forbidden(guard)) return;
-  const Buffer work = workspace_of("adamw_update", workspace::tally(g, plan));
+  const Buffer work = workspace_of("adamw_update", workspaces_.tally(g, plan));
   const std::int64_t cols = w.cols();
   if (w.dense() && m.dense() && v.dense() && g.dense()) {
     w = flat(w);

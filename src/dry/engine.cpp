@@ -3,27 +3,32 @@
 #include <string>
 
 #include "lomo/backend/backend.h"
+#include "lomo/backend/cpu_workspace.h"
+#include "lomo/backend/cuda_workspace.h"
 #include "lomo/backend/host.h"
-#include "lomo/backend/workspace.h"
 #include "lomo/core/error.h"
 
 namespace lomo::dry {
 
-/// Computes nothing and keeps the books: every check, cost, block and workspace of an engine with
-/// so many threads, no values. What asks for a value throws.
+/// Computes nothing and keeps the books: every check, cost, block and workspace of another engine,
+/// no values. What asks for a value throws.
 class DryBackend final : public Backend {
  public:
-  explicit DryBackend(EngineOptions const& options)
-      : Backend(Device::dry),
-        threads_(options.threads > 0 ? options.threads : host::allowed_threads()) {
+  explicit DryBackend(EngineOptions const& options) : Backend(Device::dry) {
+    if (options.books == Device::cuda) {
+      name_ = "the CUDA engine";
+      workspaces_ = std::make_unique<CudaWorkspaces>();
+    } else {
+      const int threads = options.threads > 0 ? options.threads : host::allowed_threads();
+      name_ = std::to_string(threads) + (threads == 1 ? " thread" : " threads");
+      workspaces_ = std::make_unique<CpuWorkspaces>(threads);
+    }
     const std::size_t most = options.memory > 0 ? options.memory
                                                 : std::numeric_limits<std::size_t>::max() / 2 /
                                                       Slab::kAlignment * Slab::kAlignment;
     adopt_slab(std::make_unique<Slab>(nullptr, most, Device::dry, ledger()));
   }
-  std::string describe() const override {
-    return "plan for " + std::to_string(threads_) + (threads_ == 1 ? " thread" : " threads");
-  }
+  std::string describe() const override { return "plan for " + name_; }
   bool computes() const override { return false; }
   void synchronize() override {}
 
@@ -41,13 +46,13 @@ class DryBackend final : public Backend {
   void do_zero(Tensor) override {}
   // linear layers
   void do_linear(Tensor y, Tensor x, Tensor, Tensor) override {
-    work("linear", workspace::linear(y, x, threads_));
+    work("linear", workspaces_->linear(y, x));
   }
   void do_linear_backward_input(Tensor dx, Tensor dy, Tensor, bool) override {
-    work("linear_backward_input", workspace::linear_backward_input(dx, dy, threads_));
+    work("linear_backward_input", workspaces_->linear_backward_input(dx, dy));
   }
   void do_linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool) override {
-    work("linear_backward_weight", workspace::linear_backward_weight(g, dy, x, threads_));
+    work("linear_backward_weight", workspaces_->linear_backward_weight(g, dy, x));
   }
   // rows
   void do_gather_rows(Tensor, Tensor, Tensor) override {}
@@ -57,19 +62,19 @@ class DryBackend final : public Backend {
   // block
   void do_rmsnorm(Tensor, Tensor, Tensor, Tensor, float) override {}
   void do_rmsnorm_backward(Tensor, Tensor dw, Tensor, Tensor x, Tensor, Tensor, Tensor) override {
-    work("rmsnorm_backward", workspace::rmsnorm_backward(x, dw));
+    work("rmsnorm_backward", workspaces_->rmsnorm_backward(x, dw));
   }
   void do_rope(Tensor x, Tensor, Tensor inv_freq, Rotation) override {
-    work("rope", workspace::rope(x, inv_freq));
+    work("rope", workspaces_->rope(x, inv_freq));
   }
   void do_attention(Tensor, Tensor, Tensor, Tensor, Tensor, Sequences const&, Sequences const&,
                     Heads const& heads) override {
-    work("attention", workspace::attention(heads, threads_));
+    work("attention", workspaces_->attention(heads));
   }
   void do_attention_backward(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor q, Tensor,
                              Tensor, Sequences const&, Sequences const&,
                              Heads const& heads) override {
-    work("attention_backward", workspace::attention_backward(q, heads, threads_));
+    work("attention_backward", workspaces_->attention_backward(q, heads));
   }
   void do_swiglu(Tensor, Tensor) override {}
   void do_swiglu_backward(Tensor, Tensor, Tensor) override {}
@@ -82,34 +87,35 @@ class DryBackend final : public Backend {
   void do_sum_ranks(Tensor, Tensor) override {}
   void do_cross_entropy_merge(Tensor, Tensor) override {}
   // gradients and updates
-  void do_measure(Tensor, Tensor g, float) override { work("measure", workspace::measure(g)); }
+  void do_measure(Tensor, Tensor g, float) override { work("measure", workspaces_->measure(g)); }
   void do_inner_product(Tensor, Tensor a, Tensor, double) override {
-    work("inner_product", workspace::inner_product(a));
+    work("inner_product", workspaces_->inner_product(a));
   }
   void do_sgd_update(Tensor, Tensor g, SgdStep const&, RoundingPlan const& plan, Tensor,
                      Tensor) override {
-    work("sgd_update", workspace::tally(g, plan));
+    work("sgd_update", workspaces_->tally(g, plan));
   }
   void do_momentum_update(Tensor, Tensor, float, GradientScaling const&, Tensor) override {}
   void do_adamw_update(Tensor, Tensor, Tensor, Tensor g, AdamStep const&, RoundingPlan const& plan,
                        Tensor) override {
-    work("adamw_update", workspace::tally(g, plan));
+    work("adamw_update", workspaces_->tally(g, plan));
   }
   void do_square_sums(Tensor, Tensor, Tensor g, GradientScaling const&) override {
-    work("square_sums", workspace::square_sums(g));
+    work("square_sums", workspaces_->square_sums(g));
   }
   void do_decay_average(Tensor, Tensor, float, float, float, Tensor) override {}
   void do_sum(Tensor, Tensor) override {}
   void do_adalomo_measure(Tensor, Tensor, Tensor g, Tensor, Tensor, AdaLomoTensor const&,
                           GradientScaling const&) override {
-    work("adalomo_measure", workspace::adalomo_measure(g));
+    work("adalomo_measure", workspaces_->adalomo_measure(g));
   }
   void do_adalomo_update(Tensor, Tensor g, Tensor, Tensor, Tensor, AdaLomoTensor const&,
                          AdaLomoStep const&, RoundingPlan const& plan, Tensor) override {
-    work("adalomo_update", workspace::adalomo_update(g, plan));
+    work("adalomo_update", workspaces_->adalomo_update(g, plan));
   }
 
-  int threads_;
+  std::string name_;
+  std::unique_ptr<Workspaces> workspaces_;
 };
 
 }  // namespace lomo::dry

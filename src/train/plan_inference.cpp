@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "lomo/backend/host.h"
 #include "lomo/core/error.h"
 #include "lomo/train/plan.h"
 
@@ -44,10 +43,9 @@ std::size_t planned_generation(TrainConfig const& config, ModelConfig const& sha
   return engine->ledger().extent();
 }
 
-void require_memory(std::string const& what, std::size_t needed, std::size_t budget, int ranks_here,
-                    std::string const& remedy) {
-  std::size_t limit = host::available_memory() / static_cast<std::size_t>(ranks_here);
-  if (budget > 0) limit = std::min(limit, budget);
+void require_memory(std::string const& what, std::size_t needed, std::size_t free,
+                    std::size_t budget, std::string const& remedy) {
+  const std::size_t limit = budget > 0 ? std::min(free, budget) : free;
   if (needed <= limit) return;
   throw Error(Exit::memory, what + " needs " + human_bytes(needed) + " of engine memory and has " +
                                 human_bytes(limit) +

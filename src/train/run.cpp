@@ -160,7 +160,7 @@ class Run {
     }
     reserve_ = plan.slab;
     try {
-      require_memory("the run", plan.slab, config_.memory.budget, setting_.ranks.local_size(),
+      require_memory("the run", plan.slab, setting_.available_memory(), config_.memory.budget,
                      "See what would save some: " + setting_.program +
                          " plan --advise --config ...; or start anyway with --override-memory");
     } catch (Error const& lacking) {

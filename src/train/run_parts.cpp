@@ -57,7 +57,7 @@ EvalReport run_evaluation(TrainConfig config, RunSetting const& setting) {
   }
   const std::size_t reserve =
       planned_evaluation(config, shape, planned_eval_batches(config, inputs), setting.make_dry);
-  require_memory("the evaluation", reserve, config.memory.budget, setting.ranks.local_size(),
+  require_memory("the evaluation", reserve, setting.available_memory(), config.memory.budget,
                  "Lower eval.max_tokens, or choose a smaller model.dtype.");
   const auto backend = setting.make_engine(reserve);
   log::info("{}", backend->describe());

@@ -21,8 +21,6 @@ TEST_CASE("a command line that makes no sense is one line and exit code 2") {
         {"--threads", "-3", "--config", "llama7b.json"},
         {"--resume"},
         {"eval", "--task", "rte"},
-        {"--config", "llama7b.json", "--device", "cuda", "--output", place / "o", "--set",
-         "model.path=" + place.path().string()},
         {"--config", "paper/llama7b.json", "--set", "optimizer.lrr=1"}}) {
     const Outcome outcome = run(place, arguments);
     INFO(outcome.err);

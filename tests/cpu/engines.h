@@ -1,5 +1,4 @@
 #pragma once
-#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -8,6 +7,7 @@
 #include "engine.h"
 #include "gemm.h"
 #include "support/catch.h"
+#include "support/close.h"
 #include "support/tensors.h"
 
 namespace lomo::test {
@@ -36,26 +36,6 @@ inline std::vector<Setup> setups() {
 
 inline std::unique_ptr<cpu::CpuBackend> engine(int threads = 2) {
   return std::make_unique<cpu::CpuBackend>(EngineOptions{threads, std::size_t{1} << 30});
-}
-
-/// |got - wanted| <= bound, element by element; NaN fails.
-inline void check_within(std::vector<double> const& got, std::vector<double> const& wanted,
-                         std::vector<double> const& bound) {
-  REQUIRE(got.size() == wanted.size());
-  REQUIRE(bound.size() == wanted.size());
-  std::size_t wrong = 0;
-  std::size_t first = 0;
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    if (std::abs(got[i] - wanted[i]) <= bound[i]) continue;
-    if (wrong++ == 0) first = i;
-  }
-  if (wrong == 0) return;
-  FAIL(wrong << " of " << got.size() << " elements differ, first [" << first << "]: " << got[first]
-             << ", wanted " << wanted[first] << " within " << bound[first]);
-}
-
-inline std::vector<double> widened(std::vector<float> const& v) {
-  return {v.begin(), v.end()};
 }
 
 }  // namespace lomo::test

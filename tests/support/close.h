@@ -25,4 +25,20 @@ inline void check_close(std::string const& what, std::vector<double> const& got,
   CHECK(true);
 }
 
+/// |got - wanted| <= bound, element by element; NaN fails.
+inline void check_within(std::vector<double> const& got, std::vector<double> const& wanted,
+                         std::vector<double> const& bound) {
+  REQUIRE(got.size() == wanted.size());
+  REQUIRE(bound.size() == wanted.size());
+  std::size_t wrong = 0;
+  std::size_t first = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    if (std::abs(got[i] - wanted[i]) <= bound[i]) continue;
+    if (wrong++ == 0) first = i;
+  }
+  if (wrong == 0) return;
+  FAIL(wrong << " of " << got.size() << " elements differ, first [" << first << "]: " << got[first]
+             << ", wanted " << wanted[first] << " within " << bound[first]);
+}
+
 }  // namespace lomo::test

@@ -1,97 +1,21 @@
 #include <algorithm>
-#include <memory>
 #include <numeric>
-#include <string>
 #include <utility>
-#include <vector>
 
 #include "lomo/core/error.h"
-#include "lomo/train/plan.h"
 #include "lomo/train/plan_report.h"
-#include "lomo/train/trainer.h"
-#include "model/tiny.h"
-#include "support/catch.h"
+#include "planned.h"
 #include "support/errors.h"
 
 using namespace lomo;
+using namespace lomo::test;
 
 namespace {
 
-constexpr std::size_t kRoom = std::size_t{1} << 28;
-
-TrainConfig config_of(OptimizerKind kind, DType dtype) {
-  TrainConfig c;
-  c.model.dtype = dtype;
-  c.optimizer.name = kind;
-  c.optimizer.lr = 1e-3;
-  c.optimizer.momentum = kind == OptimizerKind::sgd ? 0.5 : 0;
-  c.optimizer.rounding = Rounding::nearest;
-  c.loss_scale.initial = 1;      // f16: no overflow on the first step
-  c.metrics.rounding_every = 1;  // a plan assumes that every step is looked at
-  return c;
-}
-
-/// What a real run of the planned batches leaves on the books of the CPU engine.
-struct Measured {
-  std::size_t peak = 0, extent = 0;  // the extent of both ways to find norms
-  CategoryBytes at_peak{}, most{};
-  double flops = 0;  // of the last step
-};
-
-Measured measure(TrainConfig const& config, ModelConfig const& shape, PlannedBatches const& batches,
-                 int threads) {
-  const auto cpu = make_cpu_backend({.threads = threads, .memory = kRoom});
-  {  // what measure_gemm_peak holds
-    const Shape square(1024, 1024);
-    const DType type = *config.model.dtype;
-    const Buffer x = cpu->allocate(square, type, Category::workspace, "x");
-    const Buffer w = cpu->allocate(square, type, Category::workspace, "w");
-    const Buffer y = cpu->allocate(square, type, Category::workspace, "y");
-    cpu->zero(x);
-    cpu->zero(w);
-    cpu->linear(y, x, w);
-  }
-  Llama model(*cpu, shape, *config.model.dtype,
-              {config.memory.head_block_rows, config.memory.keep_logits_bytes});
-  test::fill_weights(model, 1);
-  Trainer trainer(model, config, Schedule(ScheduleKind::constant, 1e-3, 0, 10));
-  Ledger& ledger = cpu->ledger();
-  ledger.restart();
-  for (Batch const& batch : batches.eval) model.losses(batch);
-  double before = 0;
-  for (Batch const& batch : batches.train) {
-    before = ledger.flops();
-    REQUIRE(trainer.step(batch).outcome == StepOutcome::applied);
-  }
-  Measured real{ledger.peak(), ledger.extent(), ledger.at_peak(), ledger.peak_by_category(),
-                ledger.flops() - before};
-  trainer.measure_norms_by(NormMethod::tiles);  // as if no cheaper norm could be trusted
-  for (Batch const& batch : batches.train) trainer.step(batch);
-  real.extent = ledger.extent();
-  return real;
-}
-
-PlannedBatches batches_of(std::vector<int> const& lengths) {
-  PlannedBatches batches;
-  batches.eval.push_back(make_batch(test::random_sequences({30, 17}, 4, 101, 5)));
-  batches.train.push_back(make_batch(test::random_sequences({3, 8}, 1, 101, 4)));
-  batches.train.push_back(make_batch(test::random_sequences(lengths, 2, 101, 3)));
-  return batches;
-}
-
-void check_same(TrainConfig const& config, ModelConfig const& shape, PlannedBatches const& batches,
-                int threads) {
-  const Plan plan = make_plan(config, shape, batches,
-                              [threads] { return make_dry_backend({.threads = threads}); });
-  const Measured real = measure(config, shape, batches, threads);
-  CHECK(plan.peak == real.peak);
-  CHECK(plan.at_peak == real.at_peak);
-  CHECK(plan.most == real.most);
-  CHECK(plan.slab == real.extent);
-  CHECK(plan.flops == real.flops);
-  std::size_t named = 0;
-  for (PlannedBlock const& block : plan.blocks) named += block.bytes;
-  CHECK(named == plan.peak);
+void check_on_cpu(TrainConfig const& config, ModelConfig const& shape,
+                  PlannedBatches const& batches, int threads) {
+  const EngineOptions options{.threads = threads, .memory = std::size_t{1} << 28};
+  check_same(config, shape, batches, *make_cpu_backend(options), {.threads = threads});
 }
 
 }  // namespace
@@ -110,7 +34,7 @@ TEST_CASE("a plan is the real run's peak to the byte, by category, with its gaps
             INFO(to_string(kind) << ' ' << to_string(dtype) << " recompute "
                                  << static_cast<int>(recompute) << " tied " << tied << " threads "
                                  << threads);
-            check_same(config, test::tiny_config(tied), batches_of({40, 9, 33}), threads);
+            check_on_cpu(config, test::tiny_config(tied), batches_of({40, 9, 33}), threads);
           }
         }
       }
@@ -134,7 +58,7 @@ TEST_CASE("a plan follows the factors that are kept, and norms from Gram matrice
             INFO(to_string(kind) << ' ' << to_string(dtype) << " recompute "
                                  << static_cast<int>(recompute) << " tied " << tied << " kept "
                                  << kept);
-            check_same(config, shape, batches_of({9, 5}), 2);
+            check_on_cpu(config, shape, batches_of({9, 5}), 2);
           }
         }
       }
@@ -152,7 +76,7 @@ TEST_CASE("a plan follows tiles, head blocks, kept logits and heads") {
           ModelConfig shape = test::tiny_config(false);
           shape.kv_heads = kv_heads;
           INFO("tile " << tile << " block " << block << " kept " << kept << " heads " << kv_heads);
-          check_same(config, shape, batches_of({120, 64}), 2);
+          check_on_cpu(config, shape, batches_of({120, 64}), 2);
         }
       }
     }

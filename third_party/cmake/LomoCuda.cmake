@@ -28,3 +28,10 @@ if(LOMO_CUDA)
                         "CMAKE_CUDA_COMPILER, or configure with -DLOMO_CUDA=OFF")
   endif()
 endif()
+
+# What the sources of the CUDA engine want to know of their build.
+function(lomo_cuda_engine_definitions target)
+  string(REPLACE ";" " " architectures "${LOMO_CUDA_ARCHITECTURES}")
+  target_compile_definitions(${target} PRIVATE LOMO_BUILD_ID="${LOMO_BUILD_ID}"
+                                               LOMO_CUDA_ARCHITECTURES="${architectures}")
+endfunction()

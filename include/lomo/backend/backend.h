@@ -208,8 +208,8 @@ class Backend {
   /// The engine's slab; set once by the engine's constructor.
   void adopt_slab(std::unique_ptr<Slab> slab) { slab_ = std::move(slab); }
   Slab& slab() { return *slab_; }
-  /// The workspace of one call of an op, of the size that workspace.h declares. For engines: taken
-  /// first, given back last.
+  /// The workspace of one call of an op, of the size that the engine's Workspaces declare. For
+  /// engines: taken first, given back last.
   Buffer workspace_of(std::string_view op, std::size_t bytes);
 
  private:
@@ -275,13 +275,18 @@ struct EngineOptions {
   int threads = 0;
   /// Most bytes the slab may hold; 0: what the machine has free now.
   std::size_t memory = 0;
+  /// Of the dry engine: whose workspaces it takes, Device::cpu's (with so many threads) or
+  /// Device::cuda's.
+  Device books = Device::cpu;
+  /// Of the CUDA engine: this process among those of the machine, each of which has a GPU.
+  int local_rank = 0;
 };
 
 /// The CPU engine (src/cpu). Its slab is address space reserved once and touched page by page as it
 /// is used.
 std::unique_ptr<Backend> make_cpu_backend(EngineOptions const& options);
 
-/// The dry engine (src/dry): computes nothing, keeps the books of an engine with these options.
+/// The dry engine (src/dry): computes nothing, keeps the books of options.books.
 /// `memory` 0: without end.
 std::unique_ptr<Backend> make_dry_backend(EngineOptions const& options);
 

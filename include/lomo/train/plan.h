@@ -127,11 +127,10 @@ std::size_t planned_evaluation(TrainConfig const& config, ModelConfig const& sha
 std::size_t planned_generation(TrainConfig const& config, ModelConfig const& shape,
                                std::int64_t prompt, std::int64_t total, MakeEngine const& make_dry);
 
-/// Throws Error(Exit::memory) when `what` ("the run") needs more engine memory than this rank's
-/// share, one of `ranks_here`, of what is free, or than `budget` where there is one (0: none).
-/// `remedy` says what to do about it.
-void require_memory(std::string const& what, std::size_t needed, std::size_t budget, int ranks_here,
-                    std::string const& remedy);
+/// Throws Error(Exit::memory) when `what` ("the run") needs more engine memory than is `free`, or
+/// than `budget` where there is one (0: none). `remedy` says what to do about it.
+void require_memory(std::string const& what, std::size_t needed, std::size_t free,
+                    std::size_t budget, std::string const& remedy);
 
 /// Batches of the whole run that `config` asks for.
 std::int64_t batches_of_run(TrainConfig const& config, Sampler const& sampler);

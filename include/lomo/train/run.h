@@ -29,6 +29,8 @@ struct RunSetting {
   std::function<std::unique_ptr<Backend>(std::size_t)> make_engine;
   /// Makes an engine that computes nothing and counts like that one.
   std::function<std::unique_ptr<Backend>()> make_dry;
+  /// Bytes that make_engine could get.
+  std::function<std::size_t()> available_memory;
   bool override_memory = false;  // start even when the plan does not fit
   /// Asked between steps. The run stops when any rank is asked to.
   std::function<bool()> stop_requested;

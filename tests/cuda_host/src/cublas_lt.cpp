@@ -1,8 +1,10 @@
 // cublasLtMatmul: D = alpha op(A) op(B) + beta C with products by OpenBLAS in fp32.
 //
 // The heuristic offers an algorithm that uses workspace, where the preference has room for it, and
-// one that uses none. An algorithm belongs to the problem and the alignments it was offered for.
-// The one with workspace overwrites it, so that nothing else can have been kept there.
+// one that uses none. An algorithm belongs to the types, orders and transposes of the problem and
+// to the alignments it was offered for; extents may be others. Where no reduction scheme is allowed
+// each element is summed in one sequence, and its bits depend on its row and column alone. The one
+// with workspace overwrites it, so that nothing else can have been kept there.
 #include "cublas_lt.h"
 
 #include <cblas.h>
@@ -32,6 +34,7 @@ struct Algorithm {
   std::uint64_t mark;
   std::uint64_t problem;
   std::uint64_t workspace;
+  std::uint64_t in_sequence;
   std::uint32_t alignment[4];
 };
 static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t));
@@ -55,11 +58,8 @@ void mix(std::uint64_t& hash, std::uint64_t x) {
 std::uint64_t hash_of(Problem const& p) {
   std::uint64_t hash = kMark;
   for (Layout const* x : {&p.a, &p.b, &p.c, &p.d}) {
-    for (std::uint64_t v :
-         {std::uint64_t(x->type), std::uint64_t(x->order), x->rows, x->cols, std::uint64_t(x->ld),
-          std::uint64_t(x->batch), std::uint64_t(x->stride)}) {
-      mix(hash, v);
-    }
+    mix(hash, std::uint64_t(x->type));
+    mix(hash, std::uint64_t(x->order));
   }
   mix(hash, p.operation.a);
   mix(hash, p.operation.b);
@@ -129,6 +129,16 @@ std::vector<float> dense(void const* data, Layout const& x, cublasOperation_t op
   return y;
 }
 
+/// sums (m,n) = left (m,k) right (k,n), element by element from the first term to the last.
+void multiply_in_sequence(float* sums, float const* left, float const* right, int m, int n, int k) {
+  for (std::int64_t i = 0; i < m; ++i) {
+    for (std::int64_t l = 0; l < k; ++l) {
+      const float x = left[i * k + l];
+      for (std::int64_t j = 0; j < n; ++j) sums[i * n + j] += x * right[l * n + j];
+    }
+  }
+}
+
 struct Call {
   Problem problem;
   void const *a, *b, *c;
@@ -137,6 +147,7 @@ struct Call {
   void const *device_alpha, *device_beta;  // read when the stream gets here, if not null
   void* workspace;
   std::uint64_t workspace_bytes;
+  bool in_sequence;
 
   std::string run() const {
     Problem const& p = problem;
@@ -151,7 +162,9 @@ struct Call {
       const std::vector<float> left = dense(a, p.a, p.operation.a, batch);
       const std::vector<float> right = dense(b, p.b, p.operation.b, batch);
       std::fill(sums.begin(), sums.end(), 0.0f);
-      if (k > 0) {
+      if (in_sequence) {
+        multiply_in_sequence(sums.data(), left.data(), right.data(), m, n, k);
+      } else if (k > 0) {
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, n, k, 1.0f, left.data(), k,
                     right.data(), n, 0.0f, sums.data(), n);
       }
@@ -247,7 +260,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle,
   Preference const& wish = preference_of(preference);
   for (std::uint64_t workspace : {kWorkspace, std::uint64_t{0}}) {
     if (workspace > wish.workspace || *count == most) continue;
-    Algorithm algorithm{kMark, hash_of(problem), workspace, {}};
+    const bool in_sequence = wish.reductions == CUBLASLT_REDUCTION_SCHEME_NONE;
+    Algorithm algorithm{kMark, hash_of(problem), workspace, in_sequence, {}};
     std::copy_n(wish.alignment, 4, algorithm.alignment);
     cublasLtMatmulHeuristicResult_t& result = results[(*count)++];
     result = cublasLtMatmulHeuristicResult_t{};
@@ -291,7 +305,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
   if (stream == nullptr || alpha == nullptr || beta == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   const Problem problem = problem_of(operation, a_layout, b_layout, c_layout, d_layout);
   if (char const* why = complaint(problem)) return refuse(CUBLAS_STATUS_NOT_SUPPORTED, why);
-  Call call{problem, a, b, c, d, 0.0f, 0.0f, nullptr, nullptr, workspace, 0};
+  Call call{problem, a, b, c, d, 0.0f, 0.0f, nullptr, nullptr, workspace, 0, false};
   if (algo != nullptr) {
     cublasLtMatmulHeuristicResult_t result;
     const cublasStatus_t status = cublasLtMatmulAlgoCheck(handle, operation, a_layout, b_layout,
@@ -306,6 +320,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
       }
     }
     call.workspace_bytes = algorithm.workspace;
+    call.in_sequence = algorithm.in_sequence != 0;
   }
   if (call.workspace_bytes > workspace_bytes ||
       (call.workspace_bytes > 0 &&

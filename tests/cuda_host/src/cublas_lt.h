@@ -32,6 +32,7 @@ struct Operation {
 struct Preference {
   std::uint64_t workspace;
   std::uint32_t alignment[4];  // of A, B, C, D
+  std::uint32_t reductions;    // allowed schemes, a mask
 };
 
 /// The descriptor behind a handle of the toolkit's.

@@ -64,6 +64,8 @@ Field find(Preference& x, cublasLtMatmulPreferenceAttributes_t attribute) {
   switch (attribute) {
     case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
       return field(x.workspace);
+    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
+      return field(x.reductions);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
       return field(x.alignment[0]);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
@@ -189,7 +191,7 @@ cublasStatus_t cublasLtMatmulDescGetAttribute(cublasLtMatmulDesc_t handle,
 cublasStatus_t cublasLtMatmulPreferenceInit_internal(cublasLtMatmulPreference_t handle,
                                                      std::size_t size) {
   if (size < sizeof(Preference)) return CUBLAS_STATUS_ALLOC_FAILED;
-  preference_of(handle) = Preference{0, {256, 256, 256, 256}};
+  preference_of(handle) = Preference{0, {256, 256, 256, 256}, CUBLASLT_REDUCTION_SCHEME_MASK};
   return CUBLAS_STATUS_SUCCESS;
 }
 

@@ -15,9 +15,8 @@ namespace {
 
 constexpr std::size_t kKib = 1024;
 constexpr Architecture kArchitectures[] = {
-    {80, 163 * kKib, 164 * kKib, 108},
-    {86, 99 * kKib, 100 * kKib, 82},
-    {89, 99 * kKib, 100 * kKib, 128},
+    {75, 64 * kKib, 64 * kKib, 68},    {80, 163 * kKib, 164 * kKib, 108},
+    {86, 99 * kKib, 100 * kKib, 82},   {89, 99 * kKib, 100 * kKib, 128},
     {90, 227 * kKib, 228 * kKib, 132},
 };
 
@@ -36,13 +35,25 @@ Architecture const& find_architecture(int number) {
     for (Architecture const& a : kArchitectures) {
       if (text == std::to_string(a.number)) return a;
     }
-    bad_environment("CUDA_HOST_ARCH", text, "80, 86, 89 or 90");
+    bad_environment("CUDA_HOST_ARCH", text, "75, 80, 86, 89 or 90");
   }
   for (Architecture const& a : kArchitectures) {
     if (a.number == number) return a;
   }
   throw std::runtime_error("cuda_host: architecture " + std::to_string(number) +
-                           " is not among 80, 86, 89, 90");
+                           " is not among 75, 80, 86, 89, 90");
+}
+
+enum class Driver { present, none, old, without_device };
+
+/// CUDA_HOST_DRIVER: what a program finds that looks for a GPU.
+Driver driver() {
+  const std::string_view text = environment("CUDA_HOST_DRIVER", "present");
+  if (text == "present") return Driver::present;
+  if (text == "none") return Driver::none;
+  if (text == "old") return Driver::old;
+  if (text == "without-device") return Driver::without_device;
+  bad_environment("CUDA_HOST_DRIVER", text, "present, none, old or without-device");
 }
 
 struct State {
@@ -86,6 +97,12 @@ Policy policy_from_environment() {
   }
   p.lazy_streams = lazy == "lazy";
   return p;
+}
+
+void follow(Policy const& policy) {
+  streams().finish_all();
+  state().policy = policy;
+  streams().follow(policy.seed, policy.lazy_streams);
 }
 
 void reset(Policy const& policy, int number) {
@@ -148,16 +165,18 @@ cudaError_t cudaPeekAtLastError() {
   return state().last;
 }
 
-#define CUDA_HOST_ERRORS(X)                                          \
-  X(cudaSuccess, "no error")                                         \
-  X(cudaErrorInvalidValue, "invalid argument")                       \
-  X(cudaErrorMemoryAllocation, "out of memory")                      \
-  X(cudaErrorInvalidConfiguration, "invalid configuration argument") \
-  X(cudaErrorInvalidPitchValue, "invalid pitch argument")            \
-  X(cudaErrorInvalidResourceHandle, "invalid resource handle")       \
-  X(cudaErrorInvalidDevice, "invalid device ordinal")                \
-  X(cudaErrorNotReady, "device not ready")                           \
-  X(cudaErrorNotSupported, "operation not supported")                \
+#define CUDA_HOST_ERRORS(X)                                                                      \
+  X(cudaSuccess, "no error")                                                                     \
+  X(cudaErrorInvalidValue, "invalid argument")                                                   \
+  X(cudaErrorMemoryAllocation, "out of memory")                                                  \
+  X(cudaErrorInvalidConfiguration, "invalid configuration argument")                             \
+  X(cudaErrorInvalidPitchValue, "invalid pitch argument")                                        \
+  X(cudaErrorInvalidResourceHandle, "invalid resource handle")                                   \
+  X(cudaErrorInvalidDevice, "invalid device ordinal")                                            \
+  X(cudaErrorInsufficientDriver, "CUDA driver version is insufficient for CUDA runtime version") \
+  X(cudaErrorNoDevice, "no CUDA-capable device is detected")                                     \
+  X(cudaErrorNotReady, "device not ready")                                                       \
+  X(cudaErrorNotSupported, "operation not supported")                                            \
   X(cudaErrorLaunchFailure, "unspecified launch failure")
 
 char const* cudaGetErrorName(cudaError_t error) {
@@ -184,6 +203,11 @@ char const* cudaGetErrorString(cudaError_t error) {
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 0;
+  if (driver() == Driver::none || driver() == Driver::old) {
+    return note(cudaErrorInsufficientDriver);
+  }
+  if (driver() == Driver::without_device) return note(cudaErrorNoDevice);
   *count = 1;
   return cudaSuccess;
 }
@@ -198,7 +222,7 @@ cudaError_t cudaSetDevice(int device) {
 }
 
 cudaError_t cudaDriverGetVersion(int* version) {
-  *version = CUDART_VERSION;
+  *version = driver() == Driver::none ? 0 : driver() == Driver::old ? 11040 : CUDART_VERSION;
   return cudaSuccess;
 }
 
@@ -216,8 +240,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
   if (device != 0) return note(cudaErrorInvalidDevice);
   Architecture const& a = architecture();
   *p = cudaDeviceProp{};
-  const std::string name = "emulated CUDA (tests), sm_" + std::to_string(a.number);
-  std::memcpy(p->name, name.c_str(), name.size() + 1);
+  constexpr std::string_view kName = "emulated CUDA (tests)";
+  kName.copy(p->name, kName.size());
   std::size_t free = 0;
   cudaMemGetInfo(&free, &p->totalGlobalMem);
   p->major = a.number / 10;

@@ -17,6 +17,10 @@ void Streams::reset(std::uint64_t seed, bool lazy) {
   streams_.clear();
   events_.clear();
   preferred_ = nullptr;
+  follow(seed, lazy);
+}
+
+void Streams::follow(std::uint64_t seed, bool lazy) {
   random_.seed(seed);
   lazy_ = lazy;
 }

@@ -41,6 +41,7 @@ struct Stream {
 class Streams {
  public:
   void reset(std::uint64_t seed, bool lazy);
+  void follow(std::uint64_t seed, bool lazy);
 
   /// The stream of a handle, or null if there is none.
   Stream* find(cudaStream_t handle);

@@ -99,7 +99,8 @@ struct Lt {
 };
 
 template <class T, class D>
-void check(bool a_transposed, bool b_transposed, bool by_rows, float alpha, float beta) {
+void check(bool a_transposed, bool b_transposed, bool by_rows, float alpha, float beta,
+           std::uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_MASK) {
   reset();
   std::mt19937 random(7);
   constexpr int kM = 5, kN = 7, kK = 9;
@@ -109,6 +110,9 @@ void check(bool a_transposed, bool b_transposed, bool by_rows, float alpha, floa
   const Matrix<D> d(kM, kN, by_rows, random);
   lt.transpose(CUBLASLT_MATMUL_DESC_TRANSA, a_transposed);
   lt.transpose(CUBLASLT_MATMUL_DESC_TRANSB, b_transposed);
+  REQUIRE(cublasLtMatmulPreferenceSetAttribute(
+              lt.preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions,
+              sizeof reductions) == CUBLAS_STATUS_SUCCESS);
   cublasLtMatmulHeuristicResult_t found[4];
   int count = 0;
   REQUIRE(cublasLtMatmulAlgoGetHeuristic(lt.handle, lt.operation, a.layout, b.layout, d.layout,
@@ -151,6 +155,7 @@ TEST_CASE("cublasLtMatmul agrees with a loop") {
       check<__half, __half>(ta, tb, rows, 1.0f, beta);
       check<__half, float>(ta, tb, rows, 0.5f, beta);
       check<float, float>(ta, tb, rows, -1.0f, beta);
+      check<bf16, float>(ta, tb, rows, 1.0f, beta, CUBLASLT_REDUCTION_SCHEME_NONE);
     }
   }
 }

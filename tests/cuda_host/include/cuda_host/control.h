@@ -23,8 +23,11 @@ struct Policy {
 Policy policy_from_environment();
 
 /// Waits for all work, frees all memory, streams and errors, and poses as a fresh device of compute
-/// capability `architecture` (80, 86, 89 or 90; 0 takes CUDA_HOST_ARCH, or 80).
+/// capability `architecture` (75, 80, 86, 89 or 90; 0 takes CUDA_HOST_ARCH, or 80).
 void reset(Policy const& policy = policy_from_environment(), int architecture = 0);
+
+/// The same device goes on by another policy; waits for all work first.
+void follow(Policy const& policy);
 
 /// What went wrong in the kernel or call that failed first since reset(), with file and line. Empty
 /// if nothing did.

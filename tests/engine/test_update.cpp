@@ -95,7 +95,7 @@ TEST_CASE("sgd touches the listed rows only") {
       if (row == 4 || row == 1) {
         expect_sgd(got, part(w0, row), part(g, row == 4 ? 0 : 1), step, type);
       } else {
-        CHECK(got == widened(part(w0, row)));
+        CHECK(got == doubles(part(w0, row)));
       }
     }
   }
@@ -208,7 +208,7 @@ TEST_CASE("adamw follows its paper") {
     const Buffer w = make(*be, Shape(n), type, w0);
     const Buffer m = make(*be, Shape(n), DType::f32, std::vector<float>(n, 0.0f));
     const Buffer v = make(*be, Shape(n), DType::f32, std::vector<float>(n, 0.0f));
-    std::vector<double> rw = widened(w0);
+    std::vector<double> rw = doubles(w0);
     std::vector<double> rm(n, 0.0), rm_size(n, 0.0), rv(n, 0.0), bound(n, 0.0);
     for (int t = 1; t <= (type == DType::f32 ? 4 : 1); ++t) {
       Backend::AdamStep step;

@@ -27,12 +27,12 @@ TEST_CASE("gather and scatter move rows and leave the others alone") {
     be->gather_rows(y, x, make_index(*be, rows));
     for (std::size_t i = 0; i < rows.size(); ++i) {
       CHECK(values(*be, y.tensor().row_block(static_cast<std::int64_t>(i), 1)) ==
-            widened(row_of(values_in, rows[i], cols)));
+            doubles(row_of(values_in, rows[i], cols)));
     }
     const Buffer z = make(*be, Shape(5, cols), type, std::vector<float>(5 * cols, 2.0f));
     be->scatter_rows(z, x.row_block(0, 2), make_index(*be, {4, 1}));
-    CHECK(values(*be, z.tensor().row_block(4, 1)) == widened(row_of(values_in, 0, cols)));
-    CHECK(values(*be, z.tensor().row_block(1, 1)) == widened(row_of(values_in, 1, cols)));
+    CHECK(values(*be, z.tensor().row_block(4, 1)) == doubles(row_of(values_in, 0, cols)));
+    CHECK(values(*be, z.tensor().row_block(1, 1)) == doubles(row_of(values_in, 1, cols)));
     for (const std::int64_t left : {0, 2, 3}) {
       CHECK(values(*be, z.tensor().row_block(left, 1)) == std::vector<double>(cols, 2.0));
     }
@@ -132,7 +132,7 @@ TEST_CASE("large vectors are copied and zeroed whole") {
     const auto x = random_values("x", n);
     const Buffer y = make_poisoned(*be, Shape(n), DType::bf16);
     be->copy(y, make(*be, Shape(n), DType::f32, x));
-    CHECK(values(*be, y) == widened(rounded(x, DType::bf16)));
+    CHECK(values(*be, y) == doubles(rounded(x, DType::bf16)));
     be->zero(y);
     CHECK(values(*be, y) == std::vector<double>(static_cast<std::size_t>(n), 0.0));
   }

@@ -1,0 +1,42 @@
+#include "engines.h"
+
+#include <string>
+
+#include "lomo/backend/host.h"
+#include "lomo/backend/ranks.h"
+#include "lomo/core/error.h"
+#include "lomo/core/log.h"
+
+namespace lomo::app {
+
+Engines::Engines(Common const& common)
+    : threads_(common.threads),
+      local_rank_(common.ranks.local_rank()),
+      local_size_(common.ranks.local_size()) {
+  if (common.device == "cpu") return;
+  std::string obstacle;
+  try {
+    CudaPlugin const& plugin = open_cuda_plugin();
+    obstacle = plugin.obstacle(local_rank_);
+    if (obstacle.empty()) plugin_ = &plugin;
+  } catch (Error const& error) {
+    obstacle = error.what();
+  }
+  if (plugin_ != nullptr) return;
+  if (common.device == "cuda") {
+    throw Error(Exit::usage, "--device cuda: " + obstacle + ". Use --device cpu or auto");
+  }
+  log::info("computing on the CPU: {}", obstacle);
+}
+
+std::unique_ptr<Backend> Engines::make(std::size_t memory) const {
+  const EngineOptions options{.threads = threads_, .memory = memory, .local_rank = local_rank_};
+  return plugin_ != nullptr ? plugin_->make(options) : make_cpu_backend(options);
+}
+
+std::size_t Engines::available_memory() const {
+  if (plugin_ != nullptr) return plugin_->available_memory(local_rank_);
+  return host::available_memory() / static_cast<std::size_t>(local_size_);
+}
+
+}  // namespace lomo::app

@@ -1,0 +1,145 @@
+#include "communicator.h"
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "lomo/core/error.h"
+#include "nccl.h"
+
+namespace lomo::cuda {
+namespace {
+
+class NcclCommunicator final : public Communicator {
+ public:
+  NcclCommunicator(CudaBackend& engine, Communicator& host, std::chrono::seconds patience)
+      : Communicator(host.rank(), host.size(), engine.ledger()),
+        engine_(engine),
+        host_(host),
+        nccl_(open_nccl()),
+        patience_(patience),
+        queue_(make_queue()),
+        issued_(make_event()) {
+    for (Event& event : done_) event = make_event();
+    ncclUniqueId id{};
+    if (rank() == 0) check_nccl(nccl_.get_unique_id(&id), "ncclGetUniqueId");
+    id = host_.all_gather_host(id).front();
+    check_nccl(nccl_.init_rank(&all_, size(), id, rank()), "ncclCommInitRank");
+    engine_.watch([this](std::chrono::nanoseconds waited) { look_at_others(waited); });
+  }
+  ~NcclCommunicator() override {
+    engine_.watch({});
+    if (all_ != nullptr) static_cast<void>(nccl_.destroy(all_));
+  }
+
+ private:
+  Ticket do_all_gather(Tensor all, Tensor mine, std::span<std::int64_t const> rows) override {
+    return exchange([&] {
+      std::int64_t first = 0;
+      for (int q = 0; q < size(); ++q) {
+        const std::int64_t count = rows[static_cast<std::size_t>(q)];
+        const Tensor part = all.row_block(first, count);
+        first += count;
+        if (part.numel() == 0) continue;
+        check_nccl(nccl_.broadcast(q == rank() ? mine.raw() : part.raw(), part.raw(), part.bytes(),
+                                   ncclInt8, q, all_, queue_),
+                   "ncclBroadcast");
+      }
+    });
+  }
+
+  Ticket do_all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const> from,
+                       std::span<std::int64_t const> to) override {
+    return exchange([&] {
+      std::int64_t first_sent = 0, first_received = 0;
+      for (int q = 0; q < size(); ++q) {
+        const Tensor out = sent.row_block(first_sent, to[static_cast<std::size_t>(q)]);
+        const Tensor in = received.row_block(first_received, from[static_cast<std::size_t>(q)]);
+        first_sent += out.rows();
+        first_received += in.rows();
+        if (q == rank()) {
+          if (in.numel() > 0 && in.raw() != out.raw()) {
+            check(
+                cudaMemcpyAsync(in.raw(), out.raw(), in.bytes(), cudaMemcpyDeviceToDevice, queue_),
+                "cudaMemcpyAsync, of an exchange");
+          }
+          continue;
+        }
+        if (out.numel() > 0) {
+          check_nccl(nccl_.send(out.raw(), out.bytes(), ncclInt8, q, all_, queue_), "ncclSend");
+        }
+        if (in.numel() > 0) {
+          check_nccl(nccl_.receive(in.raw(), in.bytes(), ncclInt8, q, all_, queue_), "ncclRecv");
+        }
+      }
+    });
+  }
+
+  /// The calls of `f` as one exchange, after all that was issued to the compute queue.
+  template <class F>
+  Ticket exchange(F&& f) {
+    if (all_ == nullptr) lost("the ranks were parted before");
+    check(cudaEventRecord(issued_, engine_.queue()), "cudaEventRecord, of an exchange");
+    check(cudaStreamWaitEvent(queue_, issued_, 0), "cudaStreamWaitEvent, of an exchange");
+    check_nccl(nccl_.group_start(), "ncclGroupStart");
+    f();
+    check_nccl(nccl_.group_end(), "ncclGroupEnd");
+    const Ticket ticket = ++exchanges_;
+    check(cudaEventRecord(event_of(ticket), queue_), "cudaEventRecord, of an exchange");
+    return ticket;
+  }
+
+  void do_wait(Ticket ticket) override {
+    check(cudaStreamWaitEvent(engine_.queue(), event_of(ticket), 0),
+          "cudaStreamWaitEvent, of an exchange");
+  }
+
+  void do_all_gather_host(std::span<std::byte> all, std::span<std::byte const> mine) override {
+    host_.all_gather_host(all, mine);
+  }
+
+  /// Exchanges end in order, so an event that was recorded again since stands for a later one.
+  Event const& event_of(Ticket ticket) const { return done_[ticket % done_.size()]; }
+
+  /// While the host waits for its own queue, which may wait for a rank that is gone.
+  void look_at_others(std::chrono::nanoseconds waited) {
+    if (all_ == nullptr) return;
+    ncclResult_t state = ncclSuccess;
+    check_nccl(nccl_.async_error(all_, &state), "ncclCommGetAsyncError");
+    if (state != ncclSuccess && state != ncclInProgress) lost(nccl_.error_string(state));
+    if (waited > patience_) {
+      lost("another rank does not answer for " + std::to_string(patience_.count()) + " s");
+    }
+  }
+
+  void check_nccl(ncclResult_t status, char const* call) {
+    if (status == ncclSuccess || status == ncclInProgress) return;
+    lost(std::string(call) + ": " + nccl_.error_string(status));
+  }
+
+  /// Lets the queues go on, whatever they then compute, and ends the run of this rank.
+  [[noreturn]] void lost(std::string const& why) {
+    if (all_ != nullptr) static_cast<void>(nccl_.abort(all_));
+    all_ = nullptr;
+    throw Error(Exit::communication, "NCCL, rank " + std::to_string(rank()) + ": " + why);
+  }
+
+  CudaBackend& engine_;
+  Communicator& host_;
+  Nccl nccl_;
+  std::chrono::seconds patience_;
+  Queue queue_;
+  Event issued_;  // what the compute queue had been given when an exchange was asked for
+  std::array<Event, 16> done_;
+  ncclComm_t all_ = nullptr;
+  Ticket exchanges_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_communicator(CudaBackend& engine, Communicator& host,
+                                                std::chrono::seconds patience) {
+  return std::make_unique<NcclCommunicator>(engine, host, patience);
+}
+
+}  // namespace lomo::cuda

@@ -1,0 +1,104 @@
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+
+#include "handles.h"
+#include "lomo/backend/backend.h"
+#include "lomo/backend/cuda_workspace.h"
+#include "staging.h"
+#include "waiting.h"
+
+namespace lomo::cuda {
+
+class Gemm;  // gemm.h, the only file that knows cuBLASLt
+
+/// The CUDA engine: cuBLASLt for products, kernels/ for the rest, one file an op family. Everything
+/// is issued to one queue, and the host waits for it in `download` and `synchronize` alone. The
+/// slab is one cudaMalloc. The same calls on the same GPU give the same bits: no kernel uses float
+/// atomics, and cuBLASLt's algorithm for a shape is chosen once.
+class CudaBackend final : public Backend {
+ public:
+  explicit CudaBackend(EngineOptions const& options);
+  ~CudaBackend() override;
+  std::string describe() const override;
+  void synchronize() override;
+
+  /// The compute queue, for exchanges that keep order with it.
+  cudaStream_t queue() const { return queue_; }
+  /// From here on whenever the host waits; none: {}.
+  void watch(Watcher watcher) { watcher_ = std::move(watcher); }
+
+ private:
+  // memory.cpp
+  void do_upload(Tensor dst, std::span<std::byte const> src) override;
+  void do_download(std::span<std::byte> dst, Tensor src) override;
+  void do_copy(Tensor dst, Tensor src) override;
+  void do_zero(Tensor x) override;
+  // linear.cpp
+  void do_linear(Tensor y, Tensor x, Tensor w, Tensor residual) override;
+  void do_linear_backward_input(Tensor dx, Tensor dy, Tensor w, bool accumulate) override;
+  void do_linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool accumulate) override;
+  // rows.cpp
+  void do_gather_rows(Tensor y, Tensor x, Tensor index) override;
+  void do_scatter_rows(Tensor y, Tensor x, Tensor index) override;
+  void do_sum_rows(Tensor out, Tensor dy, Tensor order, Tensor segments) override;
+  void do_add_rows(Tensor g, Tensor u, Tensor index, std::int64_t first) override;
+  // norm.cpp
+  void do_rmsnorm(Tensor y, Tensor rstd, Tensor x, Tensor w, float eps) override;
+  void do_rmsnorm_backward(Tensor dx, Tensor dw, Tensor dy, Tensor x, Tensor w, Tensor rstd,
+                           Tensor residual) override;
+  // rope.cpp
+  void do_rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation) override;
+  // attention.cpp
+  void do_attention(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Sequences const& q_rows,
+                    Sequences const& k_rows, Heads const& heads) override;
+  void do_attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out, Tensor lse,
+                             Tensor q, Tensor k, Tensor v, Sequences const& q_rows,
+                             Sequences const& k_rows, Heads const& heads) override;
+  // swiglu.cpp
+  void do_swiglu(Tensor act, Tensor gate_up) override;
+  void do_swiglu_backward(Tensor d_gate_up, Tensor d_act, Tensor gate_up) override;
+  // cross_entropy.cpp
+  void do_cross_entropy_begin(Tensor running) override;
+  void do_cross_entropy_block(Tensor running, Tensor z, Tensor targets,
+                              std::int64_t first) override;
+  void do_cross_entropy_end(Tensor loss, Tensor lse, Tensor running) override;
+  void do_cross_entropy_backward(Tensor dz, Tensor z, Tensor lse, Tensor targets,
+                                 std::int64_t first, float scale) override;
+  // ranks.cpp
+  void do_sum_ranks(Tensor sums, Tensor parts) override;
+  void do_cross_entropy_merge(Tensor running, Tensor parts) override;
+  // update.cpp
+  void do_measure(Tensor stats, Tensor g, float scale) override;
+  void do_inner_product(Tensor sums, Tensor a, Tensor b, double weight) override;
+  void do_sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
+                     Tensor guard, Tensor rows) override;
+  void do_momentum_update(Tensor m, Tensor g, float momentum, GradientScaling const& gradient,
+                          Tensor guard) override;
+  void do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,
+                       RoundingPlan const& plan, Tensor guard) override;
+  // adalomo.cpp
+  void do_square_sums(Tensor row, Tensor col, Tensor g, GradientScaling const& gradient) override;
+  void do_decay_average(Tensor state, Tensor sums, float beta, float scale, float eps,
+                        Tensor guard) override;
+  void do_sum(Tensor total, Tensor x) override;
+  void do_adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
+                          AdaLomoTensor const& whole, GradientScaling const& gradient) override;
+  void do_adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, Tensor sums,
+                         AdaLomoTensor const& whole, AdaLomoStep const& step,
+                         RoundingPlan const& plan, Tensor guard) override;
+
+  /// Until all that was issued to the queue is done.
+  void wait_for_queue();
+
+  std::string name_;
+  CudaWorkspaces workspaces_;
+  DeviceMemory memory_;  // of the slab
+  Queue queue_;
+  Staging staging_;
+  std::unique_ptr<Gemm> gemm_;
+  Watcher watcher_;
+};
+
+}  // namespace lomo::cuda

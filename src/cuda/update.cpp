@@ -1,0 +1,59 @@
+#include "kernels/update.h"
+
+#include <cmath>
+
+#include "engine.h"
+#include "kernels/measure.h"
+#include "rules.h"
+
+namespace lomo::cuda {
+
+void CudaBackend::do_measure(Tensor stats, Tensor g, float scale) {
+  const Buffer work = workspace_of("measure", workspaces_.measure(g));
+  check(kernels::measure(address<double>(stats), in(g), scale, work.tensor().raw(), g.rows(),
+                         g.cols(), queue_),
+        "measure");
+}
+
+void CudaBackend::do_inner_product(Tensor sums, Tensor a, Tensor b, double weight) {
+  const Buffer work = workspace_of("inner_product", workspaces_.inner_product(a));
+  check(kernels::inner_product(address<double>(sums), in(a), in(b), weight, work.tensor().raw(),
+                               a.rows(), a.cols(), queue_),
+        "inner_product");
+}
+
+void CudaBackend::do_sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
+                                Tensor guard, Tensor rows) {
+  const Buffer work = workspace_of("sgd_update", workspaces_.tally(g, plan));
+  const auto keep = static_cast<float>(1.0 - static_cast<double>(step.lr) * step.weight_decay);
+  check(kernels::sgd_update(storage(w.dtype()), out(w), in(g), step.lr, keep, rule(step.gradient),
+                            rule(plan), address<double>(guard), address<std::int32_t>(rows),
+                            work.tensor().raw(), g.rows(), g.cols(), queue_),
+        "sgd_update");
+}
+
+void CudaBackend::do_momentum_update(Tensor m, Tensor g, float momentum,
+                                     GradientScaling const& gradient, Tensor guard) {
+  check(kernels::momentum_update(out(m), out(g), momentum, rule(gradient), address<double>(guard),
+                                 g.rows(), g.cols(), queue_),
+        "momentum_update");
+}
+
+void CudaBackend::do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,
+                                  RoundingPlan const& plan, Tensor guard) {
+  const Buffer work = workspace_of("adamw_update", workspaces_.tally(g, plan));
+  const auto t = static_cast<double>(step.t);
+  kernels::AdamRule adam;
+  adam.lr = static_cast<float>(step.lr / (1 - std::pow(step.beta1, t)));
+  adam.keep = static_cast<float>(1.0 - static_cast<double>(step.lr) * step.weight_decay);
+  adam.beta1 = step.beta1;
+  adam.beta2 = step.beta2;
+  adam.eps = step.eps;
+  adam.correct = static_cast<float>(1 / (1 - std::pow(step.beta2, t)));
+  check(kernels::adamw_update(storage(w.dtype()), out(w), out(m), out(v), in(g), adam,
+                              rule(step.gradient), rule(plan), address<double>(guard),
+                              work.tensor().raw(), g.rows(), g.cols(), queue_),
+        "adamw_update");
+}
+
+}  // namespace lomo::cuda
