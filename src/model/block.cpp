@@ -79,7 +79,7 @@ Buffer block_forward(BlockContext const& ctx, BlockWeights const& w, BlockActiva
   const Sequences queries = ctx.queries(), keys = ctx.keys();
   const std::int64_t n = ctx.rows(), m = queries.positions.rows();  // N, M
   const auto done = [keep](Buffer& buffer) {
-    if (keep != Keep::all) buffer.reset();
+    if (keep != Keep::all && keep != Keep::replay) buffer.reset();
   };
 
   a.normed1 = make_full(ctx, c.width, "norm1");
@@ -134,6 +134,7 @@ Buffer block_forward(BlockContext const& ctx, BlockWeights const& w, BlockActiva
   a.act = make(ctx, c.ffn, "act");
   be.swiglu(a.act, a.gate_up);
   done(a.gate_up);
+  if (keep == Keep::replay) return {};
 
   Buffer out = make(ctx, c.width, "block output");
   ctx.whole.linear(out, a.act, w.down, a.mid);

@@ -38,6 +38,7 @@ enum class Keep : std::uint8_t {
   nothing,  // free every intermediate, the input too, as soon as it is read for the last time
   input,    // keep a.x only
   all,      // keep what backward reads
+  replay,   // the same when the output is known already and is not made again
 };
 
 /// Keys and values that came before the rows of a pass, for generation. The block appends its own.
@@ -49,7 +50,7 @@ struct Past {
 };
 
 /// One decoder block: x + attention(norm1(x)), then that plus mlp(norm2(.)). Reads a.x and returns
-/// the block's output (M,C); leaves in `a` what `keep` says.
+/// the block's output (M,C), none in a replay; leaves in `a` what `keep` says.
 Buffer block_forward(BlockContext const& ctx, BlockWeights const& w, BlockActivations& a, Keep keep,
                      Past const* past = nullptr);
 

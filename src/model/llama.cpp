@@ -253,7 +253,7 @@ void Llama::expect_backward(Pass const& pass, GradientSink const& sink, std::siz
     BlockWeights const& w = weights_.blocks[l];
     const std::vector<Parameter const*> forward = forward_order(w);
     if (pass.recompute == Recompute::block) {
-      order.insert(order.end(), forward.begin(), forward.end());
+      order.insert(order.end(), forward.begin(), forward.end() - 1);  // its output is known
     }
     // Where nothing below is wanted, q, k and v are not read: what is fetched must not change while
     // it travels, and they change next.
@@ -268,7 +268,7 @@ Buffer Llama::backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& 
   const BlockContext ctx = block_context(pass, l);
   BlockActivations& a = pass.blocks[l];
   const bool replayed = pass.recompute == Recompute::block;
-  if (replayed) block_forward(ctx, weights_.blocks[l], a, Keep::all);
+  if (replayed) block_forward(ctx, weights_.blocks[l], a, Keep::replay);
   const bool input_gradient = l > lowest_wanted(sink) || sink.wants(weights_.embedding);
   Buffer dx = block_backward(ctx, weights_.blocks[l], a, std::move(d), sink, replayed || !keep,
                              input_gradient);

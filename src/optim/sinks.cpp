@@ -232,12 +232,18 @@ void KeepGradients::act(ParameterGroup& group, std::vector<Offer>& offers) {
 }
 
 void KeepGradients::apply(UpdateRule& rule, StepContext const& step) {
-  if (!alone()) sum_over_ranks(backend_, *exchange_.ranks, stats_, stats_);
+  Buffer of_all;  // (2) f64
+  Tensor guard = stats_;
+  if (!alone()) {
+    of_all = backend_.allocate(Shape(2), DType::f64, Category::workspace, "gradient stats of all");
+    guard = of_all;
+    sum_over_ranks(backend_, *exchange_.ranks, guard, stats_);
+  }
   for (auto* group : groups_) {
     for (auto& parameter : group->members()) {
       StepContext of_parameter = step;
       if (!counts(parameter)) of_parameter.tally = {};
-      rule.apply(parameter, 0, gradient(parameter), of_parameter, stats_);
+      rule.apply(parameter, 0, gradient(parameter), of_parameter, guard);
     }
   }
 }
