@@ -36,7 +36,8 @@ void bench_step(Backend& backend, Extents const& e, TrainConfig const& config,
   Llama model(backend, e.model, e.type, HeadOptions{e.head_block, config.memory.keep_logits_bytes});
   initialise_weights(backend, model.weights(), e.model, /*seed=*/1);
   // A rate that changes no figure of the step, however many there are.
-  Trainer trainer(model, config, Schedule(config.schedule.kind, /*peak=*/1e-9, 0, /*total=*/1000000));
+  Trainer trainer(model, config,
+                  Schedule(config.schedule.kind, /*peak=*/1e-9, 0, /*total=*/1000000));
   const Batch batch = random_batch(e);
   trainer.step(batch);  // everything is allocated once
   std::vector<double> seconds;
