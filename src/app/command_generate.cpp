@@ -118,8 +118,8 @@ int GenerateCommand::run(Common const& common) const {
                                                  prompt_length + max_tokens, setting.make_dry);
   require_memory("this", reserve, setting.available_memory(), 0,
                  "Lower --max-tokens, or try --dtype bf16.");
-  const auto backend = setting.make_engine(reserve);
-  const auto llama = load_model(*backend, shape, config, folder);
+  const Engine engine = setting.make_engine(reserve);
+  const auto llama = load_model(engine, shape, config, folder);
 
   KeyValueCache cache = llama->make_cache(prompt_length + max_tokens);
   if (prompt_length + max_tokens > shape.context) {

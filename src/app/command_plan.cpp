@@ -143,7 +143,7 @@ int PlanCommand::run(Common const& common) const {
   if (common.device != "cuda") engines.emplace(common);
   const Device books = engines ? engines->device() : Device::cuda;
   const MakeEngine make_dry = [&] {
-    PlannedEngine engine(make_dry_backend({.threads = common.threads, .books = books}));
+    Engine engine(make_dry_backend({.threads = common.threads, .books = books}));
     if (ranks > 1) engine.ranks = make_dry_communicator(*engine.backend, 0, ranks);
     return engine;
   };

@@ -133,7 +133,7 @@ int TrainCommand::run(Common const& common) const {
   setting.ignore_disk_space = ignore_disk_space;
   setting.override_memory = override_memory;
   std::optional<Start> found;
-  const std::string words = by_rank_0(host, [&] {
+  const std::string words = by_rank_0(&host, [&] {
     found.emplace(find_start());
     return found->words();
   });
@@ -152,7 +152,7 @@ int TrainCommand::run(Common const& common) const {
                                  "to write to with --output");
   }
   // Unless named, it has the time in its name: that of one clock.
-  run.output = by_rank_0(host, [&] { return run.output; });
+  run.output = by_rank_0(&host, [&] { return run.output; });
   const RunEnd end =
       run_training(std::move(run), start.checkpoint, std::move(start.folder), setting);
   return static_cast<int>(end == RunEnd::stopped ? Exit::stopped : Exit::done);

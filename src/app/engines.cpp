@@ -34,6 +34,12 @@ std::unique_ptr<Backend> Engines::make(std::size_t memory) const {
   return plugin_ != nullptr ? plugin_->make(options) : make_cpu_backend(options);
 }
 
+std::unique_ptr<Communicator> Engines::connect(Backend& engine, Ranks& ranks) const {
+  if (ranks.size() == 1) return nullptr;
+  if (plugin_ != nullptr) return plugin_->connect(engine, ranks.host(), ranks.patience());
+  return ranks.communicator(engine);
+}
+
 std::size_t Engines::available_memory() const {
   if (plugin_ != nullptr) return plugin_->available_memory(local_rank_);
   return host::available_memory() / static_cast<std::size_t>(local_size_);

@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "lomo/backend/backend.h"
 #include "lomo/backend/plugin.h"
+#include "lomo/backend/ranks.h"
 
 namespace lomo::app {
 
@@ -18,6 +19,8 @@ class Engines {
   Device device() const { return plugin_ != nullptr ? Device::cuda : Device::cpu; }
   /// With at most so many bytes of memory; 0: what is free.
   std::unique_ptr<Backend> make(std::size_t memory) const;
+  /// What ranks exchange tensors of such an engine by; null alone.
+  std::unique_ptr<Communicator> connect(Backend& engine, Ranks& ranks) const;
   /// Bytes that `make` could get: of the GPU, or this process's share of the machine.
   std::size_t available_memory() const;
 

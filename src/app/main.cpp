@@ -132,7 +132,7 @@ int run(int argc, char** argv, Ranks& ranks, LastWords& last_words) {
   for (CLI::App const* command : {plan_app, generate_app, verify_app, init_app}) {
     require_one_rank(*command, ranks);
   }
-  require_agreement(ranks.host(),
+  require_agreement(&ranks.host(),
                     {{"command", eval_app->parsed() ? "eval" : "train", Exit::usage}});
   const int share = threads_of_rank(ranks);
   if (common.threads == 0) common.threads = share;

@@ -51,9 +51,15 @@ RunSetting run_setting(Common const& common) {
   setting.failing = [&words = common.last_words](std::exception_ptr const& failure) {
     words.say(failure);
   };
-  setting.make_engine = [engines](std::size_t memory) { return engines.make(memory); };
-  setting.make_dry = [threads = common.threads, books = engines.device()] {
-    return make_dry_backend({.threads = threads, .books = books});
+  setting.make_engine = [engines, &ranks = common.ranks](std::size_t memory) {
+    Engine engine(engines.make(memory));
+    engine.ranks = engines.connect(*engine, ranks);
+    return engine;
+  };
+  setting.make_dry = [threads = common.threads, books = engines.device(), &ranks = common.ranks] {
+    Engine engine(make_dry_backend({.threads = threads, .books = books}));
+    if (ranks.size() > 1) engine.ranks = make_dry_communicator(*engine, ranks.rank(), ranks.size());
+    return engine;
   };
   setting.available_memory = [engines] { return engines.available_memory(); };
   setting.stop_requested = stop_requested;

@@ -38,7 +38,6 @@ class SelfCommunicator final : public Communicator {
 class SingleRank final : public Ranks {
  public:
   SingleRank() : Ranks(Place{}), host_(nullptr, ledger_) {}
-  void set_patience(std::chrono::seconds) override {}
   std::unique_ptr<Communicator> communicator(Backend& backend) override {
     return make_self_communicator(backend);
   }
@@ -46,6 +45,7 @@ class SingleRank final : public Ranks {
   std::vector<Failure> failures(Failure mine, std::chrono::milliseconds) override { return {mine}; }
 
  private:
+  void patience_is(std::chrono::seconds) override {}
   void end_others(int) override {}
 
   Ledger ledger_;

@@ -123,7 +123,6 @@ class MpiRanks final : public Ranks {
         queue_(std::move(queue)),
         host_(*queue_, ledger_) {}
 
-  void set_patience(std::chrono::seconds patience) override { queue_->set_patience(patience); }
   std::unique_ptr<Communicator> communicator(Backend& backend) override {
     return std::make_unique<MpiCommunicator>(*queue_, backend.ledger());
   }
@@ -139,6 +138,7 @@ class MpiRanks final : public Ranks {
   }
 
  private:
+  void patience_is(std::chrono::seconds patience) override { queue_->set_patience(patience); }
   void end_others(int code) override { queue_->end_others(code); }
 
   std::unique_ptr<MpiQueue> queue_;

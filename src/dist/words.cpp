@@ -2,19 +2,42 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <exception>
 #include <span>
 
 #include "lomo/core/error.h"
 
 namespace lomo {
 
-std::vector<std::string> gather_words(Communicator& host, std::string_view mine) {
-  const std::vector<std::size_t> lengths = host.all_gather_host(mine.size());
+namespace {
+
+/// How f ended.
+struct Outcome {
+  int code = 0;       // else the exit code
+  std::string words;  // of its error
+};
+
+Outcome outcome_of(std::function<void()> const& f) {
+  try {
+    f();
+  } catch (Error const& error) {
+    return {static_cast<int>(error.code()), error.what()};
+  } catch (std::exception const& error) {
+    return {static_cast<int>(Exit::failure), error.what()};
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::string> gather_words(Communicator* host, std::string_view mine) {
+  if (host == nullptr) return {std::string(mine)};
+  const std::vector<std::size_t> lengths = host->all_gather_host(mine.size());
   const std::size_t longest = *std::max_element(lengths.begin(), lengths.end());
   std::string padded(mine);
   padded.resize(longest);
   std::string all(longest * lengths.size(), '\0');
-  host.all_gather_host(std::as_writable_bytes(std::span(all)), std::as_bytes(std::span(padded)));
+  host->all_gather_host(std::as_writable_bytes(std::span(all)), std::as_bytes(std::span(padded)));
   std::vector<std::string> words;
   for (std::size_t q = 0; q < lengths.size(); ++q) {
     words.push_back(all.substr(q * longest, lengths[q]));
@@ -22,32 +45,37 @@ std::vector<std::string> gather_words(Communicator& host, std::string_view mine)
   return words;
 }
 
-std::string by_rank_0(Communicator& host, std::function<std::string()> const& f) {
+std::string by_rank_0(Communicator* host, std::function<std::string()> const& f) {
+  if (host == nullptr) return f();
   std::string words;
-  int failed = 0;  // else the exit code
-  if (host.rank() == 0) {
-    try {
-      words = f();
-    } catch (Error const& error) {
-      words = error.what();
-      failed = static_cast<int>(error.code());
-    }
-  }
-  failed = host.all_gather_host(failed).front();
-  words = gather_words(host, words).front();
-  if (failed != 0) throw Error(static_cast<Exit>(failed), words);
+  Outcome mine;
+  if (host->rank() == 0) mine = outcome_of([&] { words = f(); });
+  const int code = host->all_gather_host(mine.code).front();
+  words = gather_words(host, code == 0 ? words : mine.words).front();
+  if (code != 0) throw Error(static_cast<Exit>(code), words);
   return words;
 }
 
-void only_rank_0(Communicator& host, std::function<void()> const& f) {
+void only_rank_0(Communicator* host, std::function<void()> const& f) {
   by_rank_0(host, [&] {
     f();
     return std::string();
   });
 }
 
-bool any(Communicator& host, bool mine) {
-  const std::vector<char> all = host.all_gather_host(static_cast<char>(mine));
+void all_or_none(Communicator* host, std::function<void()> const& f) {
+  if (host == nullptr) return f();
+  const Outcome mine = outcome_of(f);
+  const std::vector<int> codes = host->all_gather_host(mine.code);
+  const auto failed = std::ranges::find_if(codes, [](int code) { return code != 0; });
+  if (failed == codes.end()) return;
+  const std::vector<std::string> words = gather_words(host, mine.words);
+  throw Error(static_cast<Exit>(*failed), words[static_cast<std::size_t>(failed - codes.begin())]);
+}
+
+bool any(Communicator* host, bool mine) {
+  if (host == nullptr) return mine;
+  const std::vector<char> all = host->all_gather_host(static_cast<char>(mine));
   return std::ranges::count(all, 0) != static_cast<std::ptrdiff_t>(all.size());
 }
 

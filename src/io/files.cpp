@@ -109,6 +109,55 @@ void AtomicFile::commit() {
   sync_folder(folder.empty() ? "." : folder);
 }
 
+SharedFile::SharedFile(std::filesystem::path const& path) : path_(path), temporary_(path) {
+  temporary_ += ".part";  // the same for all who write it
+}
+
+SharedFile::~SharedFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (created_) ::unlink(temporary_.c_str());
+}
+
+void SharedFile::fail(char const* doing) const {
+  fail_with(Exit::failure, doing, path_, errno);
+}
+
+void SharedFile::open(int flags) {
+  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CLOEXEC | flags, 0666);
+  if (descriptor_ < 0) fail("create");
+}
+
+void SharedFile::create(std::uint64_t size) {
+  open(O_CREAT | O_TRUNC);
+  created_ = true;
+  if (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0) fail("write");
+}
+
+void SharedFile::write(std::uint64_t offset, std::span<std::byte const> bytes) {
+  if (descriptor_ < 0) open(0);
+  while (!bytes.empty()) {
+    const ssize_t put =
+        ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) fail("write");
+    bytes = bytes.subspan(static_cast<std::size_t>(put));
+    offset += static_cast<std::uint64_t>(put);
+  }
+}
+
+void SharedFile::finish() {
+  if (descriptor_ < 0) return;
+  if (::fsync(descriptor_) != 0) fail("flush");
+  if (::close(std::exchange(descriptor_, -1)) != 0) fail("close");
+}
+
+void SharedFile::commit() {
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail("rename a file to");
+  created_ = false;
+  const std::filesystem::path folder = path_.parent_path();
+  sync_folder(folder.empty() ? "." : folder);
+}
+
 void write_file(std::filesystem::path const& file, std::string_view text) {
   AtomicFile out(file);
   out.write(text);

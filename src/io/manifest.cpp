@@ -18,19 +18,6 @@ constexpr std::size_t kBlock = std::size_t{1} << 20;
 constexpr std::size_t kLargest = std::size_t{16} << 20;
 constexpr std::int64_t kFormat = 1;
 
-Manifest::File describe(fs::path const& path) {
-  const InputFile input(path, Exit::data);
-  std::vector<std::byte> block(std::min<std::uint64_t>(kBlock, input.size()));
-  Hasher hasher;
-  for (std::uint64_t at = 0; at < input.size(); at += block.size()) {
-    const auto part =
-        std::span(block).first(std::min<std::uint64_t>(block.size(), input.size() - at));
-    input.read(at, part);
-    hasher.add(part);
-  }
-  return {path.filename().string(), input.size(), hasher.text()};
-}
-
 std::string render(Manifest const& manifest) {
   nlohmann::ordered_json files = nlohmann::ordered_json::array();
   Hasher own;  // of the manifest itself
@@ -55,14 +42,20 @@ bool taken_up(std::string const& name) {
 
 }  // namespace
 
-void write_manifest(fs::path const& folder, std::string const& written_by) {
-  Manifest manifest;
-  manifest.written_by = written_by;
-  for (auto const& entry : fs::directory_iterator(folder)) {
-    if (entry.is_regular_file() && entry.path().filename() != kManifestName) {
-      manifest.files.push_back(describe(entry.path()));
-    }
+Manifest::File describe_file(fs::path const& path) {
+  const InputFile input(path, Exit::data);
+  std::vector<std::byte> block(std::min<std::uint64_t>(kBlock, input.size()));
+  Hasher hasher;
+  for (std::uint64_t at = 0; at < input.size(); at += block.size()) {
+    const auto part =
+        std::span(block).first(std::min<std::uint64_t>(block.size(), input.size() - at));
+    input.read(at, part);
+    hasher.add(part);
   }
+  return {path.filename().string(), input.size(), hasher.text()};
+}
+
+void write_manifest(fs::path const& folder, Manifest manifest) {
   std::sort(manifest.files.begin(), manifest.files.end(),
             [](auto const& a, auto const& b) { return a.name < b.name; });
   write_file(folder / kManifestName, render(manifest));
@@ -123,7 +116,7 @@ std::vector<std::string> check_manifest(fs::path const& folder) {
       if (bytes != expected.bytes) {
         problems.push_back(where + " has " + std::to_string(bytes) + " bytes, " +
                            std::to_string(expected.bytes) + " were written");
-      } else if (describe(folder / expected.name).hash != expected.hash) {
+      } else if (describe_file(folder / expected.name).hash != expected.hash) {
         problems.push_back(where + " does not have the content that was written");
       }
     } catch (Error const& error) {

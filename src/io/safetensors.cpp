@@ -174,31 +174,35 @@ SafetensorsWriter::SafetensorsWriter(std::filesystem::path const& path,
     : file_(path), name_(path.string()) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
-  std::uint64_t end = 0;
   for (Tensor const& tensor : tensors) {
     const auto bytes = byte_count(tensor.dtype, tensor.shape);
     if (!bytes || header.contains(tensor.name)) {
       throw Error(name_ + ": tensor \"" + tensor.name + "\" is too large or there twice");
     }
+    tensors_.push_back({payload_, payload_ + *bytes});
+    payload_ += *bytes;
     header[tensor.name] = {{"dtype", safetensors_name(tensor.dtype)},
                            {"shape", tensor.shape},
-                           {"data_offsets", {end, end + *bytes}}};
-    end += *bytes;
+                           {"data_offsets", {tensors_.back().begin, tensors_.back().end}}};
   }
   std::string text = header.dump();
   text.resize((text.size() + kPrefix - 1) / kPrefix * kPrefix, ' ');  // the payload is aligned
-  const auto prefix = std::bit_cast<std::array<std::byte, kPrefix>>(std::uint64_t{text.size()});
-  file_.write(prefix);
-  file_.write(text);
-  size_ = file_.written() + end;
+  const auto prefix = std::bit_cast<std::array<char, kPrefix>>(std::uint64_t{text.size()});
+  header_ = std::string(prefix.data(), prefix.size()) + text;
 }
 
-void SafetensorsWriter::commit() {
-  if (file_.written() != size_) {
-    throw Error(name_ + ": " + std::to_string(file_.written()) + " bytes were written, " +
-                std::to_string(size_) + " promised");
+void SafetensorsWriter::create() {
+  file_.create(header_.size() + payload_);
+  file_.write(0, std::as_bytes(std::span(header_)));
+}
+
+void SafetensorsWriter::write(std::size_t index, std::uint64_t offset,
+                              std::span<std::byte const> bytes) {
+  auto const& [begin, end] = tensors_.at(index);
+  if (offset > end - begin || bytes.size() > end - begin - offset) {
+    throw Error(name_ + ": more bytes for a tensor than it has");
   }
-  file_.commit();
+  file_.write(header_.size() + begin + offset, bytes);
 }
 
 }  // namespace lomo

@@ -25,9 +25,9 @@ std::string listed(std::vector<std::string> const& names) {
   return text;
 }
 
-std::vector<std::int64_t> extents(Tensor tensor) {
-  if (tensor.shape().rank() == 1) return {tensor.rows()};
-  return {tensor.rows(), tensor.cols()};
+std::vector<std::int64_t> extents(Shape shape) {
+  if (shape.rank() == 1) return {shape.rows()};
+  return {shape.rows(), shape.cols()};
 }
 
 /// What converting a block of values met.
@@ -71,13 +71,14 @@ class Loader {
   Loader(Backend& backend, CheckpointFolder const& checkpoint)
       : backend_(backend), checkpoint_(checkpoint) {}
 
-  /// Fills `parameter` from its tensor, which is there and has the right shape.
+  /// Fills `parameter` with its rows of its tensor, which is there and has the right shape.
   void load(Parameter const& parameter) {
     const auto found = checkpoint_.find(parameter.name);
     auto const* file = found.file;
     auto const* entry = found.entry;
     Conversion conversion;
-    for_each_host_block(parameter.value, [&](Tensor block, std::int64_t first) {
+    for_each_host_block(parameter.value, [&](Tensor block, std::int64_t offset) {
+      const std::int64_t first = parameter.first_element() + offset;
       const auto count = static_cast<std::size_t>(block.numel());
       source_.resize(count * size_of(entry->dtype));
       converted_.resize(block.bytes());
@@ -95,14 +96,17 @@ class Loader {
     }
   }
 
-  /// Whether two tensors hold the same bytes.
-  bool same(std::string const& a, std::string const& b) {
-    const auto [file_a, entry_a] = checkpoint_.find(a);
-    const auto [file_b, entry_b] = checkpoint_.find(b);
+  /// Whether the tensor `name` holds the same bytes as that of `parameter`, in the rows owned here.
+  bool same(std::string const& name, Parameter const& parameter) {
+    const auto [file_a, entry_a] = checkpoint_.find(name);
+    const auto [file_b, entry_b] = checkpoint_.find(parameter.name);
     if (entry_a->dtype != entry_b->dtype || entry_a->shape != entry_b->shape) return false;
     constexpr std::uint64_t kBlock = 4u << 20;
-    for (std::uint64_t at = 0; at < entry_a->bytes; at += kBlock) {
-      source_.resize(std::min(kBlock, entry_a->bytes - at));
+    const std::uint64_t element = size_of(entry_a->dtype);
+    const std::uint64_t begin = static_cast<std::uint64_t>(parameter.first_element()) * element;
+    const std::uint64_t end = begin + static_cast<std::uint64_t>(parameter.value.numel()) * element;
+    for (std::uint64_t at = begin; at < end; at += kBlock) {
+      source_.resize(std::min(kBlock, end - at));
       converted_.resize(source_.size());
       file_a->read(*entry_a, at, source_);
       file_b->read(*entry_b, at, converted_);
@@ -154,9 +158,9 @@ void check_tensors(CheckpointFolder const& checkpoint, std::vector<Parameter con
       continue;
     }
     const std::string place = file->path().string() + ": tensor \"" + entry->name + "\" ";
-    if (entry->shape != extents(parameter->value)) {
+    if (entry->shape != extents(parameter->whole)) {
       throw Error(Exit::data, place + "has shape " + entry->shape_text() +
-                                  ", but config.json asks for " + parameter->value.shape().str());
+                                  ", but config.json asks for " + parameter->whole.str());
     }
     if (entry->dtype == DType::i32 || entry->dtype == DType::f64) {
       throw Error(Exit::data, place + "holds " + std::string(safetensors_name(entry->dtype)) +
@@ -193,7 +197,7 @@ LoadReport load_weights(Backend& backend, LlamaWeights& weights,
   Loader loader(backend, checkpoint);
   // Some exporters write the head of a tied model too; it must then be what it is tied to.
   if (!weights.lm_head && checkpoint.find(head).entry != nullptr &&
-      !loader.same(head, weights.embedding.single().name)) {
+      !loader.same(head, weights.embedding.single())) {
     throw Error(Exit::data, folder.string() + ": " + head +
                                 " differs from the embedding, but config.json ties the two; set "
                                 "tie_word_embeddings to false to train them apart");

@@ -6,9 +6,10 @@
 #include <system_error>
 #include <vector>
 
-#include "host_blocks.h"
-#include "lomo/io/safetensors.h"
+#include "lomo/dist/words.h"
+#include "lomo/io/files.h"
 #include "lomo/model/checkpoint.h"
+#include "lomo/model/tensor_file.h"
 
 namespace lomo {
 namespace {
@@ -21,7 +22,7 @@ std::vector<Shard> split(LlamaWeights& weights, std::size_t shard_bytes) {
   std::size_t held = 0;
   for (ParameterGroup const* group : weights.groups()) {
     for (Parameter const& parameter : group->members()) {
-      const std::size_t bytes = parameter.value.bytes();
+      const std::size_t bytes = stored(parameter).whole_bytes();
       if (!shards.back().empty() && bytes > shard_bytes - std::min(held, shard_bytes)) {
         shards.emplace_back();
         held = 0;
@@ -55,23 +56,11 @@ void refuse_other_weights(std::filesystem::path const& folder, std::set<std::str
   }
 }
 
-void write_shard(Backend& backend, Shard const& shard, std::filesystem::path const& file) {
-  std::vector<SafetensorsWriter::Tensor> tensors;
-  for (Parameter const* parameter : shard) {
-    Tensor const& value = parameter->value;
-    tensors.push_back({parameter->name, value.dtype(), {value.rows()}});
-    if (value.shape().rank() == 2) tensors.back().shape.push_back(value.cols());
-  }
-  SafetensorsWriter writer(file, tensors, {{"format", "pt"}});
-  std::vector<std::byte> host;
-  for (Parameter const* parameter : shard) {
-    for_each_host_block(parameter->value, [&](Tensor block, std::int64_t) {
-      host.resize(block.bytes());
-      backend.download(host, block);
-      writer.write(host);
-    });
-  }
-  writer.commit();
+void write_shard(Backend& backend, Communicator* host, Shard const& shard,
+                 std::filesystem::path const& file) {
+  std::vector<StoredTensor> tensors;
+  for (Parameter const* parameter : shard) tensors.push_back(stored(*parameter));
+  write_tensors(backend, host, file, tensors, {{"format", "pt"}});
 }
 
 void write_index(std::vector<Shard> const& shards, std::filesystem::path const& file) {
@@ -79,7 +68,7 @@ void write_index(std::vector<Shard> const& shards, std::filesystem::path const& 
   Json map = Json::object();
   for (std::size_t i = 0; i < shards.size(); ++i) {
     for (Parameter const* parameter : shards[i]) {
-      total += parameter->value.bytes();
+      total += stored(*parameter).whole_bytes();
       map[parameter->name] = shard_name(i, shards.size());
     }
   }
@@ -113,25 +102,29 @@ Companions read_companions(std::filesystem::path const& folder) {
 
 void save_model(Backend& backend, LlamaWeights& weights, ModelConfig const& config,
                 std::filesystem::path const& folder, Companions const& companions,
-                std::size_t shard_bytes) {
-  if (!std::filesystem::is_directory(folder)) {
-    throw Error("cannot save the model: " + folder.string() + " is not a folder");
-  }
+                std::size_t shard_bytes, Communicator* host) {
   const std::vector<Shard> shards = split(weights, shard_bytes);
-  std::set<std::string> names;
-  for (std::size_t i = 0; i < shards.size(); ++i) names.insert(shard_name(i, shards.size()));
-  if (shards.size() > 1) names.insert(std::string(kIndex));
-  refuse_other_weights(folder, names);
+  only_rank_0(host, [&] {
+    if (!std::filesystem::is_directory(folder)) {
+      throw Error("cannot save the model: " + folder.string() + " is not a folder");
+    }
+    std::set<std::string> names;
+    for (std::size_t i = 0; i < shards.size(); ++i) names.insert(shard_name(i, shards.size()));
+    if (shards.size() > 1) names.insert(std::string(kIndex));
+    refuse_other_weights(folder, names);
 
-  ModelConfig stored = config;
-  stored.dtype = weights.embedding.stacked().dtype();
-  write_model_config(folder / "config.json", stored, companions.config);
-  for (auto const& [name, bytes] : companions.files) write_file(folder / name, bytes);
+    ModelConfig stored = config;
+    stored.dtype = weights.embedding.stacked().dtype();
+    write_model_config(folder / "config.json", stored, companions.config);
+    for (auto const& [name, bytes] : companions.files) write_file(folder / name, bytes);
+  });
   for (std::size_t i = 0; i < shards.size(); ++i) {
-    write_shard(backend, shards[i], folder / shard_name(i, shards.size()));
+    write_shard(backend, host, shards[i], folder / shard_name(i, shards.size()));
   }
   // Last, so that a folder that a crash left unfinished holds no index and is not mistaken for one.
-  if (shards.size() > 1) write_index(shards, folder / kIndex);
+  only_rank_0(host, [&] {
+    if (shards.size() > 1) write_index(shards, folder / kIndex);
+  });
 }
 
 }  // namespace lomo

@@ -28,21 +28,36 @@ class State {
  public:
   State(Backend& backend, std::string suffix) : backend_(backend), suffix_(std::move(suffix)) {}
 
-  void add(Parameter const& parameter, Shape shape) {
-    const std::string name = parameter.name + suffix_;
-    Buffer buffer = backend_.allocate(shape, DType::f32, Category::optimizer, name);
-    backend_.zero(buffer);
-    buffers_.emplace(parameter.name, std::move(buffer));
+  /// State of shape `whole`: the rows of it that the rank owns of the parameter, or all of it.
+  void add_rows(Parameter const& parameter, Shape whole) {
+    add(parameter, whole, parameter.sharded() ? parameter.owned : RowRange{0, whole.rows()},
+        parameter.sharded());
   }
-  Tensor of(Parameter const& parameter) const { return buffers_.at(parameter.name); }
-  void list(std::vector<StateTensor>& out) const {
-    for (auto const& [name, buffer] : buffers_) out.push_back({name + suffix_, buffer});
+  void add_all(Parameter const& parameter, Shape whole) {
+    add(parameter, whole, {0, whole.rows()}, false);
+  }
+  Tensor of(Parameter const& parameter) const { return kept_.at(parameter.name).buffer; }
+  void list(std::vector<StoredTensor>& out) const {
+    for (auto const& [name, kept] : kept_) out.push_back(kept.stored);
   }
 
  private:
+  struct Kept {
+    Buffer buffer;
+    StoredTensor stored;
+  };
+  void add(Parameter const& parameter, Shape whole, RowRange owned, bool sharded) {
+    const std::string name = parameter.name + suffix_;
+    const Shape here = whole.rank() == 2 ? Shape(owned.count, whole.cols()) : Shape(owned.count);
+    Buffer buffer = backend_.allocate(here, DType::f32, Category::optimizer, name);
+    backend_.zero(buffer);
+    const StoredTensor stored{name, whole, owned, sharded, buffer};
+    kept_.emplace(parameter.name, Kept{std::move(buffer), stored});
+  }
+
   Backend& backend_;
   std::string suffix_;
-  std::map<std::string, Buffer> buffers_;
+  std::map<std::string, Kept> kept_;
 };
 
 void for_each_parameter(std::vector<ParameterGroup*> const& groups, auto const& f) {
@@ -85,7 +100,7 @@ class MomentumSgd final : public UpdateRule {
               std::vector<ParameterGroup*> const& groups)
       : backend_(backend), options_(options), momentum_(backend, ".momentum") {
     for_each_parameter(groups,
-                       [this](Parameter const& p) { momentum_.add(p, p.matrix().shape()); });
+                       [this](Parameter const& p) { momentum_.add_rows(p, p.whole_matrix()); });
   }
 
   Residency residency() const override { return Residency::tile; }
@@ -98,8 +113,8 @@ class MomentumSgd final : public UpdateRule {
                         {step.lr, options_.weight_decay, GradientScaling{}},
                         rounding_plan(options_, parameter, first, step), guard);
   }
-  std::vector<StateTensor> state() override {
-    std::vector<StateTensor> out;
+  std::vector<StoredTensor> state() override {
+    std::vector<StoredTensor> out;
     momentum_.list(out);
     return out;
   }
@@ -116,8 +131,8 @@ class AdamW final : public UpdateRule {
         std::vector<ParameterGroup*> const& groups)
       : backend_(backend), options_(options), first_(backend, ".m"), second_(backend, ".v") {
     for_each_parameter(groups, [this](Parameter const& p) {
-      first_.add(p, p.matrix().shape());
-      second_.add(p, p.matrix().shape());
+      first_.add_rows(p, p.whole_matrix());
+      second_.add_rows(p, p.whole_matrix());
     });
   }
 
@@ -133,8 +148,8 @@ class AdamW final : public UpdateRule {
                           second_.of(parameter).row_block(first, g.rows()), g, adam,
                           rounding_plan(options_, parameter, first, step), guard);
   }
-  std::vector<StateTensor> state() override {
-    std::vector<StateTensor> out;
+  std::vector<StoredTensor> state() override {
+    std::vector<StoredTensor> out;
     first_.list(out);
     second_.list(out);
     return out;
@@ -159,9 +174,9 @@ class AdaLomo final : public UpdateRule {
         col_(backend, ".col"),
         sums_(backend.allocate(Shape(3), DType::f64, Category::workspace, "adalomo sums")) {
     for_each_parameter(groups, [this](Parameter const& p) {
-      const Shape shape = p.matrix().shape();
-      row_.add(p, Shape(shape.rows()));
-      col_.add(p, Shape(shape.cols()));
+      const Shape whole = p.whole_matrix();
+      row_.add_rows(p, Shape(whole.rows()));
+      col_.add_all(p, Shape(whole.cols()));
     });
   }
 
@@ -187,8 +202,8 @@ class AdaLomo final : public UpdateRule {
     backend_.adalomo_update(w, g, row, col, norms, whole, update,
                             rounding_plan(options_, parameter, 0, step), guard);
   }
-  std::vector<StateTensor> state() override {
-    std::vector<StateTensor> out;
+  std::vector<StoredTensor> state() override {
+    std::vector<StoredTensor> out;
     row_.list(out);
     col_.list(out);
     return out;

@@ -16,7 +16,7 @@ namespace {
 
 /// The parts of a run that engine memory sees, built as run_training builds them.
 struct Rehearsal {
-  Rehearsal(TrainConfig const& config, ModelConfig const& shape, PlannedEngine const& engine)
+  Rehearsal(TrainConfig const& config, ModelConfig const& shape, Engine const& engine)
       : backend(*engine) {
     measure_gemm_peak(backend, *config.model.dtype);
     model.emplace(backend, shape, *config.model.dtype, head_options(config), engine.ranks.get());
@@ -89,7 +89,7 @@ struct Peak {
 
 PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
                          PlannedBatches const& batches, MakeEngine const& make_dry) {
-  const PlannedEngine engine = make_dry();
+  const Engine engine = make_dry();
   Rehearsal run(config, shape, engine);
   Ledger const& ledger = engine->ledger();
   for (Batch const& batch : batches.eval) {
@@ -115,7 +115,7 @@ Plan make_plan(TrainConfig const& config, ModelConfig const& shape, PlannedBatch
   plan.parameters = shape.parameters();
   Peak peak;
   {
-    const PlannedEngine engine = make_dry();
+    const Engine engine = make_dry();
     Rehearsal run(config, shape, engine);
     Ledger& ledger = engine->ledger();
     plan.ranks = place_of(run.model->ranks()).ranks;
@@ -148,8 +148,8 @@ Plan make_plan(TrainConfig const& config, ModelConfig const& shape, PlannedBatch
     const std::size_t element = size_of(*config.model.dtype);
     plan.final_model = static_cast<std::size_t>(plan.parameters) * element;
     plan.checkpoint = plan.final_model;
-    for (StateTensor const& state : run.trainer->rule().state()) {
-      plan.checkpoint += state.value.bytes() * static_cast<std::size_t>(plan.ranks);
+    for (StoredTensor const& state : run.trainer->rule().state()) {
+      plan.checkpoint += state.whole_bytes();
     }
     // Weights pass in pieces of 2^20 elements or one row, as read and as converted.
     const auto piece = std::max<std::size_t>(
@@ -159,7 +159,7 @@ Plan make_plan(TrainConfig const& config, ModelConfig const& shape, PlannedBatch
 
   // Again with names, and only what is asked about.
   const auto traced = [&](Batch const* batch, bool training, Trace& trace) {
-    const PlannedEngine engine = make_dry();
+    const Engine engine = make_dry();
     Ledger& ledger = engine->ledger();
     ledger.attach(&trace);
     Rehearsal run(config, shape, engine);

@@ -3,35 +3,33 @@
 
 #include "lomo/core/error.h"
 #include "lomo/train/plan.h"
+#include "lomo/train/trainer.h"
 
 namespace lomo {
 
 namespace {
 
-Llama dry_model(Backend& backend, TrainConfig const& config, ModelConfig const& shape) {
-  return {backend,
-          shape,
-          *config.model.dtype,
-          {config.memory.head_block_rows, config.memory.keep_logits_bytes}};
+Llama dry_model(Engine const& engine, TrainConfig const& config, ModelConfig const& shape) {
+  return {*engine.backend, shape, *config.model.dtype, head_options(config), engine.ranks.get()};
 }
 
 }  // namespace
 
 std::size_t planned_evaluation(TrainConfig const& config, ModelConfig const& shape,
                                std::vector<Batch> const& batches, MakeEngine const& make_dry) {
-  const auto engine = make_dry();
-  Llama model = dry_model(*engine, config, shape);
+  const Engine engine = make_dry();
+  Llama model = dry_model(engine, config, shape);
   for (Batch const& batch : batches) {
     if (batch.loss_count() > 0) model.score(batch);
   }
-  return engine->ledger().extent();
+  return engine.backend->ledger().extent();
 }
 
 std::size_t planned_generation(TrainConfig const& config, ModelConfig const& shape,
                                std::int64_t prompt, std::int64_t total,
                                MakeEngine const& make_dry) {
-  const auto engine = make_dry();
-  Llama model = dry_model(*engine, config, shape);
+  const Engine engine = make_dry();
+  Llama model = dry_model(engine, config, shape);
   KeyValueCache cache = model.make_cache(total);
   // Each step gives back all that it took. What a step of one token takes grows with the tokens
   // before it, so the prompt and the last token are the worst.
@@ -40,7 +38,7 @@ std::size_t planned_generation(TrainConfig const& config, ModelConfig const& sha
     cache.used = total - 1;
     model.next_logits(cache, {0});
   }
-  return engine->ledger().extent();
+  return engine.backend->ledger().extent();
 }
 
 void require_memory(std::string const& what, std::size_t needed, std::size_t free,

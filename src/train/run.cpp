@@ -13,6 +13,7 @@
 #include "disk_space.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/data/share.h"
 #include "lomo/dist/words.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/train/agreement.h"
@@ -70,7 +71,7 @@ class Run {
     if (resuming_) check_config_changes();
     for (std::string const& warning : warnings(config_)) log::warn("{}", warning);
     if (fresh_output_) {
-      only_rank_0(host_, [&] { RunFolder::check(config_.output); });
+      only_rank_0(&host_, [&] { RunFolder::check(config_.output); });
     }
     companions_ = read_companions(source_);
     const auto tokenizer = open_tokenizer(source_, config_.data.task);
@@ -80,7 +81,7 @@ class Run {
     sampler_.emplace(inputs_.train, config_.batch.sequences, config_.batch.max_tokens,
                      config_.train.seed);
     total_ = batches_of_run(config_, *sampler_);
-    if (host_.size() > 1) require_agreement(host_, given_of(config_, source_, inputs_));
+    require_agreement(&host_, given_of(config_, source_, inputs_));
     describe_data();
     check_resumed_data();
   }
@@ -149,9 +150,11 @@ class Run {
   // Rehearses the run; its engine then reserves what that took, so that a run that has started does
   // not run out of engine memory.
   void plan() {
-    const PlannedBatches batches = planned_batches(
-        config_, inputs_, *sampler_, std::max<std::int64_t>(total_ - state_.batches, 1));
+    const PlannedBatches batches =
+        planned_batches(config_, inputs_, *sampler_,
+                        std::max<std::int64_t>(total_ - state_.batches, 1), host_.size());
     settle_clip(config_, shape_, batches, setting_.make_dry);
+    config_.clip.kept_blocks = std::ranges::min(host_.all_gather_host(*config_.clip.kept_blocks));
     const Plan plan = make_plan(config_, shape_, batches, setting_.make_dry);
     log::info("{}", plan_line(plan));
     if (*config_.clip.kept_blocks > 0) {
@@ -170,14 +173,14 @@ class Run {
   }
 
   void build() {
-    if (host_.size() > 1) {
-      throw Error(Exit::usage, "this version does not train on several ranks yet; start it alone");
-    }
-    backend_ = setting_.make_engine(reserve_);
-    log::info("{}", backend_->describe());
+    host_.barrier();  // all have looked at what is free before anyone takes any
+    engine_.emplace(setting_.make_engine(reserve_));
+    backend_ = engine_->backend.get();
+    log::info("{}{}", backend_->describe(),
+              host_.size() > 1 ? ", " + std::to_string(host_.size()) + " ranks" : "");
     // Before the weights, so that the probe never adds to what a run needs.
     const double peak = measure_gemm_peak(*backend_, *config_.model.dtype);
-    model_ = load_model(*backend_, shape_, config_, source_);
+    model_ = load_model(*engine_, shape_, config_, source_);
     trainer_.emplace(
         *model_, config_,
         Schedule(config_.schedule.kind, config_.optimizer.lr, config_.schedule.warmup, total_));
@@ -198,19 +201,19 @@ class Run {
     if (setting_.ignore_disk_space) return;
     DiskNeed need;
     need.weights = static_cast<std::uint64_t>(shape_.parameters()) * size_of(*config_.model.dtype);
-    for (StateTensor const& tensor : trainer_->rule().state()) {
-      need.optimizer += tensor.value.bytes();
+    for (StoredTensor const& tensor : trainer_->rule().state()) {
+      need.optimizer += tensor.whole_bytes();
     }
     need.total = total_;
-    require_disk_space(config_.output, config_.save, need);
+    only_rank_0(&host_, [&] { require_disk_space(config_.output, config_.save, need); });
   }
 
   void open_folder() {
     if (fresh_output_) {
-      only_rank_0(host_, [&] { folder_.emplace(RunFolder::create(config_.output)); });
+      only_rank_0(&host_, [&] { folder_.emplace(RunFolder::create(config_.output)); });
       if (!leads_) folder_.emplace(RunFolder::follow(config_.output));
     }
-    require_shared(host_, folder_->root());
+    require_shared(&host_, folder_->root());
     log::also_to(folder_->log());
     const auto effective = to_json(config_);
     if (leads_ && (fresh_output_ || !resuming_ || !changes_.empty())) {
@@ -228,7 +231,7 @@ class Run {
     }
     const bool own = resuming_ && !fresh_output_;
     saver_.emplace(*folder_, config_.save, companions_,
-                   own ? std::optional(state_.batches) : std::nullopt);
+                   own ? std::optional(state_.batches) : std::nullopt, &host_);
   }
 
   void set_newer_aside() const {
@@ -239,14 +242,15 @@ class Run {
 
   /// All ranks stop at the same step.
   bool asked_to_stop() {
-    if (!any(host_, setting_.stop_requested())) return false;
+    if (!any(&host_, setting_.stop_requested())) return false;
     if (host_.size() > 1) log::info("asked to stop: saving");
     return true;
   }
 
   void one_step() {
     const std::int64_t epoch = sampler_->position().epoch;
-    const StepReport report = trainer_->step(sampler_->next());
+    const StepReport report =
+        trainer_->step(share_of(sampler_->draw(), host_.rank(), host_.size()));
     state_.batches += 1;
     state_.position = sampler_->position();
     state_.trainer = trainer_->state();
@@ -288,7 +292,7 @@ class Run {
     } else if (epoch_ended && due(state_.position.epoch, config_.eval.every_epochs)) {
       evaluate_now("epoch-" + std::to_string(state_.position.epoch));
     }
-    if (any(host_, leads_ && saver_->due(state_.batches))) try_checkpoint();
+    if (any(&host_, leads_ && saver_->due(state_.batches))) try_checkpoint();
   }
 
   void record(StepReport const& report, std::int64_t epoch) {
@@ -330,7 +334,7 @@ class Run {
     line["seconds"] = report.seconds;
     folder_->metric(line);
     state_.evaluation = report.json();
-    keep_predictions(report, tag);
+    if (leads_) keep_predictions(report, tag);
     log::info("eval {}: {} ({} examples, {:.1f} s)", tag, report.summary(), report.examples,
               report.seconds);
     progress_->clear();
@@ -401,9 +405,9 @@ class Run {
   }
 
   void save_final(ModelConfig const& shape, fs::path const& folder) {
-    save_folder(folder, [&](fs::path const& partial) {
-      save_model(*backend_, model_->weights(), shape, partial, companions_,
-                 config_.save.shard_size);
+    save_folder(folder, &host_, [&](fs::path const& partial) {
+      save_model(*backend_, model_->weights(), shape, partial, companions_, config_.save.shard_size,
+                 &host_);
     });
   }
 
@@ -423,7 +427,8 @@ class Run {
   std::optional<Sampler> sampler_;
   std::int64_t total_ = 0;   // batches of the whole run
   std::size_t reserve_ = 0;  // bytes of engine memory
-  std::unique_ptr<Backend> backend_;
+  std::optional<Engine> engine_;
+  Backend* backend_ = nullptr;  // of engine_
   std::unique_ptr<Llama> model_;
   std::optional<Trainer> trainer_;
   std::optional<RunFolder> folder_;

@@ -1,8 +1,11 @@
+#include <algorithm>
 #include <system_error>
 
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/dist/words.h"
 #include "lomo/model/checkpoint.h"
+#include "lomo/train/agreement.h"
 #include "lomo/train/plan.h"
 #include "lomo/train/run.h"
 #include "lomo/train/trainer.h"
@@ -27,13 +30,18 @@ std::unique_ptr<Tokenizer> open_tokenizer(fs::path const& folder, std::string co
   return std::make_unique<Tokenizer>(folder);
 }
 
-std::unique_ptr<Llama> load_model(Backend& backend, ModelConfig const& shape,
+std::unique_ptr<Llama> load_model(Engine const& engine, ModelConfig const& shape,
                                   TrainConfig const& config, fs::path const& folder) {
-  auto model = std::make_unique<Llama>(backend, shape, *config.model.dtype, head_options(config));
-  const LoadReport report = load_weights(backend, model->weights(), folder);
-  if (report.largest_rounding > 0) {
-    log::info("weights converted to {}: largest relative rounding {:.2e} ({})",
-              to_string(*config.model.dtype), report.largest_rounding, report.worst_tensor);
+  Backend& backend = *engine.backend;
+  auto model = std::make_unique<Llama>(backend, shape, *config.model.dtype, head_options(config),
+                                       engine.ranks.get());
+  const LoadReport mine = load_weights(backend, model->weights(), folder);
+  double largest = mine.largest_rounding;
+  if (engine.ranks) largest = std::ranges::max(engine.ranks->all_gather_host(largest));
+  if (largest > 0) {
+    log::info("weights converted to {}: largest relative rounding {:.2e}{}",
+              to_string(*config.model.dtype), largest,
+              largest == mine.largest_rounding ? " (" + mine.worst_tensor + ")" : "");
   }
   return model;
 }
@@ -52,19 +60,25 @@ EvalReport run_evaluation(TrainConfig config, RunSetting const& setting) {
                 "is nothing to evaluate");
   }
   check_ids(inputs.eval.data, shape.vocab);
-  if (setting.ranks.size() > 1) {
-    throw Error(Exit::usage, "this version does not evaluate on several ranks yet; start it alone");
-  }
-  const std::size_t reserve =
-      planned_evaluation(config, shape, planned_eval_batches(config, inputs), setting.make_dry);
+  require_agreement(&setting.ranks.host(), given_of(config, folder, inputs));
+  const std::size_t reserve = planned_evaluation(
+      config, shape, planned_eval_batches(config, inputs, setting.ranks.size()), setting.make_dry);
   require_memory("the evaluation", reserve, setting.available_memory(), config.memory.budget,
                  "Lower eval.max_tokens, or choose a smaller model.dtype.");
-  const auto backend = setting.make_engine(reserve);
-  log::info("{}", backend->describe());
-  const auto model = load_model(*backend, shape, config, folder);
-  EvalReport report = evaluate(*model, inputs.eval, config.eval);
-  if (!config.output.empty()) write_predictions(inputs.eval, report, config.output);
-  return report;
+  const Engine engine = setting.make_engine(reserve);
+  log::info("{}", engine.backend->describe());
+  try {
+    const auto model = load_model(engine, shape, config, folder);
+    EvalReport report = evaluate(*model, inputs.eval, config.eval);
+    if (!config.output.empty()) {
+      only_rank_0(&setting.ranks.host(),
+                  [&] { write_predictions(inputs.eval, report, config.output); });
+    }
+    return report;
+  } catch (...) {
+    setting.failing(std::current_exception());
+    throw;
+  }
 }
 
 }  // namespace lomo

@@ -4,7 +4,10 @@
 #include <system_error>
 
 #include "lomo/core/error.h"
+#include "lomo/dist/ownership.h"
+#include "lomo/dist/words.h"
 #include "lomo/io/files.h"
+#include "lomo/io/json.h"
 #include "lomo/io/manifest.h"
 #include "lomo/io/tensor_scan.h"
 
@@ -14,41 +17,74 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void refuse_nonfinite(fs::path const& folder) {
-  for (auto const& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() != ".safetensors") continue;
-    const SafetensorsFile file(entry.path());
-    for (SafetensorsEntry const& tensor : file.entries()) {
-      const TensorScan scan = scan_tensor(file, tensor);
-      if (scan.nonfinite == 0) continue;
-      throw Error(Exit::diverged,
-                  "not saved: " + std::to_string(scan.nonfinite) + " values of \"" + tensor.name +
-                      "\" are not finite, the first at " + element_text(tensor, scan.first_bad) +
-                      ". The run has diverged. Go on from an earlier checkpoint (--resume) with a "
-                      "lower optimizer.lr, clip.norm, or protect \"step\".");
-    }
+void refuse_nonfinite(fs::path const& path) {
+  const SafetensorsFile file(path);
+  for (SafetensorsEntry const& tensor : file.entries()) {
+    const TensorScan scan = scan_tensor(file, tensor);
+    if (scan.nonfinite == 0) continue;
+    throw Error(Exit::diverged,
+                "not saved: " + std::to_string(scan.nonfinite) + " values of \"" + tensor.name +
+                    "\" are not finite, the first at " + element_text(tensor, scan.first_bad) +
+                    ". The run has diverged. Go on from an earlier checkpoint (--resume) with a "
+                    "lower optimizer.lr, clip.norm, or protect \"step\".");
   }
 }
 
-void write_whole(fs::path const& partial, fs::path const& folder,
+/// The manifest of what was written; each rank reads its share of the files.
+Manifest look_over(fs::path const& folder, Communicator* host) {
+  const Json names = Json::parse(by_rank_0(host, [&] {
+    Json list = Json::array();
+    for (auto const& entry : fs::directory_iterator(folder)) {
+      if (entry.is_regular_file()) list.push_back(entry.path().filename().string());
+    }
+    return list.dump();
+  }));
+  const Place place = place_of(host);
+  Json mine = Json::array();
+  all_or_none(host, [&] {
+    for (std::size_t i = static_cast<std::size_t>(place.rank); i < names.size();
+         i += static_cast<std::size_t>(place.ranks)) {
+      const fs::path file = folder / names[i].get<std::string>();
+      if (file.extension() == ".safetensors") refuse_nonfinite(file);
+      const Manifest::File described = describe_file(file);
+      mine.push_back({described.name, described.bytes, described.hash});
+    }
+  });
+  Manifest manifest{"lomo-train " LOMO_VERSION, {}};
+  for (std::string const& words : gather_words(host, mine.dump())) {
+    for (Json const& file : Json::parse(words)) {
+      manifest.files.push_back({file[0], file[1], file[2]});
+    }
+  }
+  return manifest;
+}
+
+void write_whole(fs::path const& partial, fs::path const& folder, Communicator* host,
                  std::function<void(fs::path const&)> const& fill) {
-  fs::create_directories(partial);
+  only_rank_0(host, [&] {
+    fs::remove_all(partial);
+    fs::create_directories(partial);
+  });
   fill(partial);
-  refuse_nonfinite(partial);
-  write_manifest(partial, "lomo-train " LOMO_VERSION);
-  fs::rename(partial, folder);
-  sync_folder(folder.parent_path());
+  const Manifest manifest = look_over(partial, host);
+  only_rank_0(host, [&] {
+    write_manifest(partial, manifest);
+    fs::rename(partial, folder);
+    sync_folder(folder.parent_path());
+  });
 }
 
 }  // namespace
 
-void save_folder(fs::path const& folder, std::function<void(fs::path const&)> const& fill) {
+void save_folder(fs::path const& folder, Communicator* host,
+                 std::function<void(fs::path const&)> const& fill) {
   const fs::path partial = folder.parent_path() / (".partial-" + folder.filename().string());
-  std::error_code error;
-  fs::remove_all(partial, error);
-  const auto give_space_back = [&] { fs::remove_all(partial, error); };
+  const auto give_space_back = [&] {
+    std::error_code ignored;
+    if (leads(host)) fs::remove_all(partial, ignored);
+  };
   try {
-    write_whole(partial, folder, fill);
+    write_whole(partial, folder, host, fill);
   } catch (fs::filesystem_error const& failed) {
     give_space_back();
     throw Error("cannot save " + folder.string() + ": " + failed.code().message());

@@ -2,6 +2,7 @@
 
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/dist/words.h"
 #include "retention.h"
 
 namespace lomo {
@@ -9,8 +10,8 @@ namespace lomo {
 namespace fs = std::filesystem;
 
 Saver::Saver(RunFolder const& folder, SaveSection const& save, Companions const& companions,
-             std::optional<std::int64_t> saved)
-    : folder_(folder), save_(save), companions_(companions), saved_(saved) {}
+             std::optional<std::int64_t> saved, Communicator* host)
+    : folder_(folder), save_(save), companions_(companions), saved_(saved), host_(host) {}
 
 bool Saver::due(std::int64_t step) const {
   if (save_.every_steps > 0 && step % save_.every_steps == 0) return true;
@@ -23,11 +24,11 @@ fs::path Saver::write(Llama& model, UpdateRule& rule, TrainingState const& state
   const fs::path path = folder_.checkpoint(state.batches);
   if (saved_ == state.batches) return path;
   const auto start = Clock::now();
-  save_checkpoint(path, model, rule, state, companions_, save_.shard_size);
+  save_checkpoint(path, model, rule, state, companions_, save_.shard_size, host_);
   saved_ = state.batches;
   log::info("checkpoint {} ({:.1f} s)", path.string(),
             std::chrono::duration<double>(Clock::now() - start).count());
-  discard_checkpoints(folder_.checkpoints(), save_);
+  if (leads(host_)) discard_checkpoints(folder_.checkpoints(), save_);
   last_ = Clock::now();
   return path;
 }

@@ -13,9 +13,10 @@ namespace lomo {
 /// When and where a run's checkpoints are written, and which stay.
 class Saver {
  public:
-  /// `saved` is the step of a checkpoint that is there already.
+  /// `saved` is the step of a checkpoint that is there already. Ranks write together, with the
+  /// words of `host`.
   Saver(RunFolder const& folder, SaveSection const& save, Companions const& companions,
-        std::optional<std::int64_t> saved);
+        std::optional<std::int64_t> saved, Communicator* host);
 
   /// Whether save.every_steps or save.every_minutes asks for one after so many steps.
   bool due(std::int64_t step) const;
@@ -31,6 +32,7 @@ class Saver {
   SaveSection save_;
   Companions const& companions_;
   std::optional<std::int64_t> saved_;
+  Communicator* host_;
   Clock::time_point last_ = Clock::now();
 };
 

@@ -8,9 +8,11 @@
 
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/dist/words.h"
 #include "lomo/io/files.h"
 #include "lomo/io/manifest.h"
 #include "lomo/io/safetensors.h"
+#include "lomo/model/tensor_file.h"
 #include "lomo/train/run_folder.h"
 #include "save_folder.h"
 
@@ -23,28 +25,6 @@ namespace {
 constexpr std::int64_t kVersion = 2;
 constexpr char const* kStateFile = "training_state.json";
 constexpr char const* kOptimizerFile = "optimizer.safetensors";
-
-std::vector<std::int64_t> dims(Tensor tensor) {
-  if (tensor.shape().rank() == 1) return {tensor.rows()};
-  return {tensor.rows(), tensor.cols()};
-}
-
-void save_optimizer(fs::path const& file, Backend& backend, UpdateRule& rule) {
-  const std::vector<StateTensor> state = rule.state();
-  if (state.empty()) return;
-  std::vector<SafetensorsWriter::Tensor> headers;
-  for (StateTensor const& tensor : state) {
-    headers.push_back({tensor.name, tensor.value.dtype(), dims(tensor.value)});
-  }
-  SafetensorsWriter writer(file, headers, {});
-  std::vector<std::byte> bytes;
-  for (StateTensor const& tensor : state) {
-    bytes.resize(tensor.value.bytes());
-    backend.download(bytes, tensor.value);
-    writer.write(bytes);
-  }
-  writer.commit();
-}
 
 Json to_json(TrainingState const& state) {
   return {{"version", kVersion},
@@ -100,13 +80,16 @@ void read(JsonReader reader, GuardState& state) {
 
 void save_checkpoint(fs::path const& folder, Llama& model, UpdateRule& rule,
                      TrainingState const& state, Companions const& companions,
-                     std::size_t shard_bytes) {
-  save_folder(folder, [&](fs::path const& partial) {
+                     std::size_t shard_bytes, Communicator* host) {
+  save_folder(folder, host, [&](fs::path const& partial) {
     ModelConfig config = model.config();
     config.dtype = model.dtype();
-    save_model(model.backend(), model.weights(), config, partial, companions, shard_bytes);
-    save_optimizer(partial / kOptimizerFile, model.backend(), rule);
-    write_file(partial / kStateFile, to_json(state).dump(2) + "\n");
+    save_model(model.backend(), model.weights(), config, partial, companions, shard_bytes, host);
+    const std::vector<StoredTensor> optimizer = rule.state();
+    if (!optimizer.empty()) {
+      write_tensors(model.backend(), host, partial / kOptimizerFile, optimizer, {});
+    }
+    only_rank_0(host, [&] { write_file(partial / kStateFile, to_json(state).dump(2) + "\n"); });
   });
 }
 
@@ -185,20 +168,20 @@ TrainingState read_training_state(fs::path const& folder) {
 }
 
 void load_optimizer(fs::path const& folder, Backend& backend, UpdateRule& rule) {
-  const std::vector<StateTensor> wanted = rule.state();
+  const std::vector<StoredTensor> wanted = rule.state();
   if (wanted.empty()) return;
   const SafetensorsFile file(folder / kOptimizerFile);
   std::vector<std::byte> bytes;
-  for (StateTensor const& tensor : wanted) {
+  for (StoredTensor const& tensor : wanted) {
     SafetensorsEntry const* entry = file.find(tensor.name);
     if (entry == nullptr || entry->dtype != tensor.value.dtype() ||
-        entry->bytes != tensor.value.bytes()) {
+        entry->bytes != tensor.whole_bytes()) {
       throw Error(Exit::data, file.path().string() + ": optimizer tensor " + tensor.name +
                                   (entry == nullptr ? " is missing" : " has another size or type") +
                                   "; was the checkpoint written by another optimizer?");
     }
     bytes.resize(tensor.value.bytes());
-    file.read(*entry, 0, bytes);
+    file.read(*entry, tensor.first_byte(), bytes);
     backend.upload(tensor.value, bytes);
   }
 }

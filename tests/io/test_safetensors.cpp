@@ -143,7 +143,7 @@ TEST_CASE("any changed byte of a safetensors header is refused or harmless") {
   CHECK(refused > 1000);  // the rest only renames a tensor or changes metadata
 }
 
-TEST_CASE("the writer's files are read back, and it wants exactly the promised bytes") {
+TEST_CASE("a file written in pieces, in any order, by two writers is read back whole") {
   const test::TemporaryFolder folder;
   const auto path = folder / "x.safetensors";
   const std::vector<SafetensorsWriter::Tensor> tensors = {{"z", DType::f32, {2}},
@@ -152,14 +152,25 @@ TEST_CASE("the writer's files are read back, and it wants exactly the promised b
                                                           {"m", DType::f64, {1}},
                                                           {"i", DType::i32, {1}}};
   const std::string payload = "01234567abcdef01234567wxyz";
+  const auto part = [&](std::size_t at, std::size_t count) {
+    return std::as_bytes(std::span(payload).subspan(at, count));
+  };
   {
-    SafetensorsWriter writer(path, tensors, {{"format", "pt"}});
-    writer.write(std::as_bytes(std::span(payload).first(5)));
-    CHECK(contains(error_of(Exit::failure, [&] { writer.commit(); }), "promised"));
-    writer.write(std::as_bytes(std::span(payload).subspan(5)));
+    SafetensorsWriter first(path, tensors, {{"format", "pt"}});
+    SafetensorsWriter second(path, tensors, {{"format", "pt"}});
+    first.create();
+    second.write(4, 0, part(22, 4));
+    second.write(1, 2, part(10, 4));
+    first.write(1, 0, part(8, 2));
+    first.write(3, 0, part(14, 8));
+    second.write(0, 0, part(0, 8));
+    CHECK(contains(error_of(Exit::failure, [&] { first.write(1, 3, part(0, 4)); }), "more bytes"));
+    first.finish();
+    second.finish();
     CHECK_FALSE(std::filesystem::exists(path));
-    writer.commit();
+    first.commit();
   }
+  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
   const SafetensorsFile file(path);
   REQUIRE(file.entries().size() == tensors.size());
   std::string all;

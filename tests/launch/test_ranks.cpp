@@ -4,27 +4,11 @@
 #include <string>
 #include <vector>
 
-#include "app/program.h"
+#include "launch.h"
 #include "support/catch.h"
 
 using namespace lomo::test;
 namespace fs = std::filesystem;
-
-namespace {
-
-using Arguments = std::vector<std::string>;
-
-Outcome launch(Workplace const& place, std::vector<Arguments> const& each) {
-  return Process(place, LOMO_MPIRUN, on_ranks(each)).wait();
-}
-
-Arguments command(Workplace const& place, Arguments const& more = {}) {
-  Arguments all{"--config", place / "run.json", "--output", place / "out"};
-  all.insert(all.end(), more.begin(), more.end());
-  return all;
-}
-
-}  // namespace
 
 TEST_CASE("what all ranks get wrong is said once, with its own exit code") {
   const Workplace place;
@@ -61,13 +45,13 @@ TEST_CASE("ranks that were given different things are told which and what") {
        {Case{{"--set", "optimizer.lr=0.1"}, 2, "rank 1 has optimizer.lr 0.1, rank 0 has 0.05"},
         Case{{"--set", "data.train=" + (place / "ids2.jsonl")}, 2, "another training data"},
         Case{{"--set", "model.path=" + (place / "model2")}, 2, "another model folder"}}) {
-    const Outcome outcome = launch(place, {command(place), command(place, c.second)});
+    const Outcome outcome = launch(place, {command(place, "out"), command(place, "out", c.second)});
     INFO(outcome.err);
     CHECK(outcome.code == c.code);
     CHECK(contains(outcome.err, c.said));
     CHECK(count_lines(outcome.err, "error: ") == 1);
   }
-  const Outcome mixed = launch(place, {command(place),
+  const Outcome mixed = launch(place, {command(place, "out"),
                                        {"eval", "--model", place / "model", "--task", "ids",
                                         "--data", place / "ids.jsonl"}});
   INFO(mixed.err);
@@ -82,8 +66,8 @@ TEST_CASE("a rank that alone meets bad data ends all of them with its code and i
   std::ofstream(place / "bad.jsonl") << slurp(place / "ids.jsonl") << "{\"ids\": [1, 3\n";
   const auto start = std::chrono::steady_clock::now();
   const Outcome outcome =
-      launch(place, {command(place), command(place),
-                     command(place, {"--set", "data.train=" + (place / "bad.jsonl")})});
+      launch(place, {command(place, "out"), command(place, "out"),
+                     command(place, "out", {"--set", "data.train=" + (place / "bad.jsonl")})});
   INFO(outcome.err);
   CHECK(outcome.code == 4);
   CHECK(contains(outcome.err, "error: rank 2: "));

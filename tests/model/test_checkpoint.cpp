@@ -95,7 +95,12 @@ void rewrite(std::filesystem::path const& folder, std::function<void(Tensors&)> 
   std::vector<SafetensorsWriter::Tensor> header;
   for (auto const& [name, stored] : tensors) header.push_back({name, stored.dtype, stored.shape});
   SafetensorsWriter writer(folder / "model.safetensors", header, {});
-  for (auto const& [name, stored] : tensors) writer.write(std::as_bytes(std::span(stored.bytes)));
+  writer.create();
+  std::size_t index = 0;
+  for (auto const& [name, stored] : tensors) {
+    writer.write(index++, 0, std::as_bytes(std::span(stored.bytes)));
+  }
+  writer.finish();
   writer.commit();
 }
 

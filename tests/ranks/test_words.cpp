@@ -12,7 +12,7 @@ using namespace lomo::test;
 
 TEST_CASE("words of any length reach every rank in rank order") {
   Communicator& host = ranks().host();
-  const auto words = gather_words(host, std::string(static_cast<std::size_t>(host.rank()), 'x'));
+  const auto words = gather_words(&host, std::string(static_cast<std::size_t>(host.rank()), 'x'));
   REQUIRE(words.size() == static_cast<std::size_t>(host.size()));
   for (std::size_t q = 0; q < words.size(); ++q) CHECK(words[q] == std::string(q, 'x'));
 }
@@ -20,18 +20,30 @@ TEST_CASE("words of any length reach every rank in rank order") {
 TEST_CASE("what rank 0 finds, or fails with, is the same on all") {
   Communicator& host = ranks().host();
   int calls = 0;
-  CHECK(by_rank_0(host, [&] {
+  CHECK(by_rank_0(&host, [&] {
           ++calls;
           return std::string("found");
         }) == "found");
   CHECK(calls == (host.rank() == 0 ? 1 : 0));
   const std::string message = error_of(
-      Exit::data, [&] { only_rank_0(host, [&] { throw Error(Exit::data, "no such file"); }); });
+      Exit::data, [&] { only_rank_0(&host, [&] { throw Error(Exit::data, "no such file"); }); });
   CHECK(message == "no such file");
+}
+
+TEST_CASE("what fails on some ranks fails on all, with the words of the lowest") {
+  Communicator& host = ranks().host();
+  all_or_none(&host, [] {});
+  const int first = host.size() > 2 ? 1 : 0;
+  const std::string message = error_of(Exit::memory, [&] {
+    all_or_none(&host, [&] {
+      if (host.rank() >= first) throw Error(Exit::memory, "rank " + std::to_string(host.rank()));
+    });
+  });
+  CHECK(message == "rank " + std::to_string(first));
 }
 
 TEST_CASE("one rank is enough for any") {
   Communicator& host = ranks().host();
-  CHECK(any(host, host.rank() == host.size() - 1));
-  CHECK_FALSE(any(host, false));
+  CHECK(any(&host, host.rank() == host.size() - 1));
+  CHECK_FALSE(any(&host, false));
 }

@@ -39,6 +39,12 @@ ssize_t write(int descriptor, void const* bytes, size_t count) {
   return next(descriptor, bytes, count);
 }
 
+ssize_t pwrite(int descriptor, void const* bytes, size_t count, off_t offset) {
+  static auto* const next = real<ssize_t(int, void const*, size_t, off_t)>("pwrite");
+  wait();
+  return next(descriptor, bytes, count, offset);
+}
+
 int fsync(int descriptor) {
   static auto* const next = real<int(int)>("fsync");
   if (is_file(descriptor)) wait();

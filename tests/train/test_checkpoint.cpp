@@ -44,7 +44,7 @@ struct Saved {
     OptimizerOptions options;
     options.kind = OptimizerKind::adalomo;
     rule = make_update_rule(*backend, options, model.weights().groups());
-    for (StateTensor const& tensor : rule->state()) backend->zero(tensor.value);
+    for (StoredTensor const& tensor : rule->state()) backend->zero(tensor.value);
     fs::create_directories(scratch.path() / "checkpoints");
   }
 

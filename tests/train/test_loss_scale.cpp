@@ -23,7 +23,7 @@ TrainConfig f16_config(OptimizerKind kind, double initial) {
 /// Weights and optimizer state.
 std::vector<std::vector<std::byte>> everything(test::Bench& bench, Trainer& trainer) {
   auto all = bench.weights();
-  for (StateTensor const& tensor : trainer.rule().state()) {
+  for (StoredTensor const& tensor : trainer.rule().state()) {
     all.push_back(test::bits(*bench.backend, tensor.value));
   }
   return all;

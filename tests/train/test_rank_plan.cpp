@@ -55,7 +55,7 @@ TEST_CASE("a plan for ranks is rank 0's peak to the byte, and what it exchanges"
         batches.train.push_back(make_batch(random_sequences({40, 9, 33}, 2, 101, 3)));
         INFO(to_string(kind) << " tied " << tied << " ranks " << ranks);
         const Plan plan = make_plan(config, shape, batches, [ranks] {
-          PlannedEngine engine(make_dry_backend({.threads = 1}));
+          Engine engine(make_dry_backend({.threads = 1}));
           engine.ranks = make_dry_communicator(*engine.backend, 0, ranks);
           return engine;
         });

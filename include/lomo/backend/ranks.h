@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "lomo/backend/backend.h"
@@ -31,7 +32,11 @@ class Ranks {
   int machine() const { return place_.machine; }
 
   /// How long an exchange waits for the others.
-  virtual void set_patience(std::chrono::seconds patience) = 0;
+  void set_patience(std::chrono::seconds patience) {
+    patience_ = patience;
+    patience_is(patience);
+  }
+  std::chrono::seconds patience() const { return patience_; }
   /// Exchanges of CPU tensors, their cost on the ledger of `backend`. Not after the engine's end.
   virtual std::unique_ptr<Communicator> communicator(Backend& backend) = 0;
   /// For words of hosts, before there is an engine and beside it.
@@ -60,9 +65,23 @@ class Ranks {
   explicit Ranks(Place place) : place_(place) {}
 
  private:
+  virtual void patience_is(std::chrono::seconds patience) = 0;
   virtual void end_others(int code) = 0;
 
   Place place_;
+  std::chrono::seconds patience_ = std::chrono::minutes(10);
+};
+
+/// An engine, and where several ranks share its model, what they exchange tensors by.
+struct Engine {
+  Engine(std::unique_ptr<Backend> alone) : backend(std::move(alone)) {}
+  Engine(std::unique_ptr<Backend> shared, std::unique_ptr<Communicator> with)
+      : backend(std::move(shared)), ranks(std::move(with)) {}
+  Backend& operator*() const { return *backend; }
+  Backend* operator->() const { return backend.get(); }
+
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<Communicator> ranks;  // null alone; ends before the engine
 };
 
 /// One rank; MPI is left alone.

@@ -17,6 +17,7 @@ struct Parameter {
   Tensor value;      // (owned,I) or (C), a row block of its group's memory
   /// `value`; a vector is seen as a matrix of one row.
   Tensor matrix() const { return sharded() ? value : value.reshaped(Shape(1, value.numel())); }
+  Shape whole_matrix() const { return sharded() ? whole : Shape(1, whole.rows()); }
   /// Whether each rank owns other rows; else all own the same.
   bool sharded() const { return whole.rank() == 2; }
   /// Where the first element of `value` stands in the whole tensor.

@@ -6,19 +6,29 @@
 
 #include "lomo/backend/communicator.h"
 
-/// Words between the hosts of ranks. All of these are collective and block.
+/// Words between the hosts of ranks. All of these are collective and block. A null `host` is that
+/// of one rank alone.
 namespace lomo {
 
-/// What each rank says, in rank order.
-std::vector<std::string> gather_words(Communicator& host, std::string_view mine);
+/// Who writes what is written once.
+inline bool leads(Communicator const* host) {
+  return host == nullptr || host->rank() == 0;
+}
 
-/// What `f` returns on rank 0, the only one that calls it. An Error that it throws there is thrown
-/// on every rank.
-std::string by_rank_0(Communicator& host, std::function<std::string()> const& f);
+/// What each rank says, in rank order.
+std::vector<std::string> gather_words(Communicator* host, std::string_view mine);
+
+/// What `f` returns on rank 0, the only one that calls it. An exception there becomes the same
+/// Error on every rank.
+std::string by_rank_0(Communicator* host, std::function<std::string()> const& f);
 /// The same for what has no words.
-void only_rank_0(Communicator& host, std::function<void()> const& f);
+void only_rank_0(Communicator* host, std::function<void()> const& f);
+
+/// Calls `f` on every rank. When it throws on some, every rank throws the Error of the lowest of
+/// them. `f` itself must not exchange anything.
+void all_or_none(Communicator* host, std::function<void()> const& f);
 
 /// Whether any rank says so.
-bool any(Communicator& host, bool mine);
+bool any(Communicator* host, bool mine);
 
 }  // namespace lomo

@@ -60,6 +60,35 @@ class AtomicFile {
   std::uint64_t written_ = 0;
 };
 
+/// A file that several processes write together, each the places that are its own, under a
+/// temporary name beside its own until `commit`. One process calls `create` first and `commit`
+/// last; between them all write. An uncommitted file is removed with the object that created it. A
+/// write that fails is an Error with the path and the system's reason.
+class SharedFile {
+ public:
+  explicit SharedFile(std::filesystem::path const& path);
+  SharedFile(SharedFile const&) = delete;  // owns a file descriptor and a temporary file
+  SharedFile& operator=(SharedFile const&) = delete;
+  ~SharedFile();
+
+  /// Of so many bytes, all of them zero.
+  void create(std::uint64_t size);
+  void write(std::uint64_t offset, std::span<std::byte const> bytes);
+  /// What this process wrote is on disk, and it writes no more.
+  void finish();
+  /// The file appears under its name.
+  void commit();
+
+ private:
+  void open(int flags);
+  [[noreturn]] void fail(char const* doing) const;
+
+  std::filesystem::path path_;
+  std::filesystem::path temporary_;
+  int descriptor_ = -1;
+  bool created_ = false;  // by this object, and not committed
+};
+
 /// Replaces `file` with `text` in one step.
 void write_file(std::filesystem::path const& file, std::string_view text);
 /// Makes renames and removals inside `folder` survive a power cut.

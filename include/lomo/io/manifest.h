@@ -21,8 +21,10 @@ struct Manifest {
   std::vector<File> files;  // by name
 };
 
-/// Reads every file of `folder` once more, writes their manifest and makes the folder durable.
-void write_manifest(std::filesystem::path const& folder, std::string const& written_by);
+/// Reads every byte of a file.
+Manifest::File describe_file(std::filesystem::path const& path);
+/// Writes the manifest of the folder that holds these files and makes the folder durable.
+void write_manifest(std::filesystem::path const& folder, Manifest manifest);
 
 /// The text is accepted only when it is, to the byte, what write_manifest would have written.
 /// `where` names it in messages. Throws Error(Exit::data).

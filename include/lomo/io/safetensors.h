@@ -83,8 +83,8 @@ class CheckpointFolder {
   std::vector<SafetensorsFile> files_;
 };
 
-/// Writes a safetensors file as a stream: the header at once, then the tensors' bytes in the order
-/// given. The file appears under its name on commit (see AtomicFile).
+/// Writes a safetensors file at any places, from one process or from several together: one of them
+/// calls `create` first and `commit` last, all write and `finish` (see SharedFile).
 class SafetensorsWriter {
  public:
   struct Tensor {
@@ -94,15 +94,23 @@ class SafetensorsWriter {
   };
   SafetensorsWriter(std::filesystem::path const& path, std::vector<Tensor> const& tensors,
                     std::map<std::string, std::string> const& metadata);
-  /// The next bytes of the payload.
-  void write(std::span<std::byte const> bytes) { file_.write(bytes); }
-  /// Throws unless exactly the promised bytes were written.
-  void commit();
+  /// The file with its header.
+  void create();
+  /// The bytes of tensor `index` from `offset` within it.
+  void write(std::size_t index, std::uint64_t offset, std::span<std::byte const> bytes);
+  /// All that this process writes is on disk.
+  void finish() { file_.finish(); }
+  void commit() { file_.commit(); }
 
  private:
-  AtomicFile file_;
+  struct Range {
+    std::uint64_t begin = 0, end = 0;
+  };
+  SharedFile file_;
   std::string name_;
-  std::uint64_t size_ = 0;
+  std::string header_;          // with its length in front
+  std::vector<Range> tensors_;  // their bytes, counted from the end of the header
+  std::uint64_t payload_ = 0;
 };
 
 }  // namespace lomo

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "lomo/backend/communicator.h"
 #include "lomo/model/config_json.h"
 #include "lomo/model/weights.h"
 
@@ -14,10 +15,10 @@ struct LoadReport {
   double largest_rounding = 0;
   std::string worst_tensor;
 };
-/// Loads every weight of `weights` from model.safetensors or the shards of
-/// model.safetensors.index.json in `folder`, converting to the weights' dtype. Checks names,
-/// shapes, dtypes; a missing, surplus or non-finite tensor is an error that names it. Surplus
-/// rotary tables ("rotary_emb.inv_freq") of old checkpoints are ignored.
+/// Loads every weight of `weights`, the rows of it that lie here, from model.safetensors or the
+/// shards of model.safetensors.index.json in `folder`, converting to the weights' dtype. Checks
+/// names, shapes, dtypes; a missing, surplus or non-finite tensor is an error that names it.
+/// Surplus rotary tables ("rotary_emb.inv_freq") of old checkpoints are ignored.
 LoadReport load_weights(Backend& backend, LlamaWeights& weights,
                         std::filesystem::path const& folder);
 
@@ -37,9 +38,10 @@ Companions read_companions(std::filesystem::path const& folder);
 
 /// Writes safetensors (model.safetensors, or shards of at most `shard_bytes` with an index),
 /// config.json and `companions` into the existing folder `folder`. Every file is written beside its
-/// name and renamed.
+/// name and renamed. Ranks that hold the weights together write them together: collective then,
+/// with the words of `host`, and an error is the same on all of them.
 void save_model(Backend& backend, LlamaWeights& weights, ModelConfig const& config,
                 std::filesystem::path const& folder, Companions const& companions,
-                std::size_t shard_bytes);
+                std::size_t shard_bytes, Communicator* host = nullptr);
 
 }  // namespace lomo

@@ -7,6 +7,7 @@
 #include "lomo/backend/backend.h"
 #include "lomo/backend/communicator.h"
 #include "lomo/dist/parameter.h"
+#include "lomo/dist/stored_tensor.h"
 
 namespace lomo {
 
@@ -22,12 +23,6 @@ struct StepContext {
 enum class Residency : std::uint8_t {
   tile,    // any row block
   tensor,  // the whole Hugging Face tensor
-};
-
-/// One tensor of optimizer state, as checkpoints store it.
-struct StateTensor {
-  std::string name;  // "<parameter>.row", "<parameter>.m", ...
-  Tensor value;
 };
 
 /// Turns a gradient into a changed weight. Rules with state allocate it (Category::optimizer) for
@@ -48,8 +43,9 @@ class UpdateRule {
   /// takes_rows().
   virtual void apply_rows(Parameter& parameter, Tensor rows, Tensor g, StepContext const& step,
                           Tensor guard);
-  /// What must be saved for an exact resume; empty for LOMO.
-  virtual std::vector<StateTensor> state() { return {}; }
+  /// What must be saved for an exact resume, "<parameter>.row", "<parameter>.m", ...; empty for
+  /// LOMO.
+  virtual std::vector<StoredTensor> state() { return {}; }
 };
 
 enum class OptimizerKind : std::uint8_t { lomo, adalomo, sgd, adamw };

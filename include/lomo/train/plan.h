@@ -9,8 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "lomo/backend/backend.h"
-#include "lomo/backend/communicator.h"
+#include "lomo/backend/ranks.h"
 #include "lomo/backend/trace.h"
 #include "lomo/data/batch.h"
 #include "lomo/data/dataset.h"
@@ -100,16 +99,7 @@ struct Plan {
   std::size_t transfer = 0;                     // host memory for loading and saving, bytes
 };
 
-/// An engine that computes nothing, alone or as rank 0 of several.
-struct PlannedEngine {
-  PlannedEngine(std::unique_ptr<Backend> engine, std::unique_ptr<Communicator> of_ranks = nullptr)
-      : backend(std::move(engine)), ranks(std::move(of_ranks)) {}
-  Backend& operator*() const { return *backend; }
-  Backend* operator->() const { return backend.get(); }
-  std::unique_ptr<Backend> backend;
-  std::unique_ptr<Communicator> ranks;
-};
-using MakeEngine = std::function<PlannedEngine()>;
+using MakeEngine = std::function<Engine()>;
 
 /// What a plan comes to.
 struct PlannedWork {

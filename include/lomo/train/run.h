@@ -14,6 +14,7 @@
 #include "lomo/model/llama.h"
 #include "lomo/train/config.h"
 #include "lomo/train/evaluator.h"
+#include "lomo/train/plan.h"
 #include "lomo/train/run_folder.h"
 
 namespace lomo {
@@ -26,9 +27,9 @@ struct RunSetting {
   /// Called with an exception that ends the run, while the engine still exists.
   std::function<void(std::exception_ptr const&)> failing;
   /// Makes the engine, with at most so many bytes of memory (0: what is free).
-  std::function<std::unique_ptr<Backend>(std::size_t)> make_engine;
+  std::function<Engine(std::size_t)> make_engine;
   /// Makes an engine that computes nothing and counts like that one.
-  std::function<std::unique_ptr<Backend>()> make_dry;
+  MakeEngine make_dry;
   /// Bytes that make_engine could get.
   std::function<std::size_t()> available_memory;
   bool override_memory = false;  // start even when the plan does not fit
@@ -47,8 +48,9 @@ void require_model_folder(std::filesystem::path const& folder);
 std::unique_ptr<Tokenizer> open_tokenizer(std::filesystem::path const& folder,
                                           std::string const& task);
 
-/// A model of `config` with the weights of `folder`; says the largest rounding a conversion made.
-std::unique_ptr<Llama> load_model(Backend& backend, ModelConfig const& model,
+/// A model of `config` with the weights of `folder`, on ranks its rows of them; says the largest
+/// rounding a conversion made.
+std::unique_ptr<Llama> load_model(Engine const& engine, ModelConfig const& model,
                                   TrainConfig const& config, std::filesystem::path const& folder);
 
 enum class RunEnd { finished, stopped };

@@ -33,10 +33,10 @@ struct TrainingState {
 /// when the rule has state) and, last, manifest.json, under a temporary name that becomes `folder`
 /// when all is on disk. Throws Error(Exit::failure) when it
 /// cannot be written (disk full), having removed the part that was, and Error(Exit::diverged) when
-/// a value is not finite.
+/// a value is not finite. Ranks write together, with the words of `host`, and fail together.
 void save_checkpoint(std::filesystem::path const& folder, Llama& model, UpdateRule& rule,
                      TrainingState const& state, Companions const& companions,
-                     std::size_t shard_bytes);
+                     std::size_t shard_bytes, Communicator* host = nullptr);
 
 /// What is wrong with a checkpoint, one sentence each: its manifest, files that differ from it, a
 /// training state that this version does not read. Empty: whole. Reads every byte.
@@ -53,7 +53,8 @@ std::filesystem::path find_checkpoint(std::filesystem::path const& path);
 /// Throws Error(Exit::data) on a state that is damaged or of another version.
 TrainingState read_training_state(std::filesystem::path const& folder);
 
-/// Fills the rule's state tensors. Throws Error(Exit::data) when names or shapes differ.
+/// Fills the rule's state tensors, the rows of them that lie here. Throws Error(Exit::data) when
+/// names or shapes differ.
 void load_optimizer(std::filesystem::path const& folder, Backend& backend, UpdateRule& rule);
 
 }  // namespace lomo

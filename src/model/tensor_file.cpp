@@ -1,0 +1,38 @@
+#include "lomo/model/tensor_file.h"
+
+#include <cstddef>
+
+#include "host_blocks.h"
+#include "lomo/dist/words.h"
+#include "lomo/io/safetensors.h"
+
+namespace lomo {
+
+void write_tensors(Backend& backend, Communicator* host, std::filesystem::path const& file,
+                   std::vector<StoredTensor> const& tensors,
+                   std::map<std::string, std::string> const& metadata) {
+  std::vector<SafetensorsWriter::Tensor> header;
+  for (StoredTensor const& tensor : tensors) {
+    header.push_back({tensor.name, tensor.value.dtype(), {tensor.whole.rows()}});
+    if (tensor.whole.rank() == 2) header.back().shape.push_back(tensor.whole.cols());
+  }
+  SafetensorsWriter writer(file, header, metadata);
+  only_rank_0(host, [&] { writer.create(); });
+  all_or_none(host, [&] {
+    std::vector<std::byte> bytes;
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      StoredTensor const& tensor = tensors[i];
+      if (!tensor.sharded && !leads(host)) continue;
+      for_each_host_block(tensor.value, [&](Tensor block, std::int64_t first) {
+        bytes.resize(block.bytes());
+        backend.download(bytes, block);
+        const auto at = static_cast<std::uint64_t>(first) * size_of(block.dtype());
+        writer.write(i, tensor.first_byte() + at, bytes);
+      });
+    }
+    writer.finish();
+  });
+  only_rank_0(host, [&] { writer.commit(); });
+}
+
+}  // namespace lomo

@@ -1,0 +1,194 @@
+#include <sys/stat.h>
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "launch.h"
+#include "support/catch.h"
+
+using namespace lomo::test;
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr char const* kLomo = R"({"name": "lomo", "lr": 0.05})";
+constexpr char const* kQuiet = R"(, "eval": {"before": false, "at_end": false})";
+const std::string kSlowDisk =  // a tenth of a second for every write, flush and rename
+    "-x LOMO_TEST_DISK_US=100000 -x LD_PRELOAD=" + std::string(LOMO_SLOW_DISK);
+constexpr seconds kEnds{30};  // a job that lost a rank
+
+/// LOMO_TEST_RANK_KILLS=40: the long run.
+int wanted_kills() {
+  char const* wanted = std::getenv("LOMO_TEST_RANK_KILLS");
+  return wanted == nullptr ? 4 : std::atoi(wanted);
+}
+
+/// An environment variable while it lives.
+class Setting {
+ public:
+  Setting(char const* name, std::string const& value) : name_(name) {
+    setenv(name, value.c_str(), 1);
+  }
+  Setting(Setting const&) = delete;  // unsets it at the end
+  Setting& operator=(Setting const&) = delete;
+  ~Setting() { unsetenv(name_); }
+
+ private:
+  char const* name_;
+};
+
+Process by_script(Workplace const& place, Arguments const& arguments) {
+  return Process(place, LOMO_MPIRUN_SCRIPT, arguments);
+}
+
+}  // namespace
+
+TEST_CASE(
+    "ranks killed at any moment lose nothing: the run ends with the bits of one that was not") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, R"({"name": "adalomo", "lr": 0.01})",
+               R"(, "eval": {"before": false, "at_end": false},
+                  "save": {"every_steps": 2, "keep_last": 2, "shard_size": "4KiB"})");
+  REQUIRE(launch(place, 2, command(place, "whole")).code == 0);
+  std::mt19937_64 random(11);
+  Outcome last;
+  for (int killed = 0, starts = 0; last.code != 0; ++starts) {
+    REQUIRE(starts < 4 * wanted_kills() + 8);
+    const std::size_t before = steps_of(place, "cut");
+    const Process job =
+        start(place, std::vector<Arguments>(2, command(place, "cut", {"--resume"})));
+    std::vector<pid_t> ranks;
+    if (killed < wanted_kills()) {
+      wait_for_steps(job, place, "cut", before + 2 + random() % 3);
+      std::this_thread::sleep_for(microseconds(random() % 30000));
+      ranks = children_of(job.id());
+      const auto when = Clock::now();
+      if (ranks.size() == 2) kill(ranks[random() % 2], SIGKILL);
+      last = job.wait();
+      CHECK(Clock::now() - when < kEnds);
+    } else {
+      last = job.wait();
+    }
+    INFO(last.err);
+    CHECK((last.code == 137 || last.code == 0));
+    CHECK_FALSE(contains(last.err, "damaged"));
+    CHECK(gone(ranks));
+    killed += last.code == 137 ? 1 : 0;
+  }
+  for (auto const& entry : fs::directory_iterator(place / "whole/model")) {
+    INFO(entry.path());
+    CHECK(slurp(entry.path()) == slurp(fs::path(place / "cut/model") / entry.path().filename()));
+  }
+}
+
+TEST_CASE("a rank that hangs is named by the others, and ends the job with 6") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, kLomo, kQuiet);
+  for (const std::size_t stopped : {std::size_t{1}, std::size_t{0}}) {
+    const std::string name = "out" + std::to_string(stopped);
+    const Arguments arguments =
+        command(place, name, {"--set", "train.epochs=100000", "--rank-timeout", "4"});
+    const Process job = start(place, std::vector<Arguments>(3, arguments));
+    wait_for_steps(job, place, name, 3);
+    const std::vector<pid_t> ranks = children_of(job.id());
+    REQUIRE(ranks.size() == 3);
+    kill(ranks[stopped], SIGSTOP);
+    const auto when = Clock::now();
+    const Outcome outcome = job.wait();
+    INFO(outcome.err);
+    CHECK(Clock::now() - when < kEnds);
+    CHECK(outcome.code == 6);
+    CHECK(contains(outcome.err, "no answer from rank " + std::to_string(stopped) + " within 4 s"));
+    CHECK(count_lines(outcome.err, "error: ") == 1);
+    CHECK(gone(ranks));
+  }
+}
+
+TEST_CASE("when mpirun itself is killed no rank is left") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, kLomo, kQuiet);
+  const Process job = start(
+      place, std::vector<Arguments>(2, command(place, "out", {"--set", "train.epochs=100000"})));
+  wait_for_steps(job, place, "out", 3);
+  const std::vector<pid_t> ranks = children_of(job.id());
+  REQUIRE(ranks.size() == 2);
+  job.send(SIGKILL);
+  job.wait();
+  CHECK(gone(ranks));
+}
+
+TEST_CASE("every way to ask scripts/mpirun.sh for the end saves, however slow the disk") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, kLomo, kQuiet);
+  const Setting program("LOMO_TRAIN", LOMO_TRAIN_PROGRAM);
+  const Setting options("MPIRUN_OPTIONS", kSlowDisk);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) {
+    const std::string name = "out" + std::to_string(signal);
+    const Process job = by_script(
+        place, {"2", place / "run.json", "--output", place / name, "--set", "train.epochs=100000"});
+    wait_for_steps(job, place, name, 3);
+    const auto when = Clock::now();
+    job.send(signal);
+    const Outcome outcome = job.wait();
+    INFO(signal << " " << outcome.err);
+    CHECK(outcome.code == 7);
+    CHECK(Clock::now() - when > seconds(2));  // mpirun would have killed them by then
+    CHECK(contains(outcome.err, "Go on with: "));
+    fs::path saved;
+    for (auto const& entry : fs::directory_iterator(place / (name + "/checkpoints")))
+      saved = entry.path();
+    CHECK(run(place, {"verify", saved.string()}).code == 0);
+  }
+}
+
+TEST_CASE("a second Ctrl-C ends all ranks at once with 130") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, kLomo, R"(, "eval": {"before": false}, "save": {"every_steps": 2})");
+  const Setting program("LOMO_TRAIN", LOMO_TRAIN_PROGRAM);
+  const Setting options("MPIRUN_OPTIONS", kSlowDisk);
+  const Process job = by_script(place, {"2", place / "run.json", "--output", place / "out", "--set",
+                                        "train.epochs=100000", "--set", "save.every_steps=0"});
+  wait_for_steps(job, place, "out", 3);
+  job.send(SIGINT);
+  std::this_thread::sleep_for(milliseconds(500));
+  job.send(SIGINT);
+  const Outcome outcome = job.wait();
+  INFO(outcome.err);
+  CHECK(outcome.code == 130);
+}
+
+TEST_CASE("after a kill scripts/mpirun.sh ends with 137 and names the last checkpoint") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, kLomo, R"(, "eval": {"before": false}, "save": {"every_steps": 2})");
+  const Setting program("LOMO_TRAIN", LOMO_TRAIN_PROGRAM);
+  const Process job = by_script(
+      place, {"2", place / "run.json", "--output", place / "out", "--set", "train.epochs=100000"});
+  wait_for_steps(job, place, "out", 6);
+  const std::vector<pid_t> mpirun = children_of(job.id());
+  REQUIRE(mpirun.size() == 1);
+  const std::vector<pid_t> ranks = children_of(mpirun.front());
+  REQUIRE(ranks.size() == 2);
+  kill(ranks[1], SIGKILL);
+  const Outcome outcome = job.wait();
+  INFO(outcome.err);
+  CHECK(outcome.code == 137);
+  CHECK(contains(outcome.err, "the last whole checkpoint is " + (place / "out/checkpoints/step-")));
+  CHECK(contains(outcome.err, "--resume " + (place / "out")));
+  CHECK(gone(ranks));
+}

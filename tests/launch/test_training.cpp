@@ -1,0 +1,87 @@
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "launch.h"
+#include "support/catch.h"
+
+using namespace lomo::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<double> losses_of(Workplace const& place, std::string const& run) {
+  std::vector<double> losses;
+  std::ifstream metrics(place / (run + "/metrics.jsonl"));
+  for (std::string line; std::getline(metrics, line);) {
+    const auto json = nlohmann::json::parse(line);
+    if (json["event"] == "step") losses.push_back(json["loss"]);
+  }
+  return losses;
+}
+
+constexpr char const* kAdaLomo = R"({"name": "adalomo", "lr": 0.01})";
+
+}  // namespace
+
+TEST_CASE("any number of ranks trains the same model, and the same number to the same bits") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, kAdaLomo, R"(, "save": {"shard_size": "8KiB"}, "ranks": {"wire": "f32"})");
+  REQUIRE(run(place, command(place, "alone")).code == 0);
+  const std::vector<double> alone = losses_of(place, "alone");
+  REQUIRE(alone.size() == 24);
+  // Sums over at most 64 rows in another order, in f32, at each of 24 steps.
+  const double tolerance = 24 * 64 * std::ldexp(1.0, -24) * alone.front();
+  for (const int ranks : {2, 3}) {
+    const std::string name = "ranks" + std::to_string(ranks);
+    const Outcome outcome = launch(place, ranks, command(place, name));
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK(count_lines(outcome.out, "perplexity") == 1);
+    CHECK(count_lines(outcome.err, "I eval end") == 1);
+    const std::vector<double> losses = losses_of(place, name);
+    REQUIRE(losses.size() == alone.size());
+    for (std::size_t i = 0; i < losses.size(); ++i)
+      CHECK(std::abs(losses[i] - alone[i]) <= tolerance);
+    const Outcome verified = run(place, {"verify", place / (name + "/model")});
+    INFO(verified.out);
+    CHECK(verified.code == 0);
+  }
+  REQUIRE(launch(place, 2, command(place, "again")).code == 0);
+  for (auto const& entry : fs::directory_iterator(place / "ranks2/model")) {
+    INFO(entry.path());
+    CHECK(slurp(entry.path()) == slurp(fs::path(place / "again/model") / entry.path().filename()));
+  }
+  const Outcome eval = launch(
+      place, 2,
+      {"eval", "--model", place / "ranks2/model", "--task", "ids", "--data", place / "ids.jsonl"});
+  INFO(eval.err);
+  CHECK(eval.code == 0);
+  CHECK(count_lines(eval.out, "loss ") == 1);
+}
+
+TEST_CASE("a checkpoint goes from one rank to two, to four and back without a bit of it changing") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, kAdaLomo, R"(, "eval": {"before": false, "at_end": false},
+      "save": {"final_model": false})");
+  REQUIRE(run(place, command(place, "of1", {"--set", "train.max_steps=5"})).code == 0);
+  const std::vector<std::string> files{"model.safetensors", "optimizer.safetensors"};
+  std::string before = "of1";
+  for (const int ranks : {2, 4, 1}) {
+    // Nothing is left to train: what is read is written again.
+    const std::string name = "after" + before;
+    const Arguments resume{"--resume", place / (before + "/checkpoints/step-5"), "--output",
+                           place / name};
+    const Outcome outcome = ranks == 1 ? run(place, resume) : launch(place, ranks, resume);
+    INFO(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK(same_files(place / "of1/checkpoints/step-5", place / (name + "/checkpoints/step-5"),
+                     files));
+    before = name;
+  }
+}
