@@ -11,7 +11,6 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/io/files.h"
-#include "lomo/model/checkpoint.h"
 #include "lomo/train/clip_plan.h"
 #include "lomo/train/plan_report.h"
 #include "setting.h"
@@ -21,35 +20,6 @@ namespace lomo::app {
 namespace fs = std::filesystem;
 
 namespace {
-
-std::size_t bytes_option(std::string const& option, std::string const& text) {
-  if (const auto bytes = parse_bytes(text)) return *bytes;
-  throw Error(Exit::usage, option + " " + text + ": expected a size such as 24GiB");
-}
-
-/// The folder's config where there is one, else model.shape of the run's config.
-ModelConfig model_shape(TrainConfig const& config, std::string const& where) {
-  std::error_code error;
-  const fs::path file = fs::path(config.model.path) / "config.json";
-  if (fs::is_regular_file(file, error)) return read_model_config(file);
-  if (!config.model.shape.is_object()) {
-    throw Error(Exit::usage, where + ": there is no " + file.string() +
-                                 " and no model.shape to plan without it");
-  }
-  ModelConfig shape =
-      model_config_from_json(JsonReader(config.model.shape, where, Exit::usage, "/model/shape"));
-  shape.dtype = config.model.dtype.value_or(DType::bf16);
-  return shape;
-}
-
-bool all_there(TrainConfig const& config) {
-  std::error_code error;
-  const auto there = [&](std::string const& file) { return fs::is_regular_file(file, error); };
-  DataSection const& data = config.data;
-  if (data.train.empty() || !std::all_of(data.train.begin(), data.train.end(), there)) return false;
-  if (!std::all_of(data.validation.begin(), data.validation.end(), there)) return false;
-  return data.task == "ids" || there(config.model.path + "/tokenizer.model");
-}
 
 /// A profile file, or the name of a shipped one.
 DeviceProfile find_profile(std::string const& name) {
@@ -77,9 +47,7 @@ std::vector<DeviceProfile> shipped_profiles() {
 }  // namespace
 
 void PlanCommand::options(CLI::App& app) {
-  app.add_option("--config", config, "the run, a JSON file or the name of a shipped config")
-      ->required();
-  app.add_option("--set", overrides, "change one key of it")->allow_extra_args(false);
+  subject.options(app);
   app.add_option("--memory", memory,
                  "of the device, as in 24GiB; default: the config's budget, "
                  "else what this machine has free");
@@ -91,12 +59,6 @@ void PlanCommand::options(CLI::App& app) {
                  "plan rank 0 of so many, among whom the model and each batch are shared out")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
-  const auto positive = CLI::Range(std::int64_t{1}, std::int64_t{1} << 31);
-  app.add_option("--tokens", tokens, "plan a batch of so many tokens, whatever the data")
-      ->check(positive);
-  app.add_option("--sequences", sequences, "its sequences; default: of data.max_length")
-      ->check(positive);
-  app.add_option("--targets", targets, "its tokens with a target; default: all")->check(positive);
   app.add_option("--profile", profile,
                  "expected time on this device only: rtx3090, rtx4090, a100, "
                  "h100, a profile file, or cpu: this machine, measured");
@@ -106,37 +68,13 @@ void PlanCommand::options(CLI::App& app) {
 }
 
 int PlanCommand::run(Common const& common) const {
-  const fs::path file = find_config(config, shipped_configs());
-  TrainConfig run = parse_config(read_config_file(file, overrides), file.string());
-  const ModelConfig shape = model_shape(run, file.string());
-  settle(run, shape);
-
+  const Subject::Read read = subject.read(ranks);
+  TrainConfig run = read.run;
+  ModelConfig const& shape = read.shape;
+  PlannedBatches const& batches = read.batches;
   PlanReport report;
-  report.config = config;
-  PlannedBatches batches;
-  if (tokens > 0) {
-    BatchCounts counts;
-    counts.tokens = tokens;
-    counts.targets = targets > 0 ? targets : tokens;
-    counts.sequences =
-        sequences > 0 ? sequences : (tokens + run.data.max_length - 1) / run.data.max_length;
-    counts.ids = std::min(tokens, shape.vocab);
-    batches.train.push_back(batch_with(share_of(counts, ranks)));
-    report.batch_source = "as given";
-  } else if (sequences > 0 || targets > 0) {
-    throw Error(Exit::usage, "--sequences and --targets go with --tokens");
-  } else if (all_there(run)) {
-    const auto tokenizer = open_tokenizer(run.model.path, run.data.task);
-    const Inputs inputs = load_inputs(run, tokenizer.get(), shipped_prompts(), {});
-    check_ids(inputs.train, shape.vocab);
-    check_ids(inputs.eval.data, shape.vocab);
-    const Sampler sampler(inputs.train, run.batch.sequences, run.batch.max_tokens, run.train.seed);
-    batches = planned_batches(run, inputs, sampler, batches_of_run(run, sampler), ranks);
-    report.batch_source = "of the data, the largest";
-  } else {
-    batches = planned_batches(run, shape, ranks);
-    report.batch_source = "the largest that the config allows (the data are not here)";
-  }
+  report.config = subject.config;
+  report.batch_source = read.batch_source;
 
   // A plan for a GPU needs none.
   std::optional<Engines> engines;
@@ -173,8 +111,8 @@ int PlanCommand::run(Common const& common) const {
   if (!html.empty()) {
     Verdict const& verdict = report.verdict;
     const std::size_t limit = verdict.memory - std::min(verdict.memory, verdict.allowance);
-    write_file(html,
-               plan_picture(report.plan, *run.model.dtype, report.devices.front(), config, limit));
+    write_file(html, plan_picture(report.plan, *run.model.dtype, report.devices.front(),
+                                  subject.config, limit));
   }
   const std::string text = json ? report.json().dump(2) + "\n" : report.text();
   std::fputs(text.c_str(), stdout);

@@ -5,6 +5,7 @@
 
 #include "lomo/train/config.h"
 #include "ranks.h"
+#include "subject.h"
 
 namespace lomo::app {
 
@@ -41,11 +42,19 @@ struct EvalCommand {
 };
 
 struct PlanCommand {
-  std::string config, memory, allowance = "1GiB", profile, html;
-  std::vector<std::string> overrides;
-  std::int64_t tokens = 0, sequences = 0, targets = 0;  // 0: not given
+  Subject subject;
+  std::string memory, allowance = "1GiB", profile, html;
   int ranks = 1;
   bool json = false, advise = false;
+  void options(CLI::App& app);
+  int run(Common const& common) const;
+};
+
+struct AblateCommand {
+  Subject subject;
+  std::string memory;
+  int steps = 3;
+  bool json = false;
   void options(CLI::App& app);
   int run(Common const& common) const;
 };

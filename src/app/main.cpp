@@ -29,6 +29,7 @@ constexpr char const* kFooter = R"(Examples:
   lomo-train --resume runs/first
   lomo-train --config my.json --output runs/first --resume    # begin or go on: for job queues
   lomo-train plan --config llama7b.json --memory 24GiB
+  lomo-train ablate --config llama7b.json --memory 24GiB
   lomo-train eval --model runs/first/model --task rte --data data/RTE/val.jsonl
   lomo-train generate --model runs/first/model --prompt "Once upon a time"
   lomo-train verify runs/first/model
@@ -102,6 +103,10 @@ int run(int argc, char** argv, Ranks& ranks, LastWords& last_words) {
   CLI::App* plan_app = app.add_subcommand(
       "plan", "Say what memory, disk and time a run takes, without weights, before it is started");
   plan.options(*plan_app);
+  AblateCommand ablate;
+  CLI::App* ablate_app = app.add_subcommand(
+      "ablate", "Measure what each part of the method saves: memory and speed of a few steps");
+  ablate.options(*ablate_app);
   GenerateCommand generate;
   CLI::App* generate_app = app.add_subcommand("generate", "Continue a prompt");
   generate.options(*generate_app);
@@ -129,7 +134,7 @@ int run(int argc, char** argv, Ranks& ranks, LastWords& last_words) {
   }
   ranks.set_patience(std::chrono::seconds(patience));
   start_log(common.log_level, ranks);
-  for (CLI::App const* command : {plan_app, generate_app, verify_app, init_app}) {
+  for (CLI::App const* command : {plan_app, ablate_app, generate_app, verify_app, init_app}) {
     require_one_rank(*command, ranks);
   }
   require_agreement(&ranks.host(),
@@ -138,6 +143,7 @@ int run(int argc, char** argv, Ranks& ranks, LastWords& last_words) {
   if (common.threads == 0) common.threads = share;
   if (eval_app->parsed()) return eval.run(common);
   if (plan_app->parsed()) return plan.run(common);
+  if (ablate_app->parsed()) return ablate.run(common);
   if (generate_app->parsed()) return generate.run(common);
   if (verify_app->parsed()) return verify.run();
   if (init_app->parsed()) return init.run(common);

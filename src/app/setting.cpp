@@ -45,6 +45,11 @@ std::unique_ptr<Backend> make_engine(Common const& common, std::size_t memory) {
   return Engines(common).make(memory);
 }
 
+std::size_t bytes_option(std::string const& option, std::string const& text) {
+  if (const auto bytes = parse_bytes(text)) return *bytes;
+  throw Error(Exit::usage, option + " " + text + ": expected a size such as 24GiB");
+}
+
 RunSetting run_setting(Common const& common) {
   const Engines engines(common);  // before data and weights are read
   RunSetting setting(common.ranks);

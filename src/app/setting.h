@@ -16,6 +16,9 @@ std::filesystem::path shipped_prompts();
 /// The engine that --device and --threads ask for; see Engines.
 std::unique_ptr<Backend> make_engine(Common const& common, std::size_t memory);
 
+/// The bytes that an option says, as in 24GiB. Throws Error(Exit::usage).
+std::size_t bytes_option(std::string const& option, std::string const& text);
+
 /// What runs need, for this process.
 RunSetting run_setting(Common const& common);
 

@@ -89,8 +89,11 @@ class Run {
   void check_config_changes() {
     const fs::path file = source_ / "training_state.json";
     const TrainConfig before = parse_config(state_.config, file.string());
-    if (!config_.clip.kept_blocks && config_.clip.strategy == before.clip.strategy) {
+    const bool same_strategy = config_.clip.strategy == before.clip.strategy;
+    if (same_strategy && !config_.clip.kept_blocks) {
       config_.clip.kept_blocks = before.clip.kept_blocks;  // settled when the run began
+    } else if (!same_strategy && config_.clip.kept_blocks == before.clip.kept_blocks) {
+      config_.clip.kept_blocks.reset();  // that of the other strategy
     }
     changes_ = config_changes(before, config_);
     for (std::string const& change : changes_) log::info("changed on resume: {}", change);

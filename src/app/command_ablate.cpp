@@ -1,0 +1,61 @@
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "commands.h"
+#include "engines.h"
+#include "lomo/core/error.h"
+#include "lomo/core/log.h"
+#include "lomo/train/ablation.h"
+#include "setting.h"
+
+namespace lomo::app {
+
+void AblateCommand::options(CLI::App& app) {
+  subject.options(app);
+  app.add_option("--memory", memory,
+                 "run what needs no more, plan the rest; default: the config's budget, else what "
+                 "this machine has free");
+  app.add_option("--steps", steps, "timed steps of each, after a first one; 0: plan only")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
+  app.add_flag("--json", json, "print the table as JSON");
+}
+
+int AblateCommand::run(Common const& common) const {
+  const Subject::Read read = subject.read();
+  if (read.batches.train.empty()) throw Error(Exit::usage, "ablate: there is no batch to train on");
+  Batch const& batch =
+      *std::max_element(read.batches.train.begin(), read.batches.train.end(),
+                        [](Batch const& a, Batch const& b) { return counts_of(a) < counts_of(b); });
+  const std::size_t budget = read.run.memory.budget;
+  const Engines engines(common);
+
+  AblationReport report;
+  report.config = subject.config;
+  report.shape = read.shape;
+  report.dtype = *read.run.model.dtype;
+  report.batch = counts_of(batch);
+  report.memory = !memory.empty() ? bytes_option("--memory", memory)
+                  : budget > 0    ? budget
+                                  : engines.available_memory();
+  const MakeEngine make_dry = [&] {
+    return make_dry_backend({.threads = common.threads, .books = engines.device()});
+  };
+  const auto cases = ablation_cases(read.run, read.shape);
+  for (AblationCase const& what : cases) {
+    AblationRow row = plan_case(what, read.shape, batch, make_dry);
+    if (steps > 0 && row.slab <= report.memory) {
+      const auto engine = engines.make(row.slab);
+      row = measure_case(std::move(row), read.shape, batch, *engine, steps);
+      log::info("{} of {}, {}: {}, {:.0f} tokens/s", report.rows.size() + 1, cases.size(),
+                what.method, human_bytes(row.peak), row.tokens_per_second);
+    }
+    report.rows.push_back(std::move(row));
+  }
+  const std::string text = json ? report.json().dump(2) + "\n" : report.text();
+  std::fputs(text.c_str(), stdout);
+  return static_cast<int>(Exit::done);
+}
+
+}  // namespace lomo::app
