@@ -177,7 +177,7 @@ void get_scale(JsonReader& reader, std::string_view key, double& scale) {
 void read(JsonReader reader, LossScaleSection& scale) {
   get_scale(reader, "initial", scale.initial);
   get_scale(reader, "minimum", scale.minimum);
-  reader.get("window", scale.window, kAtLeastOne);
+  reader.get("window", scale.window, kCount);
   reader.get("skip_consumes_schedule", scale.skip_consumes_schedule);
   if (scale.minimum > scale.initial) {
     reader.fail("minimum", "above loss_scale.initial: the scale would start below its floor");

@@ -23,7 +23,7 @@ LossScaler::LossScaler(LossScaleSection const& section, DType dtype)
 void LossScaler::succeed() {
   if (!on_) return;
   state_.clean += 1;
-  if (state_.clean < section_.window) return;
+  if (section_.window == 0 || state_.clean < section_.window) return;
   state_.scale = std::min(2 * state_.scale, kMostScale);
   state_.clean = 0;
 }

@@ -132,15 +132,19 @@ TEST_CASE("a fused step of a tied model equals the step with stored gradients, b
   const DType dtype = GENERATE(DType::f32, DType::bf16, DType::f16);
   const std::size_t logits = GENERATE(std::size_t{0}, std::size_t{64} << 20);
   const std::size_t prompt = GENERATE(1u, 12u);
+  const float clip_value = GENERATE(0.0f, 0.01f);
   const auto train = [&](bool fuse) {
     auto backend = make_cpu(2);
     Llama model(*backend, tiny_config(tied), dtype, HeadOptions{32, logits});
     fill_weights(model, 1);
     OptimizerOptions options;
     options.kind = kind;
+    if (clip_value > 0) options.weight_decay = 0.1f;  // then rows without a gradient change too
     auto rule = make_update_rule(*backend, options, model.weights().groups());
     StepContext step;
     step.lr = 0.03f;
+    step.gradient.clip_value = clip_value;
+    step.gradient.coefficient = clip_value > 0 ? 0.7f : 1.0f;
     Pass pass = model.forward(mixed_batch(101, prompt), Recompute::block);
     if (fuse) {
       FusedUpdate sink(*backend, TileSize{1000}, *rule, step);

@@ -17,6 +17,7 @@ struct Setting {
   std::size_t prompt = 1;
   std::size_t logits = 0;
   OptimizerKind kind = OptimizerKind::lomo;
+  float clip_value = 0, weight_decay = 0;
 };
 
 struct Trained {
@@ -33,10 +34,12 @@ Trained step_once(Setting const& s, std::int64_t kept, NormMethod method) {
   fill_weights(model, 1);
   OptimizerOptions options;
   options.kind = s.kind;
+  options.weight_decay = s.weight_decay;
   auto rule = make_update_rule(*backend, options, model.weights().groups());
   StepContext step;
   step.lr = 0.03f;
   step.gradient.coefficient = 0.3f;
+  step.gradient.clip_value = s.clip_value;
   const Batch batch = make_batch(random_sequences({17, 1, 5, 30, 2}, s.prompt, 101, 11));
   Pass pass = model.forward(batch, s.recompute);
   const auto before = weight_bits(model);
@@ -79,6 +82,11 @@ TEST_CASE("kept factors give the update of two passes, however many blocks are k
   SECTION("bf16, logits kept") {
     s.dtype = DType::bf16;
     s.logits = std::size_t{64} << 20;
+  }
+  SECTION("f16, clipped by value, with decay") {
+    s.dtype = DType::f16;
+    s.clip_value = 0.01f;
+    s.weight_decay = 0.1f;
   }
   SECTION("AdaLomo") {
     s.kind = OptimizerKind::adalomo;

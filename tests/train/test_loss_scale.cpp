@@ -63,6 +63,18 @@ TEST_CASE("the loss scale doubles after a window of clean steps and halves at an
   CHECK(test::contains(message, "loss_scale.minimum"));
 }
 
+TEST_CASE("a scale without a window only falls, as the published code has it") {
+  LossScaleSection section;
+  section.initial = 64;
+  section.window = 0;
+  LossScaler scaler(section, DType::f16);
+  for (int i = 0; i < 3000; ++i) scaler.succeed();
+  CHECK(scaler.scale() == 64);
+  scaler.overflow();
+  for (int i = 0; i < 3000; ++i) scaler.succeed();
+  CHECK(scaler.scale() == 32);
+}
+
 TEST_CASE("other precisions do not scale their loss") {
   LossScaler scaler({}, DType::bf16);
   for (int i = 0; i < 2000; ++i) scaler.succeed();
@@ -70,10 +82,12 @@ TEST_CASE("other precisions do not scale their loss") {
 }
 
 TEST_CASE("an fp16 step that overflows leaves every bit and its place in the schedule") {
+  const std::int64_t kept = GENERATE(0, 1, 3);  // blocks whose factors wait for the verdict
   for (const auto kind :
        {OptimizerKind::lomo, OptimizerKind::adalomo, OptimizerKind::sgd, OptimizerKind::adamw}) {
     test::Bench bench(DType::f16);
     TrainConfig config = f16_config(kind, 0x1p30);
+    config.clip.kept_blocks = kept;
     config.optimizer.momentum = kind == OptimizerKind::sgd ? 0.9 : 0;
     Trainer trainer(bench.model, config, kLinear);
     const auto before = everything(bench, trainer);
@@ -173,11 +187,15 @@ TEST_CASE("a step that overflows in its last tensor only changes nothing") {
   }
   REQUIRE(found);
   for (const auto kind : {OptimizerKind::lomo, OptimizerKind::adalomo, OptimizerKind::adamw}) {
-    test::Bench bench(DType::f16);
-    shrink(bench);
-    Trainer trainer(bench.model, f16_config(kind, *found), kLinear);
-    const auto before = everything(bench, trainer);
-    CHECK(trainer.step(bench.batch).outcome == StepOutcome::overflow);
-    CHECK(everything(bench, trainer) == before);
+    for (const std::int64_t kept : {0, 1, 3}) {
+      test::Bench bench(DType::f16);
+      shrink(bench);
+      TrainConfig config = f16_config(kind, *found);
+      config.clip.kept_blocks = kept;
+      Trainer trainer(bench.model, config, kLinear);
+      const auto before = everything(bench, trainer);
+      CHECK(trainer.step(bench.batch).outcome == StepOutcome::overflow);
+      CHECK(everything(bench, trainer) == before);
+    }
   }
 }

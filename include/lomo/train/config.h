@@ -88,7 +88,7 @@ enum class Protect : std::uint8_t {
 /// fp16 runs only; see LossScaler.
 struct LossScaleSection {
   double initial = 65536, minimum = 1;  // powers of two
-  std::int64_t window = 1000;           // clean steps until the scale doubles
+  std::int64_t window = 1000;           // clean steps until it doubles; 0: never
   bool skip_consumes_schedule = false;  // whether a step skipped for an overflow counts in it
 };
 

@@ -16,7 +16,8 @@ struct LossScaleState {
 /// Dynamic loss scaling (LOMO, arXiv 2306.09782, section 3.3.2; Micikevicius et al. 2018, arXiv
 /// 1710.03740). An fp16 run multiplies the loss by `scale` before backward, so that small gradients
 /// do not vanish in fp16, and divides the gradients by it in fp32. Scales are powers of two, so
-/// both are exact. After `window` clean steps the scale doubles; an overflow halves it.
+/// both are exact. After `window` clean steps the scale doubles (0: never, as in the published
+/// code); an overflow halves it.
 ///
 /// The published code never doubles its scale; the paper does, and so does this.
 class LossScaler {
