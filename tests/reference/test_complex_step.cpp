@@ -190,8 +190,16 @@ TEST_CASE("norm of a linear layer's gradient from Gram matrices") {
   const auto dw = linear_backward_weight(dy, x, in, out);
   double squares = 0;
   for (const double g : dw) squares += g * g;
+  // Every sum rounds its terms, n^2 products of out and in products, once each at most.
+  const auto absolute = [](Array<double> v) {
+    for (double& a : v) a = std::fabs(a);
+    return v;
+  };
+  const double terms = gram_norm_squared(absolute(dy), absolute(x), out, in);
+  const double rounding = static_cast<double>(n * n + out + in) * 0x1p-53 * terms;
   const double gram = gram_norm_squared(dy, x, out, in);
-  CHECK(std::fabs(gram - squares) <= kTolerance);
+  CHECK(std::fabs(gram - squares) <= rounding);
+  CHECK(squares > 10 * rounding);  // or the bound says nothing
   // d/d dy = 2 x dW^T, d/dx = 2 dy dW.
   auto d_dy = linear(x, dw, in, out), dx = linear_backward_input(dy, dw, in, out);
   for (Array<double>* d : {&d_dy, &dx}) {

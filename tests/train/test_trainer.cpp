@@ -183,6 +183,24 @@ TEST_CASE(
   CHECK(same(tile_rows, 56 - tile_rows));
   CHECK(test::contains(describe(*report.partial), up));
 
+  // AdaLomo holds a whole tensor, and looks at all of it before its statistics change.
+  Bench whole;
+  spoil(whole);
+  tile.optimizer.name = OptimizerKind::adalomo;
+  Trainer adaptive(whole.model, tile, kConstant);
+  const StepReport half = adaptive.step(whole.batch);
+  REQUIRE(half.partial);
+  CHECK(half.partial->stopped_in == up);
+  const std::set<std::string> taken(half.partial->updated.begin(), half.partial->updated.end());
+  CHECK(taken.contains("model.layers.1.mlp.down_proj.weight"));
+  for (StoredTensor const& state : adaptive.rule().state()) {
+    INFO(state.name);
+    bool changed = false;  // from the zeros of the start
+    for (const double v : test::values(*whole.backend, state.value)) changed |= v != 0;
+    CHECK(changed == taken.contains(state.name.substr(0, state.name.rfind('.'))));
+  }
+
+  tile.optimizer.name = OptimizerKind::lomo;
   tile.train.stop_after_skips = 1;
   Bench again;
   spoil(again);
