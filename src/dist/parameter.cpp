@@ -1,5 +1,6 @@
 #include "lomo/dist/parameter.h"
 
+#include <string>
 #include <utility>
 
 namespace lomo {
@@ -12,12 +13,22 @@ std::int64_t total_rows(std::vector<ParameterGroup::Spec> const& members, Place 
   return rows;
 }
 
+/// "model.layers.0.mlp.gate_proj.weight, up_proj.weight": all that lies in one block of memory.
+std::string name_of(std::vector<ParameterGroup::Spec> const& members) {
+  std::string name = members.front().name;
+  for (std::size_t m = 1; m < members.size(); ++m) {
+    std::string const& whole = members[m].name;
+    name += ", " + whole.substr(whole.rfind('.', whole.rfind('.') - 1) + 1);
+  }
+  return name;
+}
+
 }  // namespace
 
 ParameterGroup::ParameterGroup(Backend& backend, DType dtype, std::vector<Spec> const& members,
                                std::int64_t inputs, Place place)
     : memory_(backend.allocate(Shape(total_rows(members, place), inputs), dtype, Category::weights,
-                               members.front().name)) {
+                               name_of(members))) {
   std::int64_t first = 0;
   for (auto const& member : members) {
     const RowRange owned = owned_rows(member.rows, place.rank, place.ranks);

@@ -239,6 +239,7 @@ TEST_CASE("plan says whether a run fits, without its weights, by exit code") {
   CHECK(outcome.code == 0);
   CHECK(contains(outcome.out, "96 tokens (96 with a target, 96 distinct) in 3 sequences"));
   CHECK(contains(outcome.out, "fits 4.00 GiB"));
+  CHECK(contains(outcome.out, "mlp.gate_proj.weight, up_proj.weight (2 of them)"));
   CHECK(contains(outcome.out, "--set train.recompute=none"));
   CHECK(contains(outcome.out, "--set memory.budget=3GiB"));  // factors are kept: less work
   CHECK(contains(slurp(place / "plan.html"), "<svg"));
