@@ -34,6 +34,11 @@ inline std::vector<Setup> setups() {
           {"widened, panels", 2, cpu::Bf16Products::widened, cpu::WeightTiles::panels}};
 }
 
+/// Relative error of square_sums: f64, rounded once.
+inline double square_sums_roundoff(std::int64_t) {
+  return 1.001 * 0x1p-24;
+}
+
 inline std::unique_ptr<cpu::CpuBackend> engine(int threads = 2) {
   return std::make_unique<cpu::CpuBackend>(EngineOptions{threads, std::size_t{1} << 30});
 }

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,11 @@ inline std::vector<Setup> setups() {
   using cuda_host::Order;
   return {{"lazy, first threads first", {Order::forward, 1, true, true}},
           {"eager, last threads first", {Order::reverse, 1, false, false}}};
+}
+
+/// Relative error of square_sums: f32 within a tile, in any order.
+inline double square_sums_roundoff(std::int64_t terms) {
+  return gamma_f32(terms + 1);
 }
 
 /// Where another engine has some number of threads this one has another order.

@@ -235,9 +235,8 @@ TEST_CASE("square sums of ragged sizes") {
         cols[Reference::size(b)] += clipped * clipped;
       }
     }
-    // Sums of so many products in f32, in any order.
     const auto bound = [](std::vector<double> v, std::int64_t terms) {
-      for (double& x : v) x *= gamma_f32(terms + 1);
+      for (double& x : v) x *= square_sums_roundoff(terms);
       return v;
     };
     check_within(values(*be, row), rows, bound(rows, i));
