@@ -1,0 +1,62 @@
+// lomo-train --device cuda on several ranks, each with an emulated GPU, over the emulated NCCL.
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "environment.h"
+#include "launch/launch.h"
+#include "support/catch.h"
+
+using namespace lomo::test;
+using nlohmann::json;
+
+namespace {
+
+constexpr int kSteps = 3;
+
+Arguments few_steps(Workplace const& place, std::string const& output) {
+  return command(place, output,
+                 {"--device", "cuda", "--set", "train.max_steps=" + std::to_string(kSteps)});
+}
+
+std::vector<double> losses_of(Workplace const& place, std::string const& output) {
+  std::vector<double> losses;
+  std::istringstream lines(slurp(place / (output + "/metrics.jsonl")));
+  for (std::string line; std::getline(lines, line);) {
+    const json event = json::parse(line);
+    if (event["event"] == "step") losses.push_back(event["loss"]);
+  }
+  return losses;
+}
+
+}  // namespace
+
+TEST_CASE("two GPUs train the model that one trains, and twice to the same bits") {
+  const Environment gpu = hosted();
+  for (std::string const name : {"lomo", "adalomo"}) {
+    const Workplace place;
+    make_model_and_data(place);
+    write_config(place, R"({"name": ")" + name + R"(", "lr": 0.01})",
+                 R"(, "ranks": {"wire": "f32"}, "eval": {"before": false, "at_end": false})");
+    REQUIRE(run(place, few_steps(place, "one")).code == 0);
+    const std::vector<double> one = losses_of(place, "one");
+    REQUIRE(one.size() == kSteps);
+    for (char const* output : {"two", "again"}) {
+      const Outcome outcome = launch(place, 2, few_steps(place, output));
+      INFO(name << ": " << outcome.err);
+      REQUIRE(outcome.code == 0);
+      CHECK(contains(outcome.err, "emulated CUDA (tests)"));
+    }
+    const std::vector<double> two = losses_of(place, "two");
+    REQUIRE(two.size() == kSteps);
+    // Sums over at most 64 rows in another order, in f32, at each step.
+    const double tolerance = kSteps * 64 * std::ldexp(1.0, -24) * one.front();
+    for (std::size_t k = 0; k < kSteps; ++k) {
+      INFO(name << ", step " << k + 1 << ": " << two[k] << " for " << one[k]);
+      CHECK(std::abs(two[k] - one[k]) <= tolerance);
+    }
+    CHECK(weights(place / "two/model") == weights(place / "again/model"));
+  }
+}
