@@ -2,6 +2,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -63,6 +64,17 @@ inline bool gone(std::vector<pid_t> const& processes) {
 
 inline std::size_t steps_of(Workplace const& place, std::string const& run) {
   return count_lines(slurp(place / (run + "/metrics.jsonl")), "\"event\":\"step\"");
+}
+
+/// The loss of each step of a run.
+inline std::vector<double> losses_of(Workplace const& place, std::string const& run) {
+  std::vector<double> losses;
+  std::ifstream metrics(place / (run + "/metrics.jsonl"));
+  for (std::string line; std::getline(metrics, line);) {
+    const auto event = nlohmann::json::parse(line);
+    if (event["event"] == "step") losses.push_back(event["loss"]);
+  }
+  return losses;
 }
 
 /// Waits for so many steps of a run, or for its end.

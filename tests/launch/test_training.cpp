@@ -1,7 +1,5 @@
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -12,16 +10,6 @@ using namespace lomo::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-std::vector<double> losses_of(Workplace const& place, std::string const& run) {
-  std::vector<double> losses;
-  std::ifstream metrics(place / (run + "/metrics.jsonl"));
-  for (std::string line; std::getline(metrics, line);) {
-    const auto json = nlohmann::json::parse(line);
-    if (json["event"] == "step") losses.push_back(json["loss"]);
-  }
-  return losses;
-}
 
 constexpr char const* kAdaLomo = R"({"name": "adalomo", "lr": 0.01})";
 

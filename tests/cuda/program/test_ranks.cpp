@@ -1,7 +1,5 @@
 // lomo-train --device cuda on several ranks, each with an emulated GPU, over the emulated NCCL.
 #include <cmath>
-#include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -10,7 +8,6 @@
 #include "support/catch.h"
 
 using namespace lomo::test;
-using nlohmann::json;
 
 namespace {
 
@@ -19,16 +16,6 @@ constexpr int kSteps = 3;
 Arguments few_steps(Workplace const& place, std::string const& output) {
   return command(place, output,
                  {"--device", "cuda", "--set", "train.max_steps=" + std::to_string(kSteps)});
-}
-
-std::vector<double> losses_of(Workplace const& place, std::string const& output) {
-  std::vector<double> losses;
-  std::istringstream lines(slurp(place / (output + "/metrics.jsonl")));
-  for (std::string line; std::getline(lines, line);) {
-    const json event = json::parse(line);
-    if (event["event"] == "step") losses.push_back(event["loss"]);
-  }
-  return losses;
 }
 
 }  // namespace
