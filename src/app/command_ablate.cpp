@@ -6,7 +6,7 @@
 #include "engines.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
-#include "lomo/train/ablation.h"
+#include "lomo/plan/ablation.h"
 #include "setting.h"
 
 namespace lomo::app {

@@ -11,8 +11,8 @@
 #include "lomo/core/random.h"
 #include "lomo/data/tokenizer.h"
 #include "lomo/model/checkpoint.h"
-#include "lomo/train/plan.h"
-#include "lomo/train/run.h"
+#include "lomo/plan/plan.h"
+#include "lomo/run/run.h"
 #include "setting.h"
 
 namespace lomo::app {

@@ -11,8 +11,8 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/io/files.h"
-#include "lomo/train/clip_plan.h"
-#include "lomo/train/plan_report.h"
+#include "lomo/plan/clip_plan.h"
+#include "lomo/plan/report.h"
 #include "setting.h"
 
 namespace lomo::app {

@@ -9,8 +9,8 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/dist/words.h"
-#include "lomo/train/run_folder.h"
-#include "lomo/train/training_state.h"
+#include "lomo/run/run_folder.h"
+#include "lomo/run/training_state.h"
 #include "setting.h"
 #include "stop.h"
 

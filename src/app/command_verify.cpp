@@ -2,7 +2,7 @@
 
 #include "commands.h"
 #include "lomo/core/error.h"
-#include "lomo/train/verify.h"
+#include "lomo/run/verify.h"
 
 namespace lomo::app {
 

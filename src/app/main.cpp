@@ -11,7 +11,7 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/io/json.h"
-#include "lomo/train/agreement.h"
+#include "lomo/run/agreement.h"
 #include "ranks.h"
 #include "wait_policy.h"
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "commands.h"
-#include "lomo/train/run.h"
+#include "lomo/run/run.h"
 
 namespace lomo::app {
 

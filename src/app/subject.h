@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "lomo/train/plan.h"
+#include "lomo/plan/plan.h"
 
 namespace lomo::app {
 

@@ -5,8 +5,8 @@
 
 #include "lomo/backend/backend.h"
 #include "lomo/model/config.h"
+#include "lomo/plan/device_profile.h"
 #include "lomo/train/config.h"
-#include "lomo/train/device_profile.h"
 
 /// What lomo-bench times, on any engine: it knows the Backend contract and no engine.
 namespace lomo::bench {

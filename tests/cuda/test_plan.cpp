@@ -1,6 +1,6 @@
 // A plan made on the dry engine with the CUDA engine's books.
 #include "engines.h"
-#include "train/planned.h"
+#include "plan/planned.h"
 
 using namespace lomo;
 using namespace lomo::test;

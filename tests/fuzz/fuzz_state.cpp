@@ -1,6 +1,6 @@
 #include "fuzz.h"
+#include "lomo/run/training_state.h"
 #include "lomo/train/config.h"
-#include "lomo/train/training_state.h"
 
 using namespace lomo;
 

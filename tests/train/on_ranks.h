@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "bench.h"
 #include "lomo/data/share.h"
 #include "support/thread_ranks.h"
+#include "train/bench.h"
 
 /// A tiny model trained on ranks that are threads.
 namespace lomo::test {

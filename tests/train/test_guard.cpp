@@ -2,10 +2,10 @@
 #include <limits>
 #include <vector>
 
-#include "bench.h"
 #include "lomo/core/error.h"
 #include "lomo/train/guard.h"
 #include "support/errors.h"
+#include "train/bench.h"
 
 using namespace lomo;
 

@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "bench.h"
 #include "lomo/core/error.h"
 #include "lomo/train/loss_scale.h"
 #include "support/errors.h"
+#include "train/bench.h"
 
 using namespace lomo;
 

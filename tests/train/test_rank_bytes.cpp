@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "on_ranks.h"
+#include "train/on_ranks.h"
 
 namespace lomo::test {
 

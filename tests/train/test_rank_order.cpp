@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "bench.h"
 #include "lomo/backend/ranks.h"
 #include "lomo/backend/trace.h"
 #include "lomo/core/error.h"
+#include "train/bench.h"
 
 namespace lomo::test {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "lomo/train/scoring.h"
-#include "on_ranks.h"
+#include "train/on_ranks.h"
 
 namespace lomo::test {
 

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "bench.h"
 #include "lomo/core/error.h"
 #include "lomo/train/scoring.h"
 #include "support/errors.h"
+#include "train/bench.h"
 
 using namespace lomo;
 

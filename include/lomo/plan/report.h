@@ -1,0 +1,61 @@
+#pragma once
+#include <cstddef>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "lomo/plan/device_profile.h"
+#include "lomo/plan/plan.h"
+
+namespace lomo {
+
+/// Whether a plan fits a device.
+struct Verdict {
+  std::size_t memory = 0;     // of the device
+  std::size_t allowance = 0;  // of it for what is not engine memory
+  std::size_t needed = 0;     // slab and allowance
+  bool fits() const { return needed <= memory; }
+};
+
+/// A change of the config and what it would do.
+struct Advice {
+  std::string change;  // "--set train.recompute=none"
+  std::size_t slab = 0;
+  double flops = 0;   // of the step
+  bool fits = false;  // the device's memory
+};
+
+/// Everything that `lomo-train plan` prints.
+struct PlanReport {
+  std::string config;        // as named by the user
+  std::string batch_source;  // "from data.train", "given", "the largest the config allows"
+  Plan plan;
+  TrainConfig settled;
+  Verdict verdict;
+  std::vector<DeviceProfile> devices;
+  std::vector<Advice> advice;
+  std::int64_t largest_tokens = -1;  // largest batch that fits, in tokens; -1: not asked
+
+  std::string text() const;
+  nlohmann::ordered_json json() const;
+};
+
+/// Fills `advice` and `largest_tokens`: plans again with one change at a time, and with ever larger
+/// batches of sequences like those of `report.plan.step`.
+void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& batches,
+            MakeEngine const& make_dry);
+
+/// The memory of the planned step over its expected time on `device`, cut into `moments` of equal
+/// length: what each category held when most was held.
+std::vector<CategoryBytes> memory_over_time(Plan const& plan, DType type,
+                                            DeviceProfile const& device, std::size_t moments);
+
+/// That, stacked by category, as one HTML file that needs no other. `limit` bytes of engine memory
+/// are marked where they are not far above the peak.
+std::string plan_picture(Plan const& plan, DType type, DeviceProfile const& device,
+                         std::string const& title, std::size_t limit);
+
+/// One line for the start of a run.
+std::string plan_line(Plan const& plan);
+
+}  // namespace lomo

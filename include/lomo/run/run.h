@@ -1,0 +1,68 @@
+#pragma once
+#include <cstddef>
+#include <exception>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lomo/backend/backend.h"
+#include "lomo/backend/ranks.h"
+#include "lomo/data/tokenizer.h"
+#include "lomo/model/llama.h"
+#include "lomo/plan/plan.h"
+#include "lomo/run/run_folder.h"
+#include "lomo/train/config.h"
+#include "lomo/train/evaluator.h"
+
+namespace lomo {
+
+/// What a command gives a run beside its config.
+struct RunSetting {
+  explicit RunSetting(Ranks& all) : ranks(all) {}
+
+  Ranks& ranks;
+  /// Called with an exception that ends the run, while the engine still exists.
+  std::function<void(std::exception_ptr const&)> failing;
+  /// Makes the engine, with at most so many bytes of memory (0: what is free).
+  std::function<Engine(std::size_t)> make_engine;
+  /// Makes an engine that computes nothing and counts like that one.
+  MakeEngine make_dry;
+  /// Bytes that make_engine could get.
+  std::function<std::size_t()> available_memory;
+  bool override_memory = false;  // start even when the plan does not fit
+  /// Asked between steps. The run stops when any rank is asked to.
+  std::function<bool()> stop_requested;
+  std::filesystem::path prompts;   // the shipped wording of the tasks
+  std::string program;             // for the command that a message tells the user to type
+  bool terminal = false;           // stderr can draw a progress bar
+  bool ignore_disk_space = false;  // start though the disk cannot hold what will be written
+};
+
+/// Throws Error(Exit::data) saying what belongs into a model folder when it is not one.
+void require_model_folder(std::filesystem::path const& folder);
+
+/// The tokenizer of a model folder; none when the data are ids and the folder has none.
+std::unique_ptr<Tokenizer> open_tokenizer(std::filesystem::path const& folder,
+                                          std::string const& task);
+
+/// A model of `config` with the weights of `folder`, on ranks its rows of them; says the largest
+/// rounding a conversion made.
+std::unique_ptr<Llama> load_model(Engine const& engine, ModelConfig const& model,
+                                  TrainConfig const& config, std::filesystem::path const& folder);
+
+enum class RunEnd { finished, stopped };
+
+/// Trains as the config says: checks, reads data, then weights, evaluates, trains, saves. `resume`
+/// names the checkpoint to continue from, or is empty; a config that differs from the checkpoint's
+/// in keys that cannot change is Error(Exit::usage). `folder` is the run's own when it is continued
+/// there, and none when config.output is to be made.
+RunEnd run_training(TrainConfig config, std::filesystem::path const& resume,
+                    std::optional<RunFolder> folder, RunSetting const& setting);
+
+/// Evaluates a model as the config says and writes predictions to config.output when it is set.
+EvalReport run_evaluation(TrainConfig config, RunSetting const& setting);
+
+}  // namespace lomo

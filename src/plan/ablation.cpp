@@ -1,0 +1,141 @@
+#include "lomo/plan/ablation.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "lomo/core/error.h"
+#include "lomo/model/checkpoint.h"
+#include "lomo/train/trainer.h"
+
+namespace lomo {
+
+namespace {
+
+constexpr std::size_t kWhole = std::numeric_limits<std::size_t>::max();
+// Neither memory nor time depends on it; small, so that random weights stay finite.
+constexpr double kRate = 1e-6;
+// First steps of fp16 that may overflow until the loss scale has fallen far enough.
+constexpr int kMostFirstSteps = 40;
+
+/// The parts of a run that engine memory sees.
+class Rehearsal {
+ public:
+  Rehearsal(AblationCase const& what, ModelConfig const& shape, Backend& engine)
+      : trains_(what.trains),
+        engine_(engine),
+        model_(engine, shape, *what.run.model.dtype, head_options(what.run)) {
+    if (trains_) {
+      trainer_.emplace(model_, what.run, Schedule(ScheduleKind::constant, kRate, 0, 1));
+    }
+    engine.ledger().restart();
+  }
+
+  Llama& model() { return model_; }
+  void measure_norms_by(NormMethod method) {
+    if (trainer_) trainer_->measure_norms_by(method);
+  }
+
+  /// Seconds; whether the step was applied.
+  std::pair<double, bool> step(Batch const& batch) {
+    const auto start = std::chrono::steady_clock::now();
+    bool applied = true;
+    if (trains_) {
+      applied = trainer_->step(batch).outcome == StepOutcome::applied;
+    } else {
+      model_.score(batch);
+      engine_.synchronize();
+    }
+    return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
+            applied};
+  }
+
+ private:
+  bool trains_;
+  Backend& engine_;
+  Llama model_;
+  std::optional<Trainer> trainer_;
+};
+
+void read_books(Ledger const& ledger, AblationRow& row) {
+  row.peak = ledger.peak();
+  row.at_peak = ledger.at_peak();
+  row.gradients = ledger.peak_by_category()[static_cast<std::size_t>(Category::gradients)];
+  row.flops = ledger.flops();
+}
+
+}  // namespace
+
+std::vector<AblationCase> ablation_cases(TrainConfig const& config, ModelConfig const& shape) {
+  std::vector<AblationCase> cases;
+  TrainConfig base = config;
+  base.metrics.rounding_every = 0;  // a look at some steps, no part of the method
+  base.guard.action = GuardAction::off;
+  base.clip.kept_blocks = 0;
+  base.memory.keep_logits_bytes = 0;
+  cases.push_back({"inference", /*trains=*/false, false, base});
+  struct Method {
+    char const* name;
+    OptimizerKind kind;
+    std::size_t tile;
+  };
+  const std::size_t tile = config.memory.tile_bytes;
+  for (const Method method :
+       {Method{"AdamW", OptimizerKind::adamw, tile}, Method{"SGD", OptimizerKind::sgd, tile},
+        Method{"AdaLomo", OptimizerKind::adalomo, tile},
+        Method{"LOMO, by tensor", OptimizerKind::lomo, kWhole},
+        Method{"LOMO, by tile", OptimizerKind::lomo, tile}}) {
+    for (const Recompute recompute : {Recompute::none, Recompute::block}) {
+      for (const std::size_t logits : {kWhole, std::size_t{0}}) {
+        TrainConfig run = base;
+        run.optimizer.name = method.kind;
+        run.memory.tile_bytes = method.tile;
+        run.train.recompute = recompute;
+        run.memory.keep_logits_bytes = logits;
+        cases.push_back({method.name, true, false, run});
+      }
+    }
+  }
+  TrainConfig run = cases.back().run;
+  run.clip.kept_blocks = shape.layers;
+  cases.push_back({"LOMO, by tile", true, /*keeps_factors=*/true, run});
+  return cases;
+}
+
+AblationRow plan_case(AblationCase const& what, ModelConfig const& shape, Batch const& batch,
+                      MakeEngine const& make_dry) {
+  AblationRow row{.what = what};
+  const auto engine = make_dry();
+  Rehearsal rehearsal(what, shape, *engine);
+  rehearsal.step(batch);
+  read_books(engine->ledger(), row);
+  rehearsal.measure_norms_by(NormMethod::tiles);  // as where no cheaper norm can be trusted
+  rehearsal.step(batch);
+  row.slab = engine->ledger().extent();
+  return row;
+}
+
+AblationRow measure_case(AblationRow row, ModelConfig const& shape, Batch const& batch,
+                         Backend& engine, int steps) {
+  Rehearsal rehearsal(row.what, shape, engine);
+  initialise_weights(engine, rehearsal.model().weights(), shape, 1);
+  int first_steps = 0;
+  while (!rehearsal.step(batch).second) {
+    if (++first_steps == kMostFirstSteps) {
+      throw Error(Exit::diverged, row.what.method + ": no step on random weights is finite");
+    }
+  }
+  std::vector<double> seconds;
+  for (int i = 0; i < steps; ++i) {
+    engine.ledger().restart();
+    seconds.push_back(rehearsal.step(batch).first);
+  }
+  read_books(engine.ledger(), row);
+  std::sort(seconds.begin(), seconds.end());
+  row.tokens_per_second = static_cast<double>(batch.rows()) / seconds[seconds.size() / 2];
+  return row;
+}
+
+}  // namespace lomo

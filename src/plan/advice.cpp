@@ -1,0 +1,98 @@
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "lomo/plan/clip_plan.h"
+#include "lomo/plan/report.h"
+
+namespace lomo {
+
+namespace {
+
+constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
+
+/// `like` with `sequences` sequences of the same length and share of targets.
+BatchCounts scaled(BatchCounts const& like, std::int64_t sequences, std::int64_t vocab) {
+  BatchCounts counts;
+  counts.sequences = sequences;
+  counts.tokens = std::max<std::int64_t>(like.tokens / like.sequences, 1) * sequences;
+  counts.targets = std::max<std::int64_t>(counts.tokens * like.targets / like.tokens, 1);
+  counts.ids = std::min(vocab, counts.tokens);
+  return counts;
+}
+
+}  // namespace
+
+void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& batches,
+            MakeEngine const& make_dry) {
+  TrainConfig const& config = report.settled;
+  PlannedBatches step;  // the one batch that report.plan.flops are of
+  step.train.push_back(batch_with(report.plan.step));
+  const auto change = [&](std::string name, auto const& apply) {
+    TrainConfig changed = config;
+    apply(changed);
+    const std::size_t slab = planned_work(changed, shape, batches, make_dry).slab;
+    const double flops = planned_work(changed, shape, step, make_dry).flops;
+    if (slab >= report.plan.slab && flops >= report.plan.flops) return;  // of no use
+    const bool fits = slab + report.verdict.allowance <= report.verdict.memory;
+    report.advice.push_back({"--set " + std::move(name), slab, flops, fits});
+  };
+  const bool recomputes = config.train.recompute == Recompute::block;
+  change(recomputes ? "train.recompute=none" : "train.recompute=block", [&](TrainConfig& c) {
+    c.train.recompute = recomputes ? Recompute::none : Recompute::block;
+  });
+  const std::size_t room =
+      report.verdict.memory - std::min(report.verdict.memory, report.verdict.allowance);
+  if (takes_verdict(config) && config.clip.strategy == ClipStrategy::automatic &&
+      config.memory.budget == 0 && room > report.plan.slab) {
+    const std::string budget = format_bytes(room);
+    change("memory.budget=" + budget, [&](TrainConfig& c) {  // kept factors save work
+      c.memory.budget = room;
+      c.clip.kept_blocks.reset();
+      settle_clip(c, shape, batches, make_dry);
+    });
+  }
+  if (config.clip.kept_blocks.value_or(0) < shape.layers && takes_verdict(config)) {
+    change("clip.strategy=one_pass", [&](TrainConfig& c) { c.clip.kept_blocks = shape.layers; });
+  }
+  if (config.clip.kept_blocks.value_or(0) > 0) {
+    change("clip.strategy=two_pass", [](TrainConfig& c) { c.clip.kept_blocks = 0; });
+  }
+  if (config.memory.keep_logits_bytes > 0) {
+    change("memory.keep_logits_bytes=0", [](TrainConfig& c) { c.memory.keep_logits_bytes = 0; });
+  }
+  if (const std::int64_t rows = config.memory.head_block_rows / 4; rows > 0) {
+    change("memory.head_block_rows=" + std::to_string(rows),
+           [rows](TrainConfig& c) { c.memory.head_block_rows = rows; });
+  }
+  if (const std::size_t bytes = config.memory.tile_bytes / 4; bytes > 0) {
+    change("memory.tile_bytes=" + format_bytes(bytes),
+           [bytes](TrainConfig& c) { c.memory.tile_bytes = bytes; });
+  }
+  if (config.optimizer.name != OptimizerKind::lomo) {
+    change("optimizer.name=lomo", [](TrainConfig& c) { c.optimizer.name = OptimizerKind::lomo; });
+  }
+
+  const auto fits = [&](std::int64_t sequences) {
+    PlannedBatches batch;
+    batch.train.push_back(batch_with(scaled(report.plan.step, sequences, shape.vocab)));
+    const std::size_t slab = planned_work(config, shape, batch, make_dry).slab;
+    return slab + report.verdict.allowance <= report.verdict.memory;
+  };
+  const auto tokens = [&](std::int64_t sequences) {
+    return sequences == 0 ? 0 : scaled(report.plan.step, sequences, shape.vocab).tokens;
+  };
+  std::int64_t good = 0, bad = 1;
+  while (tokens(bad) <= kMostTokens && fits(bad)) {
+    good = bad;
+    bad *= 2;
+  }
+  while (bad - good > 1) {
+    const std::int64_t middle = good + (bad - good) / 2;
+    (fits(middle) ? good : bad) = middle;
+  }
+  report.largest_tokens = tokens(good);
+}
+
+}  // namespace lomo

@@ -1,0 +1,54 @@
+#include <algorithm>
+#include <vector>
+
+#include "lomo/core/error.h"
+#include "lomo/plan/plan.h"
+#include "lomo/train/trainer.h"
+
+namespace lomo {
+
+namespace {
+
+Llama dry_model(Engine const& engine, TrainConfig const& config, ModelConfig const& shape) {
+  return {*engine.backend, shape, *config.model.dtype, head_options(config), engine.ranks.get()};
+}
+
+}  // namespace
+
+std::size_t planned_evaluation(TrainConfig const& config, ModelConfig const& shape,
+                               std::vector<Batch> const& batches, MakeEngine const& make_dry) {
+  const Engine engine = make_dry();
+  Llama model = dry_model(engine, config, shape);
+  for (Batch const& batch : batches) {
+    if (batch.loss_count() > 0) model.score(batch);
+  }
+  return engine.backend->ledger().extent();
+}
+
+std::size_t planned_generation(TrainConfig const& config, ModelConfig const& shape,
+                               std::int64_t prompt, std::int64_t total,
+                               MakeEngine const& make_dry) {
+  const Engine engine = make_dry();
+  Llama model = dry_model(engine, config, shape);
+  KeyValueCache cache = model.make_cache(total);
+  // Each step gives back all that it took. What a step of one token takes grows with the tokens
+  // before it, so the prompt and the last token are the worst.
+  model.next_logits(cache, std::vector<std::int32_t>(static_cast<std::size_t>(prompt), 0));
+  if (total > prompt) {
+    cache.used = total - 1;
+    model.next_logits(cache, {0});
+  }
+  return engine.backend->ledger().extent();
+}
+
+void require_memory(std::string const& what, std::size_t needed, std::size_t free,
+                    std::size_t budget, std::string const& remedy) {
+  const std::size_t limit = budget > 0 ? std::min(free, budget) : free;
+  if (needed <= limit) return;
+  throw Error(Exit::memory, what + " needs " + human_bytes(needed) + " of engine memory and has " +
+                                human_bytes(limit) +
+                                (budget > 0 ? " (memory.budget, or what is free)" : " free") +
+                                ". " + remedy);
+}
+
+}  // namespace lomo

@@ -1,0 +1,84 @@
+#include <algorithm>
+#include <system_error>
+
+#include "lomo/core/error.h"
+#include "lomo/core/log.h"
+#include "lomo/dist/words.h"
+#include "lomo/model/checkpoint.h"
+#include "lomo/plan/plan.h"
+#include "lomo/run/agreement.h"
+#include "lomo/run/run.h"
+#include "lomo/train/trainer.h"
+
+namespace lomo {
+
+namespace fs = std::filesystem;
+
+void require_model_folder(fs::path const& folder) {
+  std::error_code error;
+  if (fs::is_regular_file(folder / "config.json", error)) return;
+  const bool there = fs::is_directory(folder, error);
+  throw Error(Exit::data,
+              "model.path: " + folder.string() + (there ? " has no config.json" : " is not there") +
+                  ". A Hugging Face LLaMA folder belongs there: config.json, model.safetensors (or "
+                  "its shards with model.safetensors.index.json) and tokenizer.model.");
+}
+
+std::unique_ptr<Tokenizer> open_tokenizer(fs::path const& folder, std::string const& task) {
+  std::error_code error;
+  if (task == "ids" && !fs::exists(folder / "tokenizer.model", error)) return nullptr;
+  return std::make_unique<Tokenizer>(folder);
+}
+
+std::unique_ptr<Llama> load_model(Engine const& engine, ModelConfig const& shape,
+                                  TrainConfig const& config, fs::path const& folder) {
+  Backend& backend = *engine.backend;
+  auto model = std::make_unique<Llama>(backend, shape, *config.model.dtype, head_options(config),
+                                       engine.ranks.get());
+  const LoadReport mine = load_weights(backend, model->weights(), folder);
+  double largest = mine.largest_rounding;
+  if (engine.ranks) largest = std::ranges::max(engine.ranks->all_gather_host(largest));
+  if (largest > 0) {
+    log::info("weights converted to {}: largest relative rounding {:.2e}{}",
+              to_string(*config.model.dtype), largest,
+              largest == mine.largest_rounding ? " (" + mine.worst_tensor + ")" : "");
+  }
+  return model;
+}
+
+EvalReport run_evaluation(TrainConfig config, RunSetting const& setting) {
+  const fs::path folder = config.model.path;
+  require_model_folder(folder);
+  const ModelConfig shape = read_model_config(folder / "config.json");
+  settle(config, shape);
+  const auto tokenizer = open_tokenizer(folder, config.data.task);
+  const Inputs inputs =
+      load_inputs(config, tokenizer.get(), setting.prompts, {.train = false, .eval = true});
+  if (inputs.eval.empty()) {
+    throw Error(Exit::usage,
+                "data.validation names no file and data.validation_share is 0: there "
+                "is nothing to evaluate");
+  }
+  check_ids(inputs.eval.data, shape.vocab);
+  require_agreement(&setting.ranks.host(), given_of(config, folder, inputs));
+  const std::size_t reserve = planned_evaluation(
+      config, shape, planned_eval_batches(config, inputs, setting.ranks.size()), setting.make_dry);
+  require_memory("the evaluation", reserve, setting.available_memory(), config.memory.budget,
+                 "Lower eval.max_tokens, or choose a smaller model.dtype.");
+  const Engine engine = setting.make_engine(reserve);
+  log::info("{}", engine.backend->describe());
+  try {
+    const auto model = load_model(engine, shape, config, folder);
+    EvalReport report = evaluate(*model, inputs.eval, config.eval);
+    if (!config.output.empty()) {
+      only_rank_0(&setting.ranks.host(),
+                  [&] { write_predictions(inputs.eval, report, config.output); });
+    }
+    return report;
+  } catch (...) {
+    setting.failing(std::current_exception());
+    throw;
+  }
+}
+
+}  // namespace lomo

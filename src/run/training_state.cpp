@@ -1,0 +1,189 @@
+#include "lomo/run/training_state.h"
+
+#include <initializer_list>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "lomo/core/error.h"
+#include "lomo/core/log.h"
+#include "lomo/dist/words.h"
+#include "lomo/io/files.h"
+#include "lomo/io/manifest.h"
+#include "lomo/io/safetensors.h"
+#include "lomo/model/tensor_file.h"
+#include "lomo/run/run_folder.h"
+#include "save_folder.h"
+
+namespace lomo {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::int64_t kVersion = 2;
+constexpr char const* kStateFile = "training_state.json";
+constexpr char const* kOptimizerFile = "optimizer.safetensors";
+
+Json to_json(TrainingState const& state) {
+  return {{"version", kVersion},
+          {"applied", state.trainer.applied},
+          {"skipped", state.trainer.skipped},
+          {"skipped_in_a_row", state.trainer.skipped_in_a_row},
+          {"consumed", state.trainer.consumed},
+          {"loss_scale",
+           {{"scale", state.trainer.loss_scale.scale},
+            {"clean", state.trainer.loss_scale.clean},
+            {"overflows", state.trainer.loss_scale.overflows}}},
+          {"guard",
+           {{"losses", state.trainer.guard.losses},
+            {"norms", state.trainer.guard.norms},
+            {"lr_factor", state.trainer.guard.lr_factor}}},
+          {"epoch", state.position.epoch},
+          {"next", state.position.next},
+          {"batches", state.batches},
+          {"train_sequences", state.train_sequences},
+          {"train_tokens", state.train_tokens},
+          {"train_hash", state.train_hash},
+          {"evaluation", state.evaluation},
+          {"metrics_before", state.metrics_before},
+          {"config", state.config}};
+}
+
+constexpr Range<std::int64_t> kCount{0};
+
+void require_all(JsonReader& reader, std::initializer_list<char const*> keys) {
+  for (char const* key : keys) reader.require(key);
+}
+
+void read(JsonReader reader, LossScaleState& state) {
+  require_all(reader, {"scale", "clean", "overflows"});
+  reader.get("scale", state.scale, positive<double>());
+  reader.get("clean", state.clean, kCount);
+  reader.get("overflows", state.overflows, kCount);
+  reader.finish();
+}
+
+void read(JsonReader reader, GuardState& state) {
+  require_all(reader, {"losses", "norms", "lr_factor"});
+  reader.get("losses", state.losses);
+  reader.get("norms", state.norms);
+  reader.get("lr_factor", state.lr_factor, positive<double>());
+  if (state.losses.size() != state.norms.size()) {
+    reader.fail("norms", "losses and norms are of the same steps, there must be as many");
+  }
+  reader.finish();
+}
+
+}  // namespace
+
+void save_checkpoint(fs::path const& folder, Llama& model, UpdateRule& rule,
+                     TrainingState const& state, Companions const& companions,
+                     std::size_t shard_bytes, Communicator* host) {
+  save_folder(folder, host, [&](fs::path const& partial) {
+    ModelConfig config = model.config();
+    config.dtype = model.dtype();
+    save_model(model.backend(), model.weights(), config, partial, companions, shard_bytes, host);
+    const std::vector<StoredTensor> optimizer = rule.state();
+    if (!optimizer.empty()) {
+      write_tensors(model.backend(), host, partial / kOptimizerFile, optimizer, {});
+    }
+    only_rank_0(host, [&] { write_file(partial / kStateFile, to_json(state).dump(2) + "\n"); });
+  });
+}
+
+std::vector<std::string> check_checkpoint(fs::path const& folder) {
+  std::vector<std::string> problems = check_manifest(folder);
+  if (!problems.empty()) return problems;
+  try {
+    read_training_state(folder);
+  } catch (Error const& error) {
+    problems.push_back(error.what());
+  }
+  return problems;
+}
+
+std::optional<fs::path> newest_checkpoint(fs::path const& run) {
+  const std::vector<NamedCheckpoint> all = list_checkpoints(run / "checkpoints");
+  for (auto named = all.rbegin(); named != all.rend(); ++named) {
+    const std::vector<std::string> problems = check_checkpoint(named->path);
+    if (problems.empty()) return named->path;
+    for (std::string const& problem : problems) log::warn("{}", problem);
+    log::warn("checkpoint {} is damaged and not used", named->path.string());
+  }
+  if (all.empty()) return std::nullopt;
+  throw Error(Exit::data, "no checkpoint of " + run.string() + " is whole (" +
+                              std::to_string(all.size()) +
+                              " looked at, see above). Begin a new run with another --output.");
+}
+
+fs::path find_checkpoint(fs::path const& path) {
+  std::error_code error;
+  if (fs::exists(path / kStateFile, error)) {
+    const std::vector<std::string> problems = check_checkpoint(path);
+    if (problems.empty()) return path;
+    throw Error(Exit::data, "checkpoint " + path.string() + " is damaged: " + problems.front() +
+                                ". Name an earlier one, or the run folder to let the newest whole "
+                                "one be found.");
+  }
+  if (auto newest = newest_checkpoint(path)) return *newest;
+  throw Error(Exit::data, path.string() +
+                              " is neither a checkpoint (a folder with training_state.json) nor "
+                              "a run folder with one under checkpoints/");
+}
+
+TrainingState read_training_state(fs::path const& folder) {
+  const fs::path file = folder / kStateFile;
+  const Json json = read_json(file, Exit::data);
+  JsonReader reader(json, file.string(), Exit::data);
+  reader.require("version");
+  std::int64_t version = 0;
+  reader.get("version", version);
+  if (version != kVersion) {
+    reader.fail("version", "this program reads version " + std::to_string(kVersion) +
+                               ", the checkpoint has " + std::to_string(version));
+  }
+  require_all(reader,
+              {"applied", "skipped", "skipped_in_a_row", "consumed", "loss_scale", "guard", "epoch",
+               "next", "batches", "train_sequences", "train_tokens", "train_hash", "config"});
+  TrainingState state;
+  reader.get("applied", state.trainer.applied, kCount);
+  reader.get("skipped", state.trainer.skipped, kCount);
+  reader.get("skipped_in_a_row", state.trainer.skipped_in_a_row, kCount);
+  reader.get("consumed", state.trainer.consumed, kCount);
+  read(*reader.object("loss_scale"), state.trainer.loss_scale);
+  read(*reader.object("guard"), state.trainer.guard);
+  reader.get("epoch", state.position.epoch, kCount);
+  reader.get("next", state.position.next, kCount);
+  reader.get("batches", state.batches, kCount);
+  reader.get("train_sequences", state.train_sequences, kCount);
+  reader.get("train_tokens", state.train_tokens, kCount);
+  reader.get("train_hash", state.train_hash);
+  if (Json const* evaluation = reader.raw("evaluation")) state.evaluation = *evaluation;
+  if (Json const* before = reader.raw("metrics_before")) state.metrics_before = *before;
+  state.config = *reader.raw("config");
+  reader.finish();
+  return state;
+}
+
+void load_optimizer(fs::path const& folder, Backend& backend, UpdateRule& rule) {
+  const std::vector<StoredTensor> wanted = rule.state();
+  if (wanted.empty()) return;
+  const SafetensorsFile file(folder / kOptimizerFile);
+  std::vector<std::byte> bytes;
+  for (StoredTensor const& tensor : wanted) {
+    SafetensorsEntry const* entry = file.find(tensor.name);
+    if (entry == nullptr || entry->dtype != tensor.value.dtype() ||
+        entry->bytes != tensor.whole_bytes()) {
+      throw Error(Exit::data, file.path().string() + ": optimizer tensor " + tensor.name +
+                                  (entry == nullptr ? " is missing" : " has another size or type") +
+                                  "; was the checkpoint written by another optimizer?");
+    }
+    bytes.resize(tensor.value.bytes());
+    file.read(*entry, tensor.first_byte(), bytes);
+    backend.upload(tensor.value, bytes);
+  }
+}
+
+}  // namespace lomo

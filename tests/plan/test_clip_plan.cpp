@@ -1,0 +1,120 @@
+// What clip.strategy settles to, and that steps taken either way agree.
+#include "lomo/plan/clip_plan.h"
+
+#include <cmath>
+#include <memory>
+
+#include "lomo/train/trainer.h"
+#include "model/tiny.h"
+#include "support/catch.h"
+
+using namespace lomo;
+
+namespace {
+
+std::unique_ptr<Backend> dry() {
+  return make_dry_backend({.threads = 1});
+}
+
+TrainConfig config_of(ClipStrategy strategy) {
+  TrainConfig c;
+  c.optimizer.lr = 0.1;
+  c.optimizer.rounding = Rounding::nearest;
+  c.model.dtype = DType::f32;
+  c.clip.norm = 0.5;
+  c.clip.strategy = strategy;
+  c.memory.tile_bytes = 4096;
+  return c;
+}
+
+PlannedBatches batches() {
+  PlannedBatches planned;
+  // Large enough to need more than the probe of the machine's rate does.
+  planned.train.push_back(make_batch(test::random_sequences({9000, 4000}, 2, 101, 3)));
+  return planned;
+}
+
+std::size_t slab_of(std::int64_t kept) {
+  TrainConfig config = config_of(ClipStrategy::automatic);
+  config.clip.kept_blocks = kept;
+  return planned_work(config, test::tiny_config(false), batches(), dry).slab;
+}
+
+std::int64_t settled(ClipStrategy strategy, std::size_t budget) {
+  TrainConfig config = config_of(strategy);
+  config.memory.budget = budget;
+  settle_clip(config, test::tiny_config(false), batches(), dry);
+  return *config.clip.kept_blocks;
+}
+
+}  // namespace
+
+TEST_CASE("auto keeps the blocks there is room for") {
+  REQUIRE(slab_of(0) < slab_of(1));
+  REQUIRE(slab_of(1) < slab_of(2));
+  for (std::int64_t kept = 0; kept <= 3; ++kept) {
+    CHECK(settled(ClipStrategy::automatic, slab_of(kept)) == kept);
+  }
+  CHECK(settled(ClipStrategy::automatic, slab_of(2) - 1) == 1);
+  CHECK(settled(ClipStrategy::automatic, 1) == 0);
+  CHECK(settled(ClipStrategy::automatic, 0) == 0);  // no budget
+  CHECK(settled(ClipStrategy::one_pass, 1) == 3);
+  CHECK(settled(ClipStrategy::two_pass, std::size_t{1} << 40) == 0);
+}
+
+TEST_CASE("what was settled stays, whatever the budget is later") {
+  TrainConfig config = config_of(ClipStrategy::automatic);
+  config.clip.kept_blocks = 1;
+  config.memory.budget = std::size_t{1} << 40;
+  settle_clip(config, test::tiny_config(false), batches(), dry);
+  CHECK(*config.clip.kept_blocks == 1);
+}
+
+TEST_CASE("a run without a verdict keeps nothing") {
+  TrainConfig config = config_of(ClipStrategy::one_pass);
+  config.clip.norm = 0;
+  config.protect = Protect::tile;
+  settle_clip(config, test::tiny_config(false), batches(), dry);
+  CHECK(*config.clip.kept_blocks == 0);
+}
+
+TEST_CASE("one pass, two passes and a stored gradient clip alike but for the norm's last digits") {
+  const bool tied = GENERATE(false, true);
+  const double value = GENERATE(0.0, 0.02);
+  struct Run {
+    std::unique_ptr<Backend> backend = test::make_cpu(1);
+    std::unique_ptr<Llama> model;
+    StepReport report;
+    std::vector<float> weights;
+  };
+  const auto step = [&](OptimizerKind kind, std::int64_t kept) {
+    Run run;
+    run.model = std::make_unique<Llama>(*run.backend, test::tiny_config(tied), DType::f32);
+    test::fill_weights(*run.model, 1);
+    TrainConfig config = config_of(ClipStrategy::automatic);
+    config.optimizer.name = kind;
+    config.clip.value = value;
+    config.clip.kept_blocks = kept;
+    Trainer trainer(*run.model, config, Schedule(ScheduleKind::constant, 0.1, 0, 10));
+    run.report = trainer.step(make_batch(test::random_sequences({9, 4, 13}, 2, 101, 3)));
+    for (auto* group : run.model->weights().groups()) {
+      const auto w = test::raw_values<float>(*run.backend, group->stacked());
+      run.weights.insert(run.weights.end(), w.begin(), w.end());
+    }
+    return run;
+  };
+  const Run stored = step(OptimizerKind::sgd, 0);
+  REQUIRE(stored.report.coefficient < 1);
+  // The norms differ by Gram sums of at most 202 products in f32, a random walk, four times for
+  // safety; the steps by as much, and by the rounding of the weight.
+  const double kNorm = 4 * std::sqrt(202.0) * 0x1p-24;
+  for (const std::int64_t kept : {0, 1, 2, 3}) {
+    INFO(kept << " blocks kept");
+    const Run fused = step(OptimizerKind::lomo, kept);
+    CHECK(fused.report.grad_norm == Approx(stored.report.grad_norm).epsilon(kNorm));
+    CHECK(fused.report.coefficient == Approx(stored.report.coefficient).epsilon(kNorm));
+    // |step| <= lr clip.norm = 0.05 in the 2-norm, whatever clip.value cuts off.
+    const double norm = test::norm(stored.weights);
+    CHECK(test::relative_distance(fused.weights, stored.weights) <= kNorm * 0.05 / norm + 0x1p-24);
+  }
+}

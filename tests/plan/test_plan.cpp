@@ -1,0 +1,169 @@
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "lomo/core/error.h"
+#include "lomo/plan/report.h"
+#include "planned.h"
+#include "support/errors.h"
+
+using namespace lomo;
+using namespace lomo::test;
+
+namespace {
+
+void check_on_cpu(TrainConfig const& config, ModelConfig const& shape,
+                  PlannedBatches const& batches, int threads) {
+  const EngineOptions options{.threads = threads, .memory = std::size_t{1} << 28};
+  check_same(config, shape, batches, *make_cpu_backend(options), {.threads = threads});
+}
+
+}  // namespace
+
+TEST_CASE("a plan is the real run's peak to the byte, by category, with its gaps and its flops") {
+  for (const auto kind :
+       {OptimizerKind::lomo, OptimizerKind::adalomo, OptimizerKind::sgd, OptimizerKind::adamw}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+      for (const auto recompute : {Recompute::none, Recompute::block}) {
+        for (const bool tied : {false, true}) {
+          for (const int threads : {1, 2}) {
+            TrainConfig config = config_of(kind, dtype);
+            config.train.recompute = recompute;
+            config.clip.norm = tied ? 1.0 : 0.0;
+            config.protect = tied || dtype == DType::f16 ? Protect::step : Protect::tile;
+            INFO(to_string(kind) << ' ' << to_string(dtype) << " recompute "
+                                 << static_cast<int>(recompute) << " tied " << tied << " threads "
+                                 << threads);
+            check_on_cpu(config, test::tiny_config(tied), batches_of({40, 9, 33}), threads);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a plan follows the factors that are kept, and norms from Gram matrices") {
+  for (const auto kind : {OptimizerKind::lomo, OptimizerKind::adalomo}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+      for (const auto recompute : {Recompute::none, Recompute::block}) {
+        for (const bool tied : {false, true}) {
+          for (const std::int64_t kept : {0, 1, 2, 3}) {
+            TrainConfig config = config_of(kind, dtype);
+            config.train.recompute = recompute;
+            config.clip.norm = 1;
+            config.clip.kept_blocks = kept;
+            config.memory.keep_logits_bytes = kept % 2 == 0 ? 0 : 1 << 20;
+            ModelConfig shape = test::tiny_config(tied);
+            shape.ffn = 200;  // wide for the rows of the batch, so that Gram matrices are cheaper
+            INFO(to_string(kind) << ' ' << to_string(dtype) << " recompute "
+                                 << static_cast<int>(recompute) << " tied " << tied << " kept "
+                                 << kept);
+            check_on_cpu(config, shape, batches_of({9, 5}), 2);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a plan follows tiles, head blocks, kept logits and heads") {
+  for (const std::size_t tile : {std::size_t{512}, std::size_t{4096}, std::size_t{1} << 23}) {
+    for (const std::int64_t block : {7, 4096}) {
+      for (const std::size_t kept : {std::size_t{0}, std::size_t{1} << 26}) {
+        for (const std::int64_t kv_heads : {1, 4}) {
+          TrainConfig config = config_of(OptimizerKind::lomo, DType::bf16);
+          config.memory = {.tile_bytes = tile, .head_block_rows = block, .keep_logits_bytes = kept};
+          ModelConfig shape = test::tiny_config(false);
+          shape.kv_heads = kv_heads;
+          INFO("tile " << tile << " block " << block << " kept " << kept << " heads " << kv_heads);
+          check_on_cpu(config, shape, batches_of({120, 64}), 2);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("an engine with the planned slab and not a byte more runs the plan") {
+  const TrainConfig config = config_of(OptimizerKind::lomo, DType::f32);
+  const ModelConfig shape = test::tiny_config(false);
+  const PlannedBatches batches = batches_of({50, 20, 70});
+  const Plan plan =
+      make_plan(config, shape, batches, [] { return make_dry_backend({.threads = 1}); });
+  const auto run = [&](std::size_t memory) {
+    make_plan(config, shape, batches,
+              [&] { return make_dry_backend({.threads = 1, .memory = memory}); });
+  };
+  CHECK_NOTHROW(run(plan.slab));
+  CHECK_THROWS_AS(run(plan.slab - Slab::kAlignment), Error);
+}
+
+TEST_CASE("evaluation and generation fill the slab that is planned for them, and no more") {
+  const ModelConfig shape = test::tiny_config(false);
+  const PlannedBatches batches = batches_of({50, 20, 70});
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const int threads : {1, 2}) {
+      TrainConfig config = config_of(OptimizerKind::lomo, dtype);
+      config.memory.head_block_rows = 30;
+      const MakeEngine make_dry = [threads] { return make_dry_backend({.threads = threads}); };
+      const auto on_slab = [&](std::size_t slab, auto const& use) {
+        const auto cpu = make_cpu_backend({.threads = threads, .memory = slab});
+        Llama model(*cpu, shape, dtype,
+                    {config.memory.head_block_rows, config.memory.keep_logits_bytes});
+        test::fill_weights(model, 1);
+        use(model);
+        CHECK(cpu->ledger().extent() == slab);
+      };
+      on_slab(planned_evaluation(config, shape, batches.train, make_dry), [&](Llama& model) {
+        for (Batch const& batch : batches.train) model.losses(batch);
+      });
+      for (const auto& [prompt, total] : {std::pair{1, 1}, {1, 40}, {33, 34}, {20, 64}}) {
+        INFO("prompt " << prompt << " total " << total << " threads " << threads);
+        on_slab(planned_generation(config, shape, prompt, total, make_dry), [&](Llama& model) {
+          KeyValueCache cache = model.make_cache(total);
+          model.extend(cache, std::vector<std::int32_t>(static_cast<std::size_t>(prompt), 5));
+          for (int used = prompt; used < total; ++used) model.extend(cache, {7});
+        });
+      }
+    }
+  }
+}
+
+TEST_CASE("the picture of a step shows the ledger's sums") {
+  const TrainConfig config = config_of(OptimizerKind::lomo, DType::f32);
+  PlannedBatches batches;
+  batches.train.push_back(make_batch(test::random_sequences({50, 20, 70}, 2, 101, 3)));
+  const Plan plan = make_plan(config, test::tiny_config(false), batches,
+                              [] { return make_dry_backend({.threads = 1}); });
+  DeviceProfile device;
+  device.name = "a device";
+  device.bf16 = device.f16 = device.f32 = 1e12;
+  device.bandwidth = 1e11;
+  for (const std::size_t moments : {1, 7, 1000}) {
+    const auto samples = memory_over_time(plan, DType::f32, device, moments);
+    REQUIRE(samples.size() == moments);
+    std::size_t most = 0;
+    CategoryBytes at_most{};
+    for (CategoryBytes const& held : samples) {
+      const std::size_t sum = std::accumulate(held.begin(), held.end(), std::size_t{0});
+      CHECK(held[static_cast<std::size_t>(Category::weights)] ==
+            plan.at_peak[static_cast<std::size_t>(Category::weights)]);
+      if (sum > most) at_most = held;
+      most = std::max(most, sum);
+    }
+    CHECK(most == plan.peak);
+    CHECK(at_most == plan.at_peak);
+  }
+  const std::string page = plan_picture(plan, DType::f32, device, "a <name>", plan.peak + 1);
+  for (char const* part : {"a &lt;name>", "limit", "</html>"}) CHECK(test::contains(page, part));
+  CHECK(test::contains(page, std::to_string(plan.peak)));
+}
+
+TEST_CASE("counts make the batch they say") {
+  for (const BatchCounts counts :
+       {BatchCounts{17, 5, 3, 4}, BatchCounts{8, 8, 8, 8}, BatchCounts{100, 99, 7, 1}}) {
+    CHECK(counts_of(batch_with(counts)) == counts);
+  }
+  CHECK_THROWS_AS(batch_with({10, 11, 1, 1}), Error);
+  CHECK_THROWS_AS(batch_with({10, 1, 11, 1}), Error);
+  CHECK_THROWS_AS(batch_with({0, 0, 1, 1}), Error);
+}
