@@ -130,8 +130,10 @@ HeadContext Llama::head_context(Pass const& pass) {
 
 Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
   const bool training = purpose == Purpose::train;
-  Keep keep = Keep::nothing;
-  if (training) keep = recompute == Recompute::none ? Keep::all : Keep::input;
+  const auto keep = [&](std::size_t l) {
+    if (training && !recompute.on()) return Keep::all;
+    return training && recompute.keeps_input(l) ? Keep::input : Keep::nothing;
+  };
 
   Pass pass;
   pass.rows = batch.rows();
@@ -156,7 +158,7 @@ Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
   for (std::size_t l = 0; l < weights_.blocks.size(); ++l) {
     BlockActivations a;
     a.x = std::move(x);
-    x = block_forward(block_context(pass, l), weights_.blocks[l], a, keep);
+    x = block_forward(block_context(pass, l), weights_.blocks[l], a, keep(l));
     if (training) pass.blocks.push_back(std::move(a));
   }
   if (pass.last_on_loss_rows) {
@@ -249,10 +251,16 @@ void Llama::backward_rest(Pass& pass, BackwardPoint point, GradientSink& sink, b
 void Llama::expect_backward(Pass const& pass, GradientSink const& sink, std::size_t from) {
   const std::size_t lowest = lowest_wanted(sink);
   std::vector<Parameter const*> order;
+  std::size_t replayed = from;  // from here up
   for (std::size_t l = from; l-- > lowest;) {
     BlockWeights const& w = weights_.blocks[l];
     const std::vector<Parameter const*> forward = forward_order(w);
-    if (pass.recompute == Recompute::block) {
+    if (pass.recompute.on() && l < replayed && !pass.blocks[l].complete()) {
+      replayed = pass.recompute.first_with(l);
+      for (std::size_t below = replayed; below < l; ++below) {
+        const auto whole = forward_order(weights_.blocks[below]);
+        order.insert(order.end(), whole.begin(), whole.end());
+      }
       order.insert(order.end(), forward.begin(), forward.end() - 1);  // its output is known
     }
     // Where nothing below is wanted, q, k and v are not read: what is fetched must not change while
@@ -264,15 +272,27 @@ void Llama::expect_backward(Pass const& pass, GradientSink const& sink, std::siz
   whole_.expect(order);
 }
 
+void Llama::replay(Pass& pass, std::size_t l, std::size_t lowest) {
+  const std::size_t first = pass.recompute.first_with(l);
+  for (std::size_t i = first; i < l; ++i) {
+    Keep keep = Keep::all;
+    if (i < lowest) keep = i == first ? Keep::input : Keep::nothing;  // backward ends above it
+    pass.blocks[i + 1].x =
+        block_forward(block_context(pass, i), weights_.blocks[i], pass.blocks[i], keep);
+  }
+  block_forward(block_context(pass, l), weights_.blocks[l], pass.blocks[l], Keep::replay);
+}
+
 Buffer Llama::backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& sink, bool keep) {
   const BlockContext ctx = block_context(pass, l);
   BlockActivations& a = pass.blocks[l];
-  const bool replayed = pass.recompute == Recompute::block;
-  if (replayed) block_forward(ctx, weights_.blocks[l], a, Keep::replay);
-  const bool input_gradient = l > lowest_wanted(sink) || sink.wants(weights_.embedding);
-  Buffer dx = block_backward(ctx, weights_.blocks[l], a, std::move(d), sink, replayed || !keep,
+  const std::size_t lowest = lowest_wanted(sink);
+  const bool replays = pass.recompute.on();
+  if (replays && !a.complete()) replay(pass, l, lowest);
+  const bool input_gradient = l > lowest || sink.wants(weights_.embedding);
+  Buffer dx = block_backward(ctx, weights_.blocks[l], a, std::move(d), sink, replays || !keep,
                              input_gradient);
-  if (!keep) a.x.reset();
+  if (!keep || !pass.recompute.keeps_input(l)) a.x.reset();
   return dx;
 }
 

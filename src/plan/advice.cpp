@@ -22,6 +22,25 @@ BatchCounts scaled(BatchCounts const& like, std::int64_t sequences, std::int64_t
   return counts;
 }
 
+/// How many blocks to run again together so that the slab is smallest. More of them have fewer
+/// inputs and more inside, so the first that needs more than the one before ends the search.
+std::int64_t best_together(TrainConfig config, ModelConfig const& shape,
+                           PlannedBatches const& batches, MakeEngine const& make_dry) {
+  const auto slab_of = [&](std::int64_t blocks) {
+    config.train.recompute = {blocks};
+    return planned_work(config, shape, batches, make_dry).slab;
+  };
+  std::int64_t best = 1;
+  std::size_t least = slab_of(best);
+  while (best < shape.layers) {
+    const std::size_t next = slab_of(best + 1);
+    if (next >= least) break;
+    least = next;
+    best += 1;
+  }
+  return best;
+}
+
 }  // namespace
 
 void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& batches,
@@ -38,10 +57,14 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
     const bool fits = slab + report.verdict.allowance <= report.verdict.memory;
     report.advice.push_back({"--set " + std::move(name), slab, flops, fits});
   };
-  const bool recomputes = config.train.recompute == Recompute::block;
-  change(recomputes ? "train.recompute=none" : "train.recompute=block", [&](TrainConfig& c) {
-    c.train.recompute = recomputes ? Recompute::none : Recompute::block;
-  });
+  const auto recompute = [&](std::string const& name, Recompute every) {
+    if (every == config.train.recompute) return;
+    change("train.recompute=" + name, [every](TrainConfig& c) { c.train.recompute = every; });
+  };
+  recompute("none", Recompute::none);
+  recompute("block", Recompute::block);
+  const std::int64_t together = best_together(config, shape, batches, make_dry);
+  if (together > 1) recompute(std::to_string(together), {together});
   const std::size_t room =
       report.verdict.memory - std::min(report.verdict.memory, report.verdict.allowance);
   if (takes_verdict(config) && config.clip.strategy == ClipStrategy::automatic &&

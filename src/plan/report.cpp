@@ -24,6 +24,13 @@ std::string gib(std::size_t bytes) {
   return b >= kGib / 10 ? format("%.2f GiB", b / kGib) : format("%.2f MiB", b / kMib);
 }
 
+std::string recompute_of(TrainConfig const& config) {
+  const Recompute recompute = config.train.recompute;
+  if (recompute.blocks > 1)
+    return format("of %lld blocks", static_cast<long long>(recompute.blocks));
+  return recompute.on() ? "block" : "none";
+}
+
 std::string counts(BatchCounts const& c) {
   return format("%lld tokens (%lld with a target, %lld distinct) in %lld sequences",
                 static_cast<long long>(c.tokens), static_cast<long long>(c.targets),
@@ -72,8 +79,7 @@ std::string PlanReport::text() const {
   std::string out = format("%s: %.3f G parameters in %s, %s, recompute %s\n", config.c_str(),
                            static_cast<double>(plan.parameters) / 1e9,
                            std::string(to_string(*settled.model.dtype)).c_str(),
-                           std::string(to_string(o.name)).c_str(),
-                           settled.train.recompute == Recompute::block ? "block" : "none");
+                           std::string(to_string(o.name)).c_str(), recompute_of(settled).c_str());
   if (plan.ranks > 1) {
     out +=
         format("rank 0 of %d, with its share of the batch %s: ", plan.ranks, batch_source.c_str());

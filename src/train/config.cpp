@@ -117,11 +117,28 @@ void read(JsonReader reader, BatchSection& batch) {
   reader.finish();
 }
 
+/// A name, or how many blocks are run again together.
+void get_recompute(JsonReader& reader, Recompute& recompute) {
+  Json const* value = reader.raw("recompute");
+  if (value == nullptr) return;
+  if (value->is_number()) {
+    reader.get("recompute", recompute.blocks, kAtLeastOne);
+    return;
+  }
+  for (auto const& [name, meaning] : kRecomputes) {
+    if (*value != name) continue;
+    recompute = meaning;
+    return;
+  }
+  reader.fail("recompute",
+              "expected \"none\", \"block\" or a number of blocks, found " + value->dump());
+}
+
 void read(JsonReader reader, TrainSection& train) {
   reader.get("epochs", train.epochs, kAtLeastOne);
   reader.get("max_steps", train.max_steps, kCount);
   reader.get("seed", train.seed);
-  reader.get("recompute", train.recompute, kRecomputes);
+  get_recompute(reader, train.recompute);
   reader.get("stop_after_skips", train.stop_after_skips, kAtLeastOne);
   reader.finish();
 }

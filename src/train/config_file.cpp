@@ -94,10 +94,12 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                  {"eval_examples", d.eval_examples},
                  {"sampling", name_of(d.sampling, kSubsets)}};
   out["batch"] = {{"sequences", config.batch.sequences}, {"max_tokens", config.batch.max_tokens}};
+  const Recompute recompute = config.train.recompute;
   out["train"] = {{"epochs", config.train.epochs},
                   {"max_steps", config.train.max_steps},
                   {"seed", config.train.seed},
-                  {"recompute", name_of(config.train.recompute, kRecomputes)},
+                  {"recompute", recompute.blocks > 1 ? Out(recompute.blocks)
+                                                     : Out(name_of(recompute, kRecomputes))},
                   {"stop_after_skips", config.train.stop_after_skips}};
   OptimizerSection const& o = config.optimizer;
   out["optimizer"] = {{"name", name_of(o.name, kOptimizers)},

@@ -15,6 +15,7 @@ TEST_CASE("a plan with the GPU's books is the real run's peak to the byte") {
   };
   const Case c = GENERATE(Case{OptimizerKind::lomo, DType::f32, Recompute::none, false, 0},
                           Case{OptimizerKind::lomo, DType::bf16, Recompute::block, true, 2},
+                          Case{OptimizerKind::lomo, DType::bf16, Recompute{2}, false, 0},
                           Case{OptimizerKind::adalomo, DType::f16, Recompute::block, false, 0},
                           Case{OptimizerKind::adamw, DType::bf16, Recompute::none, true, 0});
   TrainConfig config = config_of(c.kind, c.dtype);

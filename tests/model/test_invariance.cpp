@@ -20,21 +20,45 @@ Batch mixed_batch(std::int64_t vocab, std::size_t prompt = 1) {
 
 }  // namespace
 
-TEST_CASE("recomputing a block gives the same bits as keeping it") {
+TEST_CASE("recomputing blocks, one by one or several together, gives the bits of keeping them") {
   const DType dtype = GENERATE(DType::f32, DType::bf16, DType::f16);
   const std::size_t prompt = GENERATE(1u, 12u);
   auto backend = make_cpu(2);
-  Llama model(*backend, tiny_config(false), dtype);
+  ModelConfig shape = tiny_config(false);
+  shape.layers = 5;
+  Llama model(*backend, shape, dtype);
   fill_weights(model, 1);
   const Batch batch = mixed_batch(101, prompt);
   const Gradients kept = gradients_of(model, batch, Recompute::none, 0.1f);
-  const Gradients replayed = gradients_of(model, batch, Recompute::block, 0.1f);
-  CHECK(kept == replayed);
+  for (const std::int64_t blocks : {1, 2, 3, 5, 9}) {
+    INFO("every " << blocks << " blocks");
+    CHECK(gradients_of(model, batch, Recompute{blocks}, 0.1f) == kept);
+  }
   CHECK(norm(kept.at("model.embed_tokens.weight")) > 0);
 }
 
+TEST_CASE("between forward and backward the inputs of every k-th block are all that is kept") {
+  auto backend = make_cpu(1);
+  ModelConfig shape = tiny_config(false);
+  shape.layers = 5;
+  Llama model(*backend, shape, DType::f32);
+  fill_weights(model, 1);
+  NormProbe probe(*backend, TileSize{}, 1);
+  for (const std::size_t blocks : {1u, 2u, 3u, 9u}) {
+    Pass pass = model.forward(mixed_batch(101), Recompute{static_cast<std::int64_t>(blocks)});
+    for (const bool after_a_backward : {false, true}) {
+      if (after_a_backward) model.backward(pass, probe, 1, /*keep=*/true);
+      for (std::size_t l = 0; l < pass.blocks.size(); ++l) {
+        INFO("block " << l << ", every " << blocks << ", after a backward " << after_a_backward);
+        CHECK(static_cast<bool>(pass.blocks[l].x) == (l % blocks == 0));
+        CHECK_FALSE(pass.blocks[l].complete());
+      }
+    }
+  }
+}
+
 TEST_CASE("a pass that is kept gives the same gradients again") {
-  const Recompute recompute = GENERATE(Recompute::none, Recompute::block);
+  const Recompute recompute = GENERATE(Recompute::none, Recompute::block, Recompute{2});
   const bool tied = GENERATE(false, true);
   const std::size_t logits = GENERATE(std::size_t{0}, std::size_t{64} << 20);
   const std::size_t prompt = GENERATE(1u, 12u);
@@ -161,7 +185,7 @@ TEST_CASE("a fused step of a tied model equals the step with stored gradients, b
 
 TEST_CASE("clipping in two passes equals scaling the stored gradient") {
   const DType dtype = GENERATE(DType::f32, DType::bf16, DType::f16);
-  const Recompute recompute = GENERATE(Recompute::none, Recompute::block);
+  const Recompute recompute = GENERATE(Recompute::none, Recompute::block, Recompute{2});
   const double limit = 1.0;
   const auto train = [&](bool two_pass) {
     auto backend = make_cpu(2);
@@ -195,13 +219,14 @@ TEST_CASE("clipping in two passes equals scaling the stored gradient") {
 
 namespace {
 
-/// Wants the groups of one block and what lies above it.
+/// Wants one group of a block, and what lies above all blocks.
 class UpperOnly final : public TileSink {
  public:
-  UpperOnly(Backend& backend, Llama& model) : TileSink(backend, TileSize{}), model_(model) {}
+  UpperOnly(Backend& backend, Llama& model, ParameterGroup& lowest)
+      : TileSink(backend, TileSize{}), model_(model), lowest_(lowest) {}
   bool wants(ParameterGroup const& group) const override {
     auto const& w = model_.weights();
-    return &group == &w.blocks.back().down || &group == &w.norm || &group == &w.head();
+    return &group == &lowest_ || &group == &w.norm || &group == &w.head();
   }
   std::vector<std::string> seen;
 
@@ -210,6 +235,23 @@ class UpperOnly final : public TileSink {
     seen.push_back(group.members().front().name);
   }
   Llama& model_;
+  ParameterGroup& lowest_;
+};
+
+/// The norm of the gradients that UpperOnly wants.
+class UpperNorm final : public GradientSink {
+ public:
+  UpperNorm(Backend& backend, Llama& model, ParameterGroup& lowest)
+      : upper_(backend, model, lowest), probe_(backend, TileSize{}, 1) {}
+  bool wants(ParameterGroup const& group) const override { return upper_.wants(group); }
+  void offer(ParameterGroup& group, Offer offer, bool last) override {
+    probe_.offer(group, std::move(offer), last);
+  }
+  double norm() const { return probe_.stats().norm(); }
+
+ private:
+  UpperOnly upper_;
+  NormProbe probe_;
 };
 
 }  // namespace
@@ -225,12 +267,33 @@ TEST_CASE("backward stops below the lowest parameter that is wanted") {
     model.backward(pass, sink, 0.1f, /*keep=*/false);
     return backend->ledger().flops();
   };
-  UpperOnly upper(*backend, model);
+  UpperOnly upper(*backend, model, model.weights().blocks.back().down);
   const double some = flops_of_backward(upper);
   CHECK(upper.seen == std::vector<std::string>{"lm_head.weight", "model.norm.weight",
                                                "model.layers.2.mlp.down_proj.weight"});
   NormProbe all(*backend, TileSize{}, 1);
   CHECK(some < 0.5 * flops_of_backward(all));
+}
+
+TEST_CASE("blocks are run again together also where only an upper one of them is wanted") {
+  auto backend = make_cpu(2);
+  Llama model(*backend, tiny_config(false), DType::f32);
+  fill_weights(model, 1);
+  const Batch batch = mixed_batch(101);
+  const auto norms_of = [&](Recompute recompute) {
+    Pass pass = model.forward(batch, recompute);
+    std::vector<double> norms;
+    for (const bool keep : {true, false}) {
+      UpperNorm sink(*backend, model, model.weights().blocks[1].gate_up);
+      model.backward(pass, sink, 0.1f, keep);
+      norms.push_back(sink.norm());
+    }
+    return norms;
+  };
+  const std::vector<double> kept = norms_of(Recompute::none);
+  CHECK(kept[0] > 0);
+  CHECK(kept[0] == kept[1]);
+  for (const std::int64_t blocks : {1, 2, 3}) CHECK(norms_of(Recompute{blocks}) == kept);
 }
 
 TEST_CASE("a batch without targets has no gradient") {

@@ -181,7 +181,7 @@ TEST_CASE("an ablation measures to the byte what it plans") {
   const ModelConfig shape = test::tiny_config(tied);
   const Batch batch = make_batch(test::random_sequences({40, 9, 33}, 2, 101, 3));
   for (AblationCase const& what : ablation_cases(config_of(dtype, 4096), shape)) {
-    INFO(what.method << ", recompute " << static_cast<int>(what.run.train.recompute) << ", logits "
+    INFO(what.method << ", recompute " << what.run.train.recompute.blocks << ", logits "
                      << what.run.memory.keep_logits_bytes);
     const AblationRow plan = plan_case(what, shape, batch, dry);
     const auto engine = make_cpu_backend({.threads = kThreads, .memory = plan.slab});

@@ -24,16 +24,15 @@ TEST_CASE("a plan is the real run's peak to the byte, by category, with its gaps
   for (const auto kind :
        {OptimizerKind::lomo, OptimizerKind::adalomo, OptimizerKind::sgd, OptimizerKind::adamw}) {
     for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
-      for (const auto recompute : {Recompute::none, Recompute::block}) {
+      for (const auto recompute : {Recompute::none, Recompute::block, Recompute{2}}) {
         for (const bool tied : {false, true}) {
           for (const int threads : {1, 2}) {
             TrainConfig config = config_of(kind, dtype);
             config.train.recompute = recompute;
             config.clip.norm = tied ? 1.0 : 0.0;
             config.protect = tied || dtype == DType::f16 ? Protect::step : Protect::tile;
-            INFO(to_string(kind) << ' ' << to_string(dtype) << " recompute "
-                                 << static_cast<int>(recompute) << " tied " << tied << " threads "
-                                 << threads);
+            INFO(to_string(kind) << ' ' << to_string(dtype) << " recompute " << recompute.blocks
+                                 << " tied " << tied << " threads " << threads);
             check_on_cpu(config, test::tiny_config(tied), batches_of({40, 9, 33}), threads);
           }
         }
@@ -45,7 +44,7 @@ TEST_CASE("a plan is the real run's peak to the byte, by category, with its gaps
 TEST_CASE("a plan follows the factors that are kept, and norms from Gram matrices") {
   for (const auto kind : {OptimizerKind::lomo, OptimizerKind::adalomo}) {
     for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
-      for (const auto recompute : {Recompute::none, Recompute::block}) {
+      for (const auto recompute : {Recompute::none, Recompute::block, Recompute{2}}) {
         for (const bool tied : {false, true}) {
           for (const std::int64_t kept : {0, 1, 2, 3}) {
             TrainConfig config = config_of(kind, dtype);
@@ -55,9 +54,8 @@ TEST_CASE("a plan follows the factors that are kept, and norms from Gram matrice
             config.memory.keep_logits_bytes = kept % 2 == 0 ? 0 : 1 << 20;
             ModelConfig shape = test::tiny_config(tied);
             shape.ffn = 200;  // wide for the rows of the batch, so that Gram matrices are cheaper
-            INFO(to_string(kind) << ' ' << to_string(dtype) << " recompute "
-                                 << static_cast<int>(recompute) << " tied " << tied << " kept "
-                                 << kept);
+            INFO(to_string(kind) << ' ' << to_string(dtype) << " recompute " << recompute.blocks
+                                 << " tied " << tied << " kept " << kept);
             check_on_cpu(config, shape, batches_of({9, 5}), 2);
           }
         }

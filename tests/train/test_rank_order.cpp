@@ -73,6 +73,18 @@ TEST_CASE("the next matrix is fetched before the product with this one is issued
   CHECK(gathers(/*keep=*/true) == std::size_t{12} * 3);
   sink.all = false;  // then q, k and v of the lowest block are read by its replay alone
   CHECK(gathers(/*keep=*/false) == std::size_t{12} * 3 - 3);
+
+  // Two blocks together: of the lower one all matrices for its replay, and all again.
+  pass = model.forward(batch, Recompute{2});
+  sink.all = true;
+  CHECK(gathers(/*keep=*/true) == std::size_t{12} + (7 + 12 + 7));
+  const auto announced = self.order_of({"all_gather", "linear", "linear_backward_input"},
+                                       [&] { model.backward(pass, sink, 1, /*keep=*/false); });
+  // One that was not announced would be fetched when it is asked for, right before the next one.
+  const auto unexpected = std::adjacent_find(
+      announced.begin(), announced.end(),
+      [](auto const& a, auto const& b) { return a == "all_gather" && b == "all_gather"; });
+  CHECK(unexpected == announced.end());
 }
 
 TEST_CASE("the next gradient tile is rendered and sent before this one is waited for") {

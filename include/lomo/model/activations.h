@@ -8,11 +8,22 @@
 
 namespace lomo {
 
-/// What forward keeps for backward.
-enum class Recompute : std::uint8_t {
-  none,   // every intermediate that backward reads
-  block,  // the input of every block; backward runs each block's forward again
+/// What forward keeps for backward: every intermediate that backward reads (`none`), or the input
+/// of every k-th block alone. Then backward runs the forwards of k blocks again before it goes
+/// through them; `block` is k = 1.
+struct Recompute {
+  std::int64_t blocks = 1;  // k; 0: none
+  static const Recompute none, block;
+
+  bool on() const { return blocks > 0; }
+  /// The lowest of the blocks that are run again together with block l.
+  std::size_t first_with(std::size_t l) const {
+    return on() ? l - l % static_cast<std::size_t>(blocks) : l;
+  }
+  bool keeps_input(std::size_t l) const { return first_with(l) == l; }
+  bool operator==(Recompute const&) const = default;
 };
+inline constexpr Recompute Recompute::none{0}, Recompute::block{1};
 
 /// Rows that carry loss, of all ranks, in the order in which the head has them: chunk after chunk,
 /// within a chunk rank after rank. Alone, one chunk: the batch's own.
@@ -42,8 +53,9 @@ struct DeviceBatch {
   Sequences loss_sequences() const { return {loss_starts, loss_positions, loss_longest}; }
 };
 
-/// What backward reads of one block. Between forward and backward, with recomputation, only `x`.
-/// M = N, or N' in a last block that only rows with a target leave.
+/// What backward reads of one block. Between forward and backward, with recomputation, only `x`,
+/// and that only of every k-th block. M = N, or N' in a last block that only rows with a target
+/// leave.
 struct BlockActivations {
   Buffer x;         // (N,C)   block input
   Buffer normed1;   // (N,C)   norm1(x)
@@ -57,6 +69,7 @@ struct BlockActivations {
   Buffer rstd2;     // (M) f32
   Buffer gate_up;   // (M,2F)
   Buffer act;       // (M,F)   silu(gate) * up
+  bool complete() const { return static_cast<bool>(act); }
 };
 
 /// What backward reads of the head. Only rows that carry loss enter it, those of all ranks: A of

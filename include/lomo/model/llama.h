@@ -83,6 +83,8 @@ class Llama {
   DeviceBatch upload(Batch const& batch);
   /// Blocks below this one need no backward; 0 when the embedding is wanted.
   std::size_t lowest_wanted(GradientSink const& sink) const;
+  /// Makes what backward reads of block l, and of those between it and the input that was kept.
+  void replay(Pass& pass, std::size_t l, std::size_t lowest);
   Buffer backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& sink, bool keep);
   BlockContext block_context(Pass const& pass, std::size_t l);
   HeadContext head_context(Pass const& pass);
