@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "closing_table.h"
-#include "config_change.h"
 #include "disk_space.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
@@ -20,12 +19,13 @@
 #include "lomo/plan/report.h"
 #include "lomo/run/agreement.h"
 #include "lomo/run/run_folder.h"
-#include "lomo/run/training_state.h"
 #include "lomo/train/inputs.h"
 #include "lomo/train/progress.h"
 #include "lomo/train/trainer.h"
+#include "material.h"
 #include "save_folder.h"
 #include "saver.h"
+#include "step_notes.h"
 
 namespace lomo {
 
@@ -38,22 +38,21 @@ class Run {
  public:
   Run(TrainConfig config, fs::path const& resume, std::optional<RunFolder> folder,
       RunSetting const& setting)
-      : config_(std::move(config)),
-        setting_(setting),
+      : setting_(setting),
         host_(setting.ranks.host()),
         leads_(host_.rank() == 0),
-        source_(resume.empty() ? fs::path(config_.model.path) : resume),
-        resuming_(!resume.empty()),
-        fresh_output_(!folder) {
-    if (folder) folder_.emplace(std::move(*folder));
-  }
+        new_output_(!folder),
+        given_(std::move(config), resume, new_output_, setting),
+        config_(given_.config),
+        state_(std::move(given_.state)),
+        folder_(std::move(folder)),
+        before_(state_.metrics_before) {}
 
   RunEnd execute() {
-    read();
     plan();
     build();
-    if (!resuming_ && config_.eval.before) before_ = evaluate_now("before").json();
-    while (state_.batches < total_) {
+    if (!given_.resuming && config_.eval.before) before_ = evaluate_now("before").json();
+    while (state_.batches < given_.total) {
       if (asked_to_stop()) return stop();
       one_step();
     }
@@ -62,107 +61,19 @@ class Run {
   }
 
  private:
-  // Everything that needs neither engine nor weights, so that it fails in seconds.
-  void read() {
-    require_model_folder(source_);
-    if (resuming_) state_ = read_training_state(source_);
-    shape_ = read_model_config(source_ / "config.json");
-    settle(config_, shape_);
-    if (resuming_) check_config_changes();
-    for (std::string const& warning : warnings(config_)) log::warn("{}", warning);
-    if (fresh_output_) {
-      only_rank_0(&host_, [&] { RunFolder::check(config_.output); });
-    }
-    companions_ = read_companions(source_);
-    const auto tokenizer = open_tokenizer(source_, config_.data.task);
-    inputs_ = load_inputs(config_, tokenizer.get(), setting_.prompts, {});
-    check_ids(inputs_.train, shape_.vocab);
-    check_ids(inputs_.eval.data, shape_.vocab);
-    sampler_.emplace(inputs_.train, config_.batch.sequences, config_.batch.max_tokens,
-                     config_.train.seed);
-    total_ = batches_of_run(config_, *sampler_);
-    require_agreement(&host_, given_of(config_, source_, inputs_));
-    describe_data();
-    check_resumed_data();
-  }
-
-  void check_config_changes() {
-    const fs::path file = source_ / "training_state.json";
-    const TrainConfig before = parse_config(state_.config, file.string());
-    const bool same_strategy = config_.clip.strategy == before.clip.strategy;
-    if (same_strategy && !config_.clip.kept_blocks) {
-      config_.clip.kept_blocks = before.clip.kept_blocks;  // settled when the run began
-    } else if (!same_strategy && config_.clip.kept_blocks == before.clip.kept_blocks) {
-      config_.clip.kept_blocks.reset();  // that of the other strategy
-    }
-    changes_ = config_changes(before, config_);
-    for (std::string const& change : changes_) log::info("changed on resume: {}", change);
-  }
-
-  void describe_data() const {
-    const Sampler::Largest largest = sampler_->largest(config_.train.epochs);
-    log::info("train: {} sequences, {} tokens, {} with a target; {} steps", sequences(),
-              inputs_.train.tokens(), inputs_.train.targets(), total_);
-    log::info("largest batch: {} tokens, {} with a target", largest.tokens, largest.targets);
-    if (inputs_.train.truncated + inputs_.eval.data.truncated > 0) {
-      log::warn(
-          "{} training and {} evaluation examples were longer than data.max_length {}: the "
-          "start of their passage is cut",
-          inputs_.train.truncated, inputs_.eval.data.truncated, config_.data.max_length);
-    }
-    std::size_t longest = 0;
-    for (Sequence const& s : inputs_.train.sequences) longest = std::max(longest, s.tokens.size());
-    if (static_cast<std::int64_t>(longest) > shape_.context) {
-      log::warn(
-          "the longest sequence has {} tokens, the model was made for {}; lower "
-          "data.max_length",
-          longest, shape_.context);
-    }
-    if (inputs_.eval.empty() && (config_.eval.before || config_.eval.at_end)) {
-      log::info("no evaluation: data.validation names no file and data.validation_share is 0");
-    }
-  }
-
-  std::int64_t sequences() const {
-    return static_cast<std::int64_t>(inputs_.train.sequences.size());
-  }
-
-  void check_resumed_data() {
-    const std::string hash = content_hash(inputs_.train);
-    if (!resuming_) {
-      state_.train_sequences = sequences();
-      state_.train_tokens = inputs_.train.tokens();
-      state_.train_hash = hash;
-      return;
-    }
-    if (state_.train_hash != hash) {
-      throw Error(Exit::data,
-                  "the training data changed since the checkpoint was written: it had " +
-                      std::to_string(state_.train_sequences) + " sequences of " +
-                      std::to_string(state_.train_tokens) + " tokens, now " +
-                      std::to_string(sequences()) + " of " +
-                      std::to_string(inputs_.train.tokens()) +
-                      (state_.train_tokens == inputs_.train.tokens() ? ", other ones" : "") +
-                      ". Put the old files back, or begin a new run with model.path at the "
-                      "checkpoint.");
-    }
-    sampler_->seek(state_.position);
-    before_ = state_.metrics_before;
-  }
-
   // Rehearses the run; its engine then reserves what that took, so that a run that has started does
   // not run out of engine memory.
   void plan() {
     const PlannedBatches batches =
-        planned_batches(config_, inputs_, *sampler_,
-                        std::max<std::int64_t>(total_ - state_.batches, 1), host_.size());
-    settle_clip(config_, shape_, batches, setting_.make_dry);
+        planned_batches(config_, given_.inputs, *given_.sampler,
+                        std::max<std::int64_t>(given_.total - state_.batches, 1), host_.size());
+    settle_clip(config_, given_.shape, batches, setting_.make_dry);
     config_.clip.kept_blocks = std::ranges::min(host_.all_gather_host(*config_.clip.kept_blocks));
-    const Plan plan = make_plan(config_, shape_, batches, setting_.make_dry);
+    const Plan plan = make_plan(config_, given_.shape, batches, setting_.make_dry);
     log::info("{}", plan_line(plan));
     if (*config_.clip.kept_blocks > 0) {
       log::info("one backward for verdict and update in {} of {} blocks", *config_.clip.kept_blocks,
-                shape_.layers);
+                given_.shape.layers);
     }
     reserve_ = plan.slab;
     try {
@@ -183,57 +94,58 @@ class Run {
               host_.size() > 1 ? ", " + std::to_string(host_.size()) + " ranks" : "");
     // Before the weights, so that the probe never adds to what a run needs.
     const double peak = measure_gemm_peak(*backend_, *config_.model.dtype);
-    model_ = load_model(*engine_, shape_, config_, source_);
-    trainer_.emplace(
-        *model_, config_,
-        Schedule(config_.schedule.kind, config_.optimizer.lr, config_.schedule.warmup, total_));
-    if (resuming_) {
+    model_ = load_model(*engine_, given_.shape, config_, given_.source);
+    trainer_.emplace(*model_, config_,
+                     Schedule(config_.schedule.kind, config_.optimizer.lr, config_.schedule.warmup,
+                              given_.total));
+    if (given_.resuming) {
       trainer_->restore(state_.trainer);
-      load_optimizer(source_, *backend_, trainer_->rule());
+      load_optimizer(given_.source, *backend_, trainer_->rule());
     }
     require_space();
     open_folder();
-    log::info("{} parameters in {}, optimizer {}, run folder {}", shape_.parameters(),
+    log::info("{} parameters in {}, optimizer {}, run folder {}", given_.shape.parameters(),
               to_string(*config_.model.dtype), to_string(config_.optimizer.name),
               folder_->root().string());
     backend_->ledger().restart();
-    progress_.emplace(Progress::Options{total_, peak, setting_.terminal}, backend_->ledger());
+    progress_.emplace(Progress::Options{given_.total, peak, setting_.terminal}, backend_->ledger());
   }
 
   void require_space() {
     if (setting_.ignore_disk_space) return;
     DiskNeed need;
-    need.weights = static_cast<std::uint64_t>(shape_.parameters()) * size_of(*config_.model.dtype);
+    need.weights =
+        static_cast<std::uint64_t>(given_.shape.parameters()) * size_of(*config_.model.dtype);
     for (StoredTensor const& tensor : trainer_->rule().state()) {
       need.optimizer += tensor.whole_bytes();
     }
-    need.total = total_;
+    need.total = given_.total;
     only_rank_0(&host_, [&] { require_disk_space(config_.output, config_.save, need); });
   }
 
   void open_folder() {
-    if (fresh_output_) {
+    if (new_output_) {
       only_rank_0(&host_, [&] { folder_.emplace(RunFolder::create(config_.output)); });
       if (!leads_) folder_.emplace(RunFolder::follow(config_.output));
     }
     require_shared(&host_, folder_->root());
     log::also_to(folder_->log());
     const auto effective = to_json(config_);
-    if (leads_ && (fresh_output_ || !resuming_ || !changes_.empty())) {
+    if (leads_ && (new_output_ || !given_.resuming || !given_.changes.empty())) {
       folder_->write_config(effective);
     }
     state_.config = Json::parse(effective.dump());
-    if (resuming_) {
+    if (given_.resuming) {
       if (leads_) set_newer_aside();
-      log::info("continuing after step {} from {}", state_.trainer.applied, source_.string());
+      log::info("continuing after step {} from {}", state_.trainer.applied, given_.source.string());
       folder_->metric(
           {{"event", "resume"}, {"batch", state_.batches}, {"step", state_.trainer.applied}});
-    } else if (!fresh_output_) {
+    } else if (!new_output_) {
       log::info("no checkpoint in {} yet: beginning again", folder_->root().string());
       folder_->metric({{"event", "restart"}});
     }
-    const bool own = resuming_ && !fresh_output_;
-    saver_.emplace(*folder_, config_.save, companions_,
+    const bool own = given_.resuming && !new_output_;
+    saver_.emplace(*folder_, config_.save, given_.companions,
                    own ? std::optional(state_.batches) : std::nullopt, &host_);
   }
 
@@ -251,39 +163,20 @@ class Run {
   }
 
   void one_step() {
-    const std::int64_t epoch = sampler_->position().epoch;
+    const std::int64_t epoch = given_.sampler->position().epoch;
     const StepReport report =
-        trainer_->step(share_of(sampler_->draw(), host_.rank(), host_.size()));
+        trainer_->step(share_of(given_.sampler->draw(), host_.rank(), host_.size()));
     state_.batches += 1;
-    state_.position = sampler_->position();
+    state_.position = given_.sampler->position();
     state_.trainer = trainer_->state();
     state_.evaluation = nullptr;
-    record(report, epoch);
-    tell(report);
+    folder_->metric(step_line(report, state_.batches, epoch, config_));
+    if (is_unusual(report)) {
+      progress_->clear();
+      tell(report, state_, config_);
+    }
     progress_->step(report, state_.batches);
-    if (state_.batches < total_) between_steps(state_.position.epoch > epoch);
-  }
-
-  /// What is out of the ordinary in a step.
-  void tell(StepReport const& report) {
-    if (report.outcome == StepOutcome::applied && !report.is_spike) return;
-    progress_->clear();
-    if (report.is_spike) {
-      log::warn(
-          "batch {} is a spike: loss {:.4g} (z {:.1f}), gradient norm {:.4g} (z {:.1f}); "
-          "guard.action {}",
-          state_.batches, report.loss, report.spike.loss, report.grad_norm, report.spike.norm,
-          to_string(config_.guard.action));
-    }
-    if (report.outcome == StepOutcome::applied) return;
-    log::warn("batch {} skipped: {} (loss {:.4g}, gradient norm {:.4g}); {} skipped so far",
-              state_.batches, to_string(report.outcome), report.loss, report.grad_norm,
-              state_.trainer.skipped);
-    if (report.outcome == StepOutcome::overflow) {
-      log::warn("the loss scale falls from {:g} to {:g}", report.loss_scale,
-                state_.trainer.loss_scale.scale);
-    }
-    if (report.partial) log::warn("{}", describe(*report.partial));
+    if (state_.batches < given_.total) between_steps(state_.position.epoch > epoch);
   }
 
   void between_steps(bool epoch_ended) {
@@ -298,39 +191,10 @@ class Run {
     if (any(&host_, leads_ && saver_->due(state_.batches))) try_checkpoint();
   }
 
-  void record(StepReport const& report, std::int64_t epoch) {
-    nlohmann::ordered_json line{{"event", "step"},
-                                {"batch", state_.batches},
-                                {"step", report.step},
-                                {"epoch", epoch},
-                                {"outcome", to_string(report.outcome)},
-                                {"loss", report.loss},
-                                {"grad_norm", report.grad_norm},
-                                {"lr", report.lr},
-                                {"clip_coefficient", report.coefficient},
-                                {"tokens", report.tokens},
-                                {"targets", report.targets},
-                                {"seconds", report.seconds}};
-    if (*config_.model.dtype == DType::f16) line["loss_scale"] = report.loss_scale;
-    if (config_.guard.action != GuardAction::off) {
-      line["loss_z"] = report.spike.loss;
-      line["norm_z"] = report.spike.norm;
-    }
-    if (report.rounding) {
-      line["changed"] = report.rounding->changed;
-      line["realised"] = report.rounding->realised;
-    }
-    if (report.partial) {
-      line["updated_tensors"] = report.partial->updated;
-      line["stopped_in"] = report.partial->stopped_in;
-    }
-    folder_->metric(line);
-  }
-
   EvalReport evaluate_now(std::string const& tag) {
-    if (inputs_.eval.empty()) return {};
+    if (given_.inputs.eval.empty()) return {};
     progress_->clear();
-    EvalReport report = evaluate(*model_, inputs_.eval, config_.eval);
+    EvalReport report = evaluate(*model_, given_.inputs.eval, config_.eval);
     nlohmann::ordered_json line{{"event", "eval"}, {"tag", tag}, {"batch", state_.batches}};
     for (auto const& [name, value] : report.metrics) line[name] = value;
     line["examples"] = report.examples;
@@ -347,7 +211,7 @@ class Run {
   void keep_predictions(EvalReport const& report, std::string const& tag) {
     const fs::path folder = folder_->predictions() / tag;
     try {
-      write_predictions(inputs_.eval, report, folder);
+      write_predictions(given_.inputs.eval, report, folder);
     } catch (std::exception const& error) {  // a full disk is no reason to lose the run
       log::error("cannot write predictions to {}: {}", folder.string(), error.what());
     }
@@ -367,8 +231,8 @@ class Run {
 
   RunEnd stop() {
     const fs::path path = checkpoint();
-    log::warn("stopped after {} of {} steps. Go on with: {} --resume {}", state_.batches, total_,
-              setting_.program, path.string());
+    log::warn("stopped after {} of {} steps. Go on with: {} --resume {}", state_.batches,
+              given_.total, setting_.program, path.string());
     return RunEnd::stopped;
   }
 
@@ -385,7 +249,7 @@ class Run {
     fs::path saved;
     if (config_.save.final_model) {
       saved = folder_->model();
-      ModelConfig shape = shape_;
+      ModelConfig shape = given_.shape;
       shape.dtype = *config_.model.dtype;
       save_final(shape, saved);
     }
@@ -409,46 +273,39 @@ class Run {
 
   void save_final(ModelConfig const& shape, fs::path const& folder) {
     save_folder(folder, &host_, [&](fs::path const& partial) {
-      save_model(*backend_, model_->weights(), shape, partial, companions_, config_.save.shard_size,
-                 &host_);
+      save_model(*backend_, model_->weights(), shape, partial, given_.companions,
+                 config_.save.shard_size, &host_);
     });
   }
 
   using Clock = std::chrono::steady_clock;
-  TrainConfig config_;
+  Clock::time_point start_ = Clock::now();
   RunSetting const& setting_;
   Communicator& host_;
-  bool leads_;       // writes what is written once
-  fs::path source_;  // the folder weights and tokenizer come from
-  bool resuming_;
-  bool fresh_output_;
-  Clock::time_point start_ = Clock::now();
-
-  ModelConfig shape_;
-  Companions companions_;  // of source_
-  Inputs inputs_;
-  std::optional<Sampler> sampler_;
-  std::int64_t total_ = 0;   // batches of the whole run
+  bool leads_;  // writes what is written once
+  bool new_output_;
+  RunMaterial given_;
+  TrainConfig& config_;  // of given_; what the plan settles is noted there
+  TrainingState state_;
+  std::optional<RunFolder> folder_;
+  Json before_;              // metrics before training
   std::size_t reserve_ = 0;  // bytes of engine memory
   std::optional<Engine> engine_;
   Backend* backend_ = nullptr;  // of engine_
   std::unique_ptr<Llama> model_;
   std::optional<Trainer> trainer_;
-  std::optional<RunFolder> folder_;
   std::optional<Saver> saver_;
-  std::vector<std::string> changes_;  // of the config, on resume
   std::optional<Progress> progress_;
-  TrainingState state_;
-  Json before_;
 };
 
 }  // namespace
 
 RunEnd run_training(TrainConfig config, fs::path const& resume, std::optional<RunFolder> folder,
                     RunSetting const& setting) {
-  Run run(std::move(config), resume, std::move(folder), setting);
+  std::optional<Run> run;  // outlives the handler, for which the engine must still exist
   try {
-    return run.execute();
+    run.emplace(std::move(config), resume, std::move(folder), setting);
+    return run->execute();
   } catch (...) {
     setting.failing(std::current_exception());
     throw;

@@ -1,0 +1,60 @@
+#include "step_notes.h"
+
+#include "lomo/core/log.h"
+
+namespace lomo {
+
+bool is_unusual(StepReport const& report) {
+  return report.outcome != StepOutcome::applied || report.is_spike;
+}
+
+void tell(StepReport const& report, TrainingState const& state, TrainConfig const& config) {
+  if (report.is_spike) {
+    log::warn(
+        "batch {} is a spike: loss {:.4g} (z {:.1f}), gradient norm {:.4g} (z {:.1f}); "
+        "guard.action {}",
+        state.batches, report.loss, report.spike.loss, report.grad_norm, report.spike.norm,
+        to_string(config.guard.action));
+  }
+  if (report.outcome == StepOutcome::applied) return;
+  log::warn("batch {} skipped: {} (loss {:.4g}, gradient norm {:.4g}); {} skipped so far",
+            state.batches, to_string(report.outcome), report.loss, report.grad_norm,
+            state.trainer.skipped);
+  if (report.outcome == StepOutcome::overflow) {
+    log::warn("the loss scale falls from {:g} to {:g}", report.loss_scale,
+              state.trainer.loss_scale.scale);
+  }
+  if (report.partial) log::warn("{}", describe(*report.partial));
+}
+
+nlohmann::ordered_json step_line(StepReport const& report, std::int64_t batch, std::int64_t epoch,
+                                 TrainConfig const& config) {
+  nlohmann::ordered_json line{{"event", "step"},
+                              {"batch", batch},
+                              {"step", report.step},
+                              {"epoch", epoch},
+                              {"outcome", to_string(report.outcome)},
+                              {"loss", report.loss},
+                              {"grad_norm", report.grad_norm},
+                              {"lr", report.lr},
+                              {"clip_coefficient", report.coefficient},
+                              {"tokens", report.tokens},
+                              {"targets", report.targets},
+                              {"seconds", report.seconds}};
+  if (*config.model.dtype == DType::f16) line["loss_scale"] = report.loss_scale;
+  if (config.guard.action != GuardAction::off) {
+    line["loss_z"] = report.spike.loss;
+    line["norm_z"] = report.spike.norm;
+  }
+  if (report.rounding) {
+    line["changed"] = report.rounding->changed;
+    line["realised"] = report.rounding->realised;
+  }
+  if (report.partial) {
+    line["updated_tensors"] = report.partial->updated;
+    line["stopped_in"] = report.partial->stopped_in;
+  }
+  return line;
+}
+
+}  // namespace lomo
