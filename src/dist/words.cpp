@@ -70,7 +70,10 @@ void all_or_none(Communicator* host, std::function<void()> const& f) {
   const auto failed = std::ranges::find_if(codes, [](int code) { return code != 0; });
   if (failed == codes.end()) return;
   const std::vector<std::string> words = gather_words(host, mine.words);
-  throw Error(static_cast<Exit>(*failed), words[static_cast<std::size_t>(failed - codes.begin())]);
+  const auto first = failed - codes.begin();
+  const bool alone = std::ranges::count(codes, 0) > 0;
+  const std::string who = alone ? "rank " + std::to_string(first) + ": " : std::string();
+  throw Error(static_cast<Exit>(*failed), who + words[static_cast<std::size_t>(first)]);
 }
 
 bool any(Communicator* host, bool mine) {

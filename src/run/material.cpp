@@ -24,7 +24,9 @@ RunMaterial::RunMaterial(TrainConfig given, std::filesystem::path const& resume,
   shape = read_model_config(source / "config.json");
   settle(config, shape);
   if (resuming) check_config_changes();
-  for (std::string const& warning : warnings(config)) log::warn("{}", warning);
+  if (leads(&host)) {
+    for (std::string const& warning : warnings(config)) log::warn("{}", warning);
+  }
   if (new_output) {
     only_rank_0(&host, [&] { RunFolder::check(config.output); });
   }
@@ -36,7 +38,7 @@ RunMaterial::RunMaterial(TrainConfig given, std::filesystem::path const& resume,
   sampler.emplace(inputs.train, config.batch.sequences, config.batch.max_tokens, config.train.seed);
   total = batches_of_run(config, *sampler);
   require_agreement(&host, given_of(config, source, inputs));
-  describe_data();
+  if (leads(&host)) describe_data();
   check_resumed_data();
 }
 

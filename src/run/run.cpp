@@ -171,7 +171,7 @@ class Run {
     state_.trainer = trainer_->state();
     state_.evaluation = nullptr;
     folder_->metric(step_line(report, state_.batches, epoch, config_));
-    if (is_unusual(report)) {
+    if (leads_ && is_unusual(report)) {  // it is the same on all ranks
       progress_->clear();
       tell(report, state_, config_);
     }
@@ -231,6 +231,7 @@ class Run {
 
   RunEnd stop() {
     const fs::path path = checkpoint();
+    if (!leads_) return RunEnd::stopped;
     log::warn("stopped after {} of {} steps. Go on with: {} --resume {}", state_.batches,
               given_.total, setting_.program, path.string());
     return RunEnd::stopped;

@@ -38,6 +38,7 @@ void Saver::try_write(Llama& model, UpdateRule& rule, TrainingState const& state
     write(model, rule, state);
   } catch (Error const& error) {
     if (error.code() != Exit::failure) throw;
+    if (!leads(host_)) return;  // it failed on all
     log::error("the checkpoint of step {} could not be written: {}", state.batches, error.what());
     log::error("training goes on; {}; the next checkpoint is tried when it is due",
                saved_ ? "the last whole one is " + folder_.checkpoint(*saved_).string()

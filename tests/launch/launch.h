@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "app/program.h"
+#include "app/watching.h"
 
 /// lomo-train on several ranks, from tests.
 namespace lomo::test {
@@ -62,10 +63,6 @@ inline bool gone(std::vector<pid_t> const& processes) {
   return false;
 }
 
-inline std::size_t steps_of(Workplace const& place, std::string const& run) {
-  return count_lines(slurp(place / (run + "/metrics.jsonl")), "\"event\":\"step\"");
-}
-
 /// The loss of each step of a run.
 inline std::vector<double> losses_of(Workplace const& place, std::string const& run) {
   std::vector<double> losses;
@@ -75,14 +72,6 @@ inline std::vector<double> losses_of(Workplace const& place, std::string const& 
     if (event["event"] == "step") losses.push_back(event["loss"]);
   }
   return losses;
-}
-
-/// Waits for so many steps of a run, or for its end.
-inline void wait_for_steps(Process const& process, Workplace const& place, std::string const& run,
-                           std::size_t steps) {
-  while (steps_of(place, run) < steps && !process.ended()) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
 }
 
 inline bool same_files(std::filesystem::path const& a, std::filesystem::path const& b,

@@ -30,16 +30,16 @@ TEST_CASE("what rank 0 finds, or fails with, is the same on all") {
   CHECK(message == "no such file");
 }
 
-TEST_CASE("what fails on some ranks fails on all, with the words of the lowest") {
+TEST_CASE("what fails on some ranks fails on all, with the words of the lowest, which is named") {
   Communicator& host = ranks().host();
   all_or_none(&host, [] {});
   const int first = host.size() > 2 ? 1 : 0;
   const std::string message = error_of(Exit::memory, [&] {
     all_or_none(&host, [&] {
-      if (host.rank() >= first) throw Error(Exit::memory, "rank " + std::to_string(host.rank()));
+      if (host.rank() >= first) throw Error(Exit::memory, "no room " + std::to_string(host.rank()));
     });
   });
-  CHECK(message == "rank " + std::to_string(first));
+  CHECK(message == (first == 0 ? "no room 0" : "rank 1: no room 1"));
 }
 
 TEST_CASE("one rank is enough for any") {

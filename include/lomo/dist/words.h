@@ -25,7 +25,7 @@ std::string by_rank_0(Communicator* host, std::function<std::string()> const& f)
 void only_rank_0(Communicator* host, std::function<void()> const& f);
 
 /// Calls `f` on every rank. When it throws on some, every rank throws the Error of the lowest of
-/// them. `f` itself must not exchange anything.
+/// them, which says which one unless it threw on all. `f` itself must not exchange anything.
 void all_or_none(Communicator* host, std::function<void()> const& f);
 
 /// Whether any rank says so.
