@@ -1,24 +1,11 @@
 #include <algorithm>
-#include <array>
-#include <cstdarg>
-#include <cstdio>
 
 #include "lomo/plan/ablation.h"
+#include "text.h"
 
 namespace lomo {
 
 namespace {
-
-constexpr double kGib = 1u << 30, kMib = 1u << 20;
-
-[[gnu::format(printf, 1, 2)]] std::string format(char const* pattern, ...) {
-  std::array<char, 512> text{};
-  va_list arguments;
-  va_start(arguments, pattern);
-  std::vsnprintf(text.data(), text.size(), pattern, arguments);
-  va_end(arguments);
-  return text.data();
-}
 
 bool recomputes(AblationRow const& row) {
   return row.what.run.train.recompute == Recompute::block;

@@ -1,12 +1,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdarg>
-#include <cstdio>
 #include <string>
 #include <vector>
 
 #include "lomo/plan/report.h"
+#include "text.h"
 
 namespace lomo {
 
@@ -16,16 +15,7 @@ constexpr std::size_t kMoments = 1100;  // one a pixel
 constexpr double kWidth = 1100, kLeft = 80, kTop = 26, kBelow = 34;
 constexpr std::array<char const*, kCategories> kColours{"#4e79a7", "#e15759", "#f28e2b",
                                                         "#76b7b2", "#b07aa1", "#9c755f"};
-constexpr double kGib = 1u << 30, kMib = 1u << 20, kKib = 1u << 10;
-
-[[gnu::format(printf, 1, 2)]] std::string format(char const* pattern, ...) {
-  std::array<char, 64> text{};
-  va_list arguments;
-  va_start(arguments, pattern);
-  std::vsnprintf(text.data(), text.size(), pattern, arguments);
-  va_end(arguments);
-  return text.data();
-}
+constexpr double kKib = 1u << 10;
 
 std::string number(double x) {
   return format("%.2f", x);

@@ -1,28 +1,12 @@
 #include "lomo/plan/report.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdarg>
-#include <cstdio>
+
+#include "text.h"
 
 namespace lomo {
 
 namespace {
-
-[[gnu::format(printf, 1, 2)]] std::string format(char const* pattern, ...) {
-  std::array<char, 512> text{};
-  va_list arguments;
-  va_start(arguments, pattern);
-  std::vsnprintf(text.data(), text.size(), pattern, arguments);
-  va_end(arguments);
-  return text.data();
-}
-
-std::string gib(std::size_t bytes) {
-  constexpr double kGib = 1u << 30, kMib = 1u << 20;
-  const auto b = static_cast<double>(bytes);
-  return b >= kGib / 10 ? format("%.2f GiB", b / kGib) : format("%.2f MiB", b / kMib);
-}
 
 std::string recompute_of(TrainConfig const& config) {
   const Recompute recompute = config.train.recompute;
