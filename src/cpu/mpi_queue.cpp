@@ -10,12 +10,12 @@
 #include <utility>
 
 #include "lomo/core/error.h"
+#include "lomo/core/waiting.h"
 
 namespace lomo::cpu {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
@@ -233,7 +233,7 @@ void MpiQueue::serve() {
 }
 
 void MpiQueue::carry_out(Exchange const& exchange) {
-  const auto start = Clock::now();
+  WaitingTime waiting;
   Messages messages(exchange);
   if (exchange.keep.bytes > 0 && exchange.keep.to != exchange.keep.from) {
     std::memcpy(exchange.keep.to, exchange.keep.from, exchange.keep.bytes);
@@ -250,9 +250,10 @@ void MpiQueue::carry_out(Exchange const& exchange) {
     }
     std::this_thread::sleep_for(kNap);
     if (given_up()) throw Error(Exit::communication, std::string(exchange.name) + ": given up");
-    if (Clock::now() - start < patience) continue;
+    if (waiting.look() < patience) continue;
     std::string who;
     for (const int rank : messages.missing()) who += (who.empty() ? "" : ", ") + name_of(rank);
+    if (who.empty()) continue;  // the last message came just now
     throw Error(
         Exit::communication,
         std::string(exchange.name) + ": no answer from " + who + " within " +

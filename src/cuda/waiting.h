@@ -5,6 +5,7 @@
 #include <functional>
 #include <thread>
 
+#include "lomo/core/waiting.h"
 #include "status.h"
 
 namespace lomo::cuda {
@@ -16,11 +17,11 @@ using Watcher = std::function<void(std::chrono::nanoseconds)>;
 /// Until `query` says something else than cudaErrorNotReady.
 template <class Query>
 void wait_while_watching(Watcher const& watcher, Query&& query, char const* what) {
-  const auto begin = std::chrono::steady_clock::now();
+  WaitingTime waiting;
   for (;;) {
     const cudaError_t status = query();
     if (status != cudaErrorNotReady) return check(status, what);
-    watcher(std::chrono::steady_clock::now() - begin);
+    watcher(waiting.look());
     std::this_thread::sleep_for(std::chrono::microseconds(20));
   }
 }

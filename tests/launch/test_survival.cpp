@@ -116,6 +116,27 @@ TEST_CASE("a rank that hangs is named by the others, and ends the job with 6") {
   }
 }
 
+TEST_CASE("a job that is suspended for longer than ranks wait for each other goes on") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, kLomo, kQuiet);
+  const Arguments arguments =
+      command(place, "out", {"--set", "train.epochs=100000", "--rank-timeout", "2"});
+  const Process job = start(place, std::vector<Arguments>(2, arguments));
+  wait_for_steps(job, place, "out", 3);
+  const std::vector<pid_t> ranks = children_of(job.id());
+  REQUIRE(ranks.size() == 2);
+  for (const pid_t rank : ranks) kill(rank, SIGSTOP);
+  std::this_thread::sleep_for(seconds(4));
+  const std::size_t before = steps_of(place, "out");
+  for (const pid_t rank : ranks) kill(rank, SIGCONT);
+  wait_for_steps(job, place, "out", before + 10);
+  job.send(SIGUSR1);
+  const Outcome outcome = job.wait();
+  INFO(outcome.err);
+  CHECK(outcome.code == 7);
+}
+
 TEST_CASE("when mpirun itself is killed no rank is left") {
   const Workplace place;
   make_model_and_data(place);
