@@ -1,9 +1,10 @@
 #include <sys/stat.h>
 
 #include <chrono>
-#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -11,6 +12,7 @@
 
 #include "launch.h"
 #include "support/catch.h"
+#include "support/disks.h"
 
 using namespace lomo::test;
 namespace fs = std::filesystem;
@@ -26,6 +28,8 @@ constexpr char const* kQuiet = R"(, "eval": {"before": false, "at_end": false})"
 const std::string kSlowDisk =  // a tenth of a second for every write, flush and rename
     "-x LOMO_TEST_DISK_US=100000 -x LD_PRELOAD=" + std::string(LOMO_SLOW_DISK);
 constexpr seconds kEnds{30};  // a job that lost a rank
+constexpr int kSlowMicroseconds = 2000;
+constexpr int kSaveOperations = 60;  // about so many in a save of this model
 
 /// LOMO_TEST_RANK_KILLS=40: the long run.
 int wanted_kills() {
@@ -55,23 +59,33 @@ Process by_script(Workplace const& place, Arguments const& arguments) {
 
 TEST_CASE(
     "ranks killed at any moment lose nothing: the run ends with the bits of one that was not") {
-  const Workplace place;
+  const Workplace place, judge;
   make_model_and_data(place);
   write_config(place, R"({"name": "adalomo", "lr": 0.01})",
                R"(, "eval": {"before": false, "at_end": false},
-                  "save": {"every_steps": 2, "keep_last": 2, "shard_size": "4KiB"})");
-  REQUIRE(launch(place, 2, command(place, "whole")).code == 0);
+                  "save": {"every_steps": 1, "keep_last": 2, "shard_size": "4KiB"})");
+  const int kills = wanted_kills();
+  const std::string epochs = "train.epochs=" + std::to_string(3 + kills);
+  REQUIRE(
+      launch(place, 2, command(place, "whole", {"--set", epochs, "--set", "save.every_steps=0"}))
+          .code == 0);
   std::mt19937_64 random(11);
+  int killed = 0, in_a_save = 0, starts = 0;
   Outcome last;
-  for (int killed = 0, starts = 0; last.code != 0; ++starts) {
-    REQUIRE(starts < 4 * wanted_kills() + 8);
+  while (last.code != 0) {
+    REQUIRE(++starts < 4 * kills + 8);
     const std::size_t before = steps_of(place, "cut");
-    const Process job =
-        start(place, std::vector<Arguments>(2, command(place, "cut", {"--resume"})));
+    const bool in_save = killed < kills && killed % 2 == 1;
+    std::optional<SlowDisk> slow;
+    if (in_save) slow.emplace(kSlowMicroseconds);
+    const Process job = start(
+        place, std::vector<Arguments>(2, command(place, "cut", {"--resume", "--set", epochs})));
     std::vector<pid_t> ranks;
-    if (killed < wanted_kills()) {
-      wait_for_steps(job, place, "cut", before + 2 + random() % 3);
-      std::this_thread::sleep_for(microseconds(random() % 30000));
+    if (killed < kills) {
+      wait_for_steps(job, place, "cut", before + 1 + random() % 3);
+      if (in_save) wait_until(job, [&] { return saving(place, "cut"); });
+      const int within = in_save ? kSaveOperations * kSlowMicroseconds : 30000;
+      std::this_thread::sleep_for(microseconds(random() % within));
       ranks = children_of(job.id());
       const auto when = Clock::now();
       if (ranks.size() == 2) kill(ranks[random() % 2], SIGKILL);
@@ -80,12 +94,19 @@ TEST_CASE(
     } else {
       last = job.wait();
     }
+    slow.reset();
     INFO(last.err);
     CHECK((last.code == 137 || last.code == 0));
     CHECK_FALSE(contains(last.err, "damaged"));
     CHECK(gone(ranks));
+    check_all_whole(judge, place, "cut");
     killed += last.code == 137 ? 1 : 0;
+    in_a_save += last.code == 137 && saving(place, "cut") ? 1 : 0;
   }
+  std::printf("%d kills of a rank, %d of them inside a save, %d starts\n", killed, in_a_save,
+              starts);
+  CHECK(killed >= kills);
+  CHECK(in_a_save > 0);
   for (auto const& entry : fs::directory_iterator(place / "whole/model")) {
     INFO(entry.path());
     CHECK(slurp(entry.path()) == slurp(fs::path(place / "cut/model") / entry.path().filename()));
