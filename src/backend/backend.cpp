@@ -4,8 +4,9 @@
 
 #include "checks.h"
 #include "cost.h"
+#include "lomo/core/error.h"
 
-// Memory. The other families are in *_ops.cpp: one file an op family.
+// Memory and queues. The other families are in *_ops.cpp: one file an op family.
 namespace lomo {
 namespace {
 
@@ -21,6 +22,43 @@ void require_bytes(Check const& check, std::string_view name, std::size_t host, 
 
 Buffer Backend::allocate(Shape shape, DType dtype, Category category, std::string_view what) {
   return slab_->allocate(shape, dtype, category, what);
+}
+
+void Backend::synchronize() {
+  do_synchronize();
+  if (!beside_) slab_->give_back(waited_for_ = issued_);
+}
+
+Backend::Ticket Backend::beside(std::function<void()> const& issue) {
+  if (beside_) throw Error("beside: called within itself");
+  const Ticket ticket = ++issued_;
+  const bool second = queues() > 1;
+  if (second) {
+    do_enter_beside(ticket);
+    slab_->hold_back(ticket);
+  }
+  const auto leave = [&] {
+    beside_ = false;
+    slab_->hold_back(0);
+    if (second) do_leave_beside(ticket);
+  };
+  beside_ = true;
+  try {
+    issue();
+  } catch (...) {
+    leave();
+    throw;
+  }
+  leave();
+  return ticket;
+}
+
+void Backend::wait(Ticket ticket) {
+  if (beside_) throw Error("wait: within beside, whose queue waits for itself");
+  if (ticket > issued_) throw Error("wait: for work that was not issued");
+  if (ticket <= waited_for_) return;
+  if (queues() > 1) do_wait(ticket);
+  slab_->give_back(waited_for_ = ticket);
 }
 
 Buffer Backend::workspace_of(std::string_view op, std::size_t bytes) {

@@ -32,9 +32,9 @@ class CpuBackend final : public Backend {
   CpuBackend(EngineOptions const& options, Bf16Products bf16, WeightTiles tiles);
   ~CpuBackend() override;
   std::string describe() const override;
-  void synchronize() override {}
 
  private:
+  void do_synchronize() override {}
   // memory.cpp
   void do_upload(Tensor dst, std::span<std::byte const> src) override;
   void do_download(std::span<std::byte> dst, Tensor src) override;

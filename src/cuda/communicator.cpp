@@ -75,7 +75,7 @@ class NcclCommunicator final : public Communicator {
     });
   }
 
-  /// The calls of `f` as one exchange, after all that was issued to the compute queue.
+  /// The calls of `f` as one exchange, after all that was issued to the engine's queue.
   template <class F>
   Ticket exchange(F&& f) {
     if (all_ == nullptr) lost("the ranks were parted before");
@@ -129,7 +129,7 @@ class NcclCommunicator final : public Communicator {
   Nccl nccl_;
   std::chrono::seconds patience_;
   Queue queue_;
-  Event issued_;  // what the compute queue had been given when an exchange was asked for
+  Event issued_;  // what the engine's queue had been given when an exchange was asked for
   std::array<Event, 16> done_;
   ncclComm_t all_ = nullptr;
   Ticket exchanges_ = 0;

@@ -52,8 +52,12 @@ CudaBackend::CudaBackend(EngineOptions const& options)
     : Backend(Device::cuda), name_(cuda::describe(use_device(options))) {
   const std::size_t bytes = slab_bytes(options);
   memory_ = make_slab_memory(bytes);
-  queue_ = make_queue();
-  gemm_ = std::make_unique<Gemm>(queue_);
+  compute_ = make_queue();
+  second_ = make_queue();
+  queue_ = compute_;
+  issued_ = make_event();
+  for (Event& event : done_) event = make_event();
+  gemm_ = std::make_unique<Gemm>();
   adopt_slab(std::make_unique<Slab>(memory_, bytes, Device::cuda, ledger()));
   if (bytes > 0) require_kernels(memory_, name_, queue_);
 }
@@ -66,15 +70,31 @@ std::string CudaBackend::describe() const {
   return "CUDA on " + name_ + ", " + Gemm::library();
 }
 
-void CudaBackend::synchronize() {
-  wait_for_queue();
+void CudaBackend::do_synchronize() {
+  wait_for(compute_);
+  wait_for(second_);
   check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
 }
 
-void CudaBackend::wait_for_queue() {
-  if (!watcher_) return check(cudaStreamSynchronize(queue_), "cudaStreamSynchronize");
+void CudaBackend::do_enter_beside(Ticket) {
+  check(cudaEventRecord(issued_, compute_), "cudaEventRecord, of the compute queue");
+  check(cudaStreamWaitEvent(second_, issued_, 0), "cudaStreamWaitEvent, of the second queue");
+  queue_ = second_;
+}
+
+void CudaBackend::do_leave_beside(Ticket ticket) {
+  queue_ = compute_;
+  check(cudaEventRecord(event_of(ticket), second_), "cudaEventRecord, of the second queue");
+}
+
+void CudaBackend::do_wait(Ticket ticket) {
+  check(cudaStreamWaitEvent(compute_, event_of(ticket), 0), "cudaStreamWaitEvent");
+}
+
+void CudaBackend::wait_for(cudaStream_t queue) {
+  if (!watcher_) return check(cudaStreamSynchronize(queue), "cudaStreamSynchronize");
   wait_while_watching(
-      watcher_, [&] { return cudaStreamQuery(queue_); }, "cudaStreamQuery");
+      watcher_, [&] { return cudaStreamQuery(queue); }, "cudaStreamQuery");
 }
 
 }  // namespace lomo::cuda

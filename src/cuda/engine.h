@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <memory>
 #include <span>
 #include <string>
@@ -13,23 +14,27 @@ namespace lomo::cuda {
 
 class Gemm;  // gemm.h, the only file that knows cuBLASLt
 
-/// The CUDA engine: cuBLASLt for products, kernels/ for the rest, one file an op family. Everything
-/// is issued to one queue, and the host waits for it in `download` and `synchronize` alone. The
-/// slab is one cudaMalloc. The same calls on the same GPU give the same bits: no kernel uses float
-/// atomics, and cuBLASLt's algorithm for a shape is chosen once.
+/// The CUDA engine: cuBLASLt for products, kernels/ for the rest, one file an op family. Both
+/// queues are streams that keep order by events alone; the host waits in `download` and
+/// `synchronize`. The slab is one cudaMalloc. The same calls on the same GPU give the same bits: no
+/// kernel uses float atomics, and cuBLASLt's algorithm for a shape is chosen once.
 class CudaBackend final : public Backend {
  public:
   explicit CudaBackend(EngineOptions const& options);
   ~CudaBackend() override;
   std::string describe() const override;
-  void synchronize() override;
+  int queues() const override { return 2; }
 
-  /// The compute queue, for exchanges that keep order with it.
+  /// The queue that is issued to now, for exchanges that keep order with it.
   cudaStream_t queue() const { return queue_; }
   /// From here on whenever the host waits; none: {}.
   void watch(Watcher watcher) { watcher_ = std::move(watcher); }
 
  private:
+  void do_synchronize() override;
+  void do_enter_beside(Ticket ticket) override;
+  void do_leave_beside(Ticket ticket) override;
+  void do_wait(Ticket ticket) override;
   // memory.cpp
   void do_upload(Tensor dst, std::span<std::byte const> src) override;
   void do_download(std::span<std::byte> dst, Tensor src) override;
@@ -89,13 +94,19 @@ class CudaBackend final : public Backend {
                          AdaLomoTensor const& whole, AdaLomoStep const& step,
                          RoundingPlan const& plan, Tensor guard) override;
 
-  /// Until all that was issued to the queue is done.
-  void wait_for_queue();
+  /// Until all that was issued to a queue is done.
+  void wait_for(cudaStream_t queue);
+  /// A second queue ends its work in order, so an event that was recorded again since stands for
+  /// later work.
+  Event const& event_of(Ticket ticket) const { return done_[ticket % done_.size()]; }
 
   std::string name_;
   CudaWorkspaces workspaces_;
   DeviceMemory memory_;  // of the slab
-  Queue queue_;
+  Queue compute_, second_;
+  cudaStream_t queue_ = nullptr;  // the one that is issued to
+  Event issued_;               // what the compute queue had been given when the second was entered
+  std::array<Event, 4> done_;  // by ticket
   Staging staging_;
   std::unique_ptr<Gemm> gemm_;
   Watcher watcher_;

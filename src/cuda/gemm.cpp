@@ -69,7 +69,7 @@ struct Gemm::Descriptors {
   Layout a, b, c, d;
 };
 
-Gemm::Gemm(cudaStream_t queue) : queue_(queue) {
+Gemm::Gemm() {
   check(cublasLtCreate(&handle_), "cublasLtCreate");
 }
 
@@ -89,7 +89,8 @@ Gemm::Matrix Gemm::by_columns(Tensor t) {
 
 // By columns the rows of c = a b are the columns of c^T = b^T a^T: the operands change places and
 // each row-major matrix is its own transpose.
-void Gemm::product(Tensor c, Operand a, Operand b, Tensor added, void* workspace, Sums sums) {
+void Gemm::product(Tensor c, Operand a, Operand b, Tensor added, void* workspace,
+                   cudaStream_t queue, Sums sums) {
   const bool adds = added.shape().rank() == 2;
   Problem p{by_columns(b.matrix), by_columns(a.matrix), by_columns(adds ? added : c),
             by_columns(c)};
@@ -104,7 +105,7 @@ void Gemm::product(Tensor c, Operand a, Operand b, Tensor added, void* workspace
   check(cublasLtMatmul(handle_, descriptors.operation, &one, b.matrix.raw(), descriptors.a,
                        a.matrix.raw(), descriptors.b, &beta, adds ? added.raw() : c.raw(),
                        descriptors.c, c.raw(), descriptors.d, &algo, workspace,
-                       workspace::cuda::kLibraryBytes, queue_),
+                       workspace::cuda::kLibraryBytes, queue),
         "cublasLtMatmul");
 }
 

@@ -16,7 +16,7 @@ namespace lomo::cuda {
 /// asked for once and kept, so that a run repeats itself to the bit.
 class Gemm {
  public:
-  explicit Gemm(cudaStream_t queue);
+  Gemm();
   ~Gemm();
   Gemm(Gemm const&) = delete;  // owns the library's handle
   Gemm& operator=(Gemm const&) = delete;
@@ -34,8 +34,8 @@ class Gemm {
   enum class Sums : std::uint8_t { fastest, same_for_any_rows };
   /// c (M,N) = a (M,K) b (K,N) [+ added (M,N) of c's type, which may be c]. a and b are of one
   /// storage type, c is of it or f32. No extent is 0. Any row pitch. `workspace` is
-  /// workspace::cuda::kLibraryBytes at a 256-byte aligned address.
-  void product(Tensor c, Operand a, Operand b, Tensor added, void* workspace,
+  /// workspace::cuda::kLibraryBytes at a 256-byte aligned address, for this call on this queue.
+  void product(Tensor c, Operand a, Operand b, Tensor added, void* workspace, cudaStream_t queue,
                Sums sums = Sums::fastest);
 
  private:
@@ -62,7 +62,6 @@ class Gemm {
   cublasLtMatmulAlgo_t best(Problem const& problem, Descriptors const& descriptors) const;
 
   cublasLtHandle_t handle_ = nullptr;
-  cudaStream_t queue_;
   std::map<Problem, cublasLtMatmulAlgo_t> algorithms_;
   bool warned_ = false;
 };

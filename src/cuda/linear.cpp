@@ -10,13 +10,13 @@ void CudaBackend::do_linear(Tensor y, Tensor x, Tensor w, Tensor residual) {
     do_copy(y, residual);
     residual = y;
   }
-  gemm_->product(y, {x}, {w, true}, residual, work.tensor().raw());
+  gemm_->product(y, {x}, {w, true}, residual, work.tensor().raw(), queue_);
 }
 
 void CudaBackend::do_linear_backward_input(Tensor dx, Tensor dy, Tensor w, bool accumulate) {
   const Buffer work =
       workspace_of("linear_backward_input", workspaces_.linear_backward_input(dx, dy));
-  gemm_->product(dx, {dy}, {w}, accumulate ? dx : Tensor(), work.tensor().raw());
+  gemm_->product(dx, {dy}, {w}, accumulate ? dx : Tensor(), work.tensor().raw(), queue_);
 }
 
 // A tile begins at any column of dy. Its rows are packed where they are not 16-byte aligned, so
@@ -34,7 +34,7 @@ void CudaBackend::do_linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool 
     do_copy(packed, dy);
     dy = packed;
   }
-  gemm_->product(g, {dy, true}, {x}, accumulate ? g : Tensor(), room,
+  gemm_->product(g, {dy, true}, {x}, accumulate ? g : Tensor(), room, queue_,
                  Gemm::Sums::same_for_any_rows);
 }
 

@@ -61,7 +61,7 @@ void CudaBackend::do_upload(Tensor dst, std::span<std::byte const> src) {
 
 void CudaBackend::do_download(std::span<std::byte> dst, Tensor src) {
   const Extent from(src);
-  wait_for_queue();  // a copy to pageable memory waits as well, and cannot be watched
+  wait_for(queue_);  // a copy to pageable memory waits as well, and cannot be watched
   move(dst.data(), from.width, src.raw(), from.pitch, from, cudaMemcpyDeviceToHost, queue_);
   check(cudaStreamSynchronize(queue_), "cudaStreamSynchronize, of a download");
 }

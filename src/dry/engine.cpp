@@ -17,6 +17,7 @@ class DryBackend final : public Backend {
   explicit DryBackend(EngineOptions const& options) : Backend(Device::dry) {
     if (options.books == Device::cuda) {
       name_ = "the CUDA engine";
+      queues_ = 2;
       workspaces_ = std::make_unique<CudaWorkspaces>();
     } else {
       const int threads = options.threads > 0 ? options.threads : host::allowed_threads();
@@ -30,12 +31,13 @@ class DryBackend final : public Backend {
   }
   std::string describe() const override { return "plan for " + name_; }
   bool computes() const override { return false; }
-  void synchronize() override {}
+  int queues() const override { return queues_; }
 
  private:
   /// Takes the op's workspace and gives it back.
   void work(std::string_view op, std::size_t bytes) { workspace_of(op, bytes); }
 
+  void do_synchronize() override {}
   // memory
   void do_upload(Tensor, std::span<std::byte const>) override {}
   void do_download(std::span<std::byte>, Tensor src) override {
@@ -115,6 +117,7 @@ class DryBackend final : public Backend {
   }
 
   std::string name_;
+  int queues_ = 1;
   std::unique_ptr<Workspaces> workspaces_;
 };
 

@@ -16,128 +16,219 @@ EmbeddingOffer const* embedding_of(std::vector<Offer> const& offers) {
   return nullptr;
 }
 
-}  // namespace
-
-void GradientTiles::for_each(ParameterGroup const& group, std::size_t member,
-                             std::vector<Offer> const& offers, std::int64_t t, Place const& place,
-                             Use const& use) {
-  const Job job{group, member, offers, t, place, use};
-  const std::int64_t rows = job.parameter().matrix().rows();
-  if (exchange_.ranks == nullptr) return in_place(job, (rows + t - 1) / t);
-  if (!job.parameter().sharded()) return vector(job);
-  const std::int64_t most =
-      owned_rows(job.parameter().whole.rows(), 0, exchange_.ranks->size()).count;
-  const std::int64_t tiles = (most + t - 1) / t;  // no rank owns more rows than rank 0
-  if (auto const* embedding = embedding_of(offers)) return by_rows(job, *embedding, tiles);
-  if (std::ranges::all_of(offers, is_whole)) return in_place(job, tiles);
-  dense(job, tiles);
-}
-
-/// Tile k is begun before tile k - 1 is finished.
+/// Tile i is begun before tile i - 1 is finished.
 template <class Begin, class Finish>
-void GradientTiles::pipeline(std::int64_t tiles, Begin const& begin, Finish const& finish) {
-  for (std::int64_t k = 0; k < tiles; ++k) {
-    begin(k);
-    if (k > 0) finish(k - 1);
+void pipeline(std::size_t tiles, Begin const& begin, Finish const& finish) {
+  for (std::size_t i = 0; i < tiles; ++i) {
+    begin(i);
+    if (i > 0) finish(i - 1);
   }
   if (tiles > 0) finish(tiles - 1);
 }
 
-GradientTiles::Flight GradientTiles::make_flight(std::int64_t sent, std::int64_t received,
-                                                 std::int64_t cols) const {
-  const auto make = [&](std::int64_t rows, char const* what) {
-    return backend_.allocate(Shape(rows, cols), exchange_.wire, Category::communication, what);
-  };
-  return {make(sent, "gradient tiles sent"), make(received, "gradient tiles received"), 0};
+}  // namespace
+
+void GradientTiles::for_each(ParameterGroup const& group, Members members,
+                             std::vector<Offer> const& offers, std::int64_t t, Use const& use,
+                             Place const& place) {
+  const Job job{group, offers, t, use, place, list(group, members, t)};
+  if (job.tiles.empty()) return;
+  if (exchange_.ranks == nullptr) return in_place(job);
+  if (!job.parameter(job.tiles.front()).sharded()) return vector(job);
+  if (auto const* embedding = embedding_of(offers)) return by_rows(job, *embedding);
+  if (std::ranges::all_of(offers, is_whole)) return in_place(job);
+  dense(job);
 }
 
-RowRange GradientTiles::tile(Job const& job, int rank, std::int64_t k) const {
-  return tile_rows(owned_rows(job.parameter().whole.rows(), rank, exchange_.ranks->size()), job.t,
-                   k);
+/// As many of each member as its largest owner has, which is the first rank.
+std::vector<GradientTiles::At> GradientTiles::list(ParameterGroup const& group, Members members,
+                                                   std::int64_t t) const {
+  std::vector<At> tiles;
+  for (std::size_t m = members.begin; m < members.end; ++m) {
+    Parameter const& parameter = group.members()[m];
+    const int ranks = parameter.sharded() ? place_of(exchange_.ranks).ranks : 1;
+    const std::int64_t most = owned_rows(parameter.whole_matrix().rows(), 0, ranks).count;
+    const std::int64_t count = (most + t - 1) / t;
+    for (std::int64_t k = 0; k < count; ++k) tiles.push_back({m, k, k + 1 == count});
+  }
+  return tiles;
 }
+
+/// Rows of the whole matrix that `rank` owns of a tile.
+RowRange GradientTiles::rows_of(Job const& job, At at, int rank) const {
+  const int ranks = place_of(exchange_.ranks).ranks;
+  return tile_rows(owned_rows(job.parameter(at).whole_matrix().rows(), rank, ranks), job.t, at.k);
+}
+
+/// Those of this rank, counted from the first that it owns.
+RowRange GradientTiles::owned_rows_of(Job const& job, At at) const {
+  return tile_rows({0, job.parameter(at).matrix().rows()}, job.t, at.k);
+}
+
+// ---- what all ways share
+
+/// Where tiles are rendered that no place is given for: one piece of memory for each that may be
+/// under way at a time.
+class GradientTiles::Scratch {
+ public:
+  Scratch(Backend& backend, Job const& job, std::size_t under_way) : job_(job) {
+    if (job.place) return;
+    std::int64_t most = 0;
+    for (At const at : job.tiles) {
+      most = std::max(most, std::min(job.t, job.parameter(at).matrix().rows()));
+    }
+    count_ = std::min(under_way, job.tiles.size());
+    for (std::size_t i = 0; i < count_; ++i) {
+      pieces_[i] = backend.allocate(Shape(most, job.cols()), DType::f32, Category::gradients,
+                                    "gradient tile");
+    }
+  }
+  /// Of the i-th tile: (rows,I).
+  Tensor of(std::size_t i, RowRange rows) const {
+    if (job_.place) return job_.place(job_.tiles[i].member, rows.first, rows.count);
+    return pieces_[i % count_].tensor().row_block(0, rows.count);
+  }
+
+ private:
+  Job const& job_;
+  std::array<Buffer, 2> pieces_;
+  std::size_t count_ = 0;
+};
+
+/// What is done with the tiles, on the second queue.
+class GradientTiles::Uses {
+ public:
+  explicit Uses(Backend& backend) : backend_(backend) {}
+  /// Compute goes on when all but the latest are done with.
+  void wait_for_all_but_one() { backend_.wait(before_); }
+  void wait_for_all() { backend_.wait(last_); }
+  void issue(std::function<void()> const& use) {
+    before_ = last_;
+    last_ = backend_.beside(use);
+  }
+
+ private:
+  Backend& backend_;
+  Backend::Ticket last_ = 0, before_ = 0;
+};
 
 // ---- all of it is here
 
-void GradientTiles::in_place(Job const& job, std::int64_t tiles) {
-  const RowRange all{0, job.parameter().matrix().rows()};
-  for (std::int64_t k = 0; k < tiles; ++k) {
-    const RowRange rows = tile_rows(all, job.t, k);
-    const Tensor g = job.place(rows.first, rows.count);  // (t,I)
-    render(backend_, job.offers, job.group, job.member, rows.first, g);
-    job.use(rows.first, g);
+void GradientTiles::in_place(Job const& job) {
+  const Scratch scratch(backend_, job, static_cast<std::size_t>(backend_.queues()));
+  Uses uses(backend_);
+  for (std::size_t i = 0; i < job.tiles.size(); ++i) {
+    const At at = job.tiles[i];
+    const RowRange rows = owned_rows_of(job, at);
+    const Tensor g = scratch.of(i, rows);  // (t,I)
+    uses.wait_for_all_but_one();
+    render(backend_, job.offers, job.group, at.member, rows.first, g);
+    uses.issue([&] { job.use({at.member, rows.first, g, at.last}); });
   }
+  uses.wait_for_all();
 }
 
 // ---- a part of every row on every rank
 
-void GradientTiles::dense(Job const& job, std::int64_t tiles) {
+void GradientTiles::dense(Job const& job) {
   const int ranks = exchange_.ranks->size(), self = exchange_.ranks->rank();
-  const std::int64_t cols = job.parameter().whole.cols();
-  std::int64_t sent = 0;  // rows of the first tile, which no other exceeds
-  for (int q = 0; q < ranks; ++q) sent += tile(job, q, 0).count;
+  std::int64_t most_sent = 0, most_owned = 0, most_here = 0;  // rows of a tile
+  for (At const at : job.tiles) {
+    std::int64_t sent = 0;
+    for (int q = 0; q < ranks; ++q) sent += rows_of(job, at, q).count;
+    most_sent = std::max(most_sent, sent);
+    most_owned = std::max(most_owned, rows_of(job, at, 0).count);
+    most_here = std::max(most_here, rows_of(job, at, self).count);
+  }
+  const auto buffer = [&](std::int64_t rows, DType type, Category category, char const* what) {
+    return backend_.allocate(Shape(rows, job.cols()), type, category, what);
+  };
   std::array<Flight, 2> flights;
-  for (std::int64_t i = 0; i < std::min<std::int64_t>(tiles, 2); ++i) {
-    flights[static_cast<std::size_t>(i)] =
-        make_flight(sent, ranks * tile(job, self, 0).count, cols);
+  for (std::size_t i = 0; i < std::min(job.tiles.size(), flights.size()); ++i) {
+    flights[i].sent =
+        buffer(most_sent, exchange_.wire, Category::communication, "gradient tiles sent");
+    flights[i].received = buffer(ranks * most_here, exchange_.wire, Category::communication,
+                                 "gradient tiles received");
   }
-  Buffer scratch;  // (t,I) f32; with f32 on the wire the tile is rendered where it is sent from
+  Buffer to_send;  // (t,I) f32; with f32 on the wire the tile is rendered where it is sent from
   if (exchange_.wire != DType::f32) {
-    scratch = backend_.allocate(Shape(tile(job, 0, 0).count, cols), DType::f32, Category::gradients,
-                                "gradient tile to send");
+    to_send = buffer(most_owned, DType::f32, Category::gradients, "gradient tile to send");
   }
-  pipeline(
-      tiles,
-      [&](std::int64_t k) {
-        send_dense(job, k, flights[static_cast<std::size_t>(k % 2)], scratch.tensor());
-      },
-      [&](std::int64_t k) {
-        Flight const& flight = flights[static_cast<std::size_t>(k % 2)];
-        const RowRange rows = tile(job, self, k);
-        const std::int64_t first = rows.first - job.parameter().owned.first;
-        const Tensor g = job.place(first, rows.count);  // (t,I)
-        exchange_.ranks->wait(flight.ticket);
-        backend_.sum_ranks(g, flight.received.tensor().row_block(0, ranks * rows.count));
-        job.use(first, g);
-      });
+  const Scratch scratch(backend_, job, 1);  // the second queue alone touches it
+  Uses uses(backend_);
+
+  const auto begin = [&](std::size_t i) {
+    uses.wait_for_all_but_one();
+    send_dense(job, job.tiles[i], flights[i % 2], to_send);
+  };
+  const auto finish = [&](std::size_t i) {
+    const At at = job.tiles[i];
+    Flight const& flight = flights[i % 2];
+    const RowRange rows = owned_rows_of(job, at);
+    const Tensor g = scratch.of(i, rows);  // (t,I)
+    uses.issue([&] {
+      exchange_.ranks->wait(flight.ticket);
+      backend_.sum_ranks(g, flight.received.tensor().row_block(0, ranks * rows.count));
+      job.use({at.member, rows.first, g, at.last});
+    });
+  };
+  pipeline(job.tiles.size(), begin, finish);
+  uses.wait_for_all();
 }
 
-void GradientTiles::send_dense(Job const& job, std::int64_t k, Flight& flight, Tensor scratch) {
+/// The products go to the compute queue as soon as what lay in `sent` has left. The exchange
+/// follows them and, on the second queue, the use of what lies in `received`.
+void GradientTiles::send_dense(Job const& job, At at, Flight& flight, Tensor scratch) {
   const int ranks = exchange_.ranks->size();
+  if (flight.ticket != 0) exchange_.ranks->wait(flight.ticket);
   std::vector<std::int64_t> to;
   std::int64_t row = 0;
   for (int q = 0; q < ranks; ++q) {
-    const RowRange rows = tile(job, q, k);
+    const RowRange rows = rows_of(job, at, q);
     const Tensor sent = flight.sent.tensor().row_block(row, rows.count);  // (t,I)
     const Tensor g = exchange_.wire == DType::f32 ? sent : scratch.row_block(0, rows.count);
-    render(backend_, job.offers, job.group, job.member, rows.first, g);
+    render(backend_, job.offers, job.group, at.member, rows.first, g);
     if (exchange_.wire != DType::f32) backend_.copy(sent, g);
     to.push_back(rows.count);
     row += rows.count;
   }
   const std::int64_t here = to[static_cast<std::size_t>(exchange_.ranks->rank())];
   const std::vector<std::int64_t> from(static_cast<std::size_t>(ranks), here);
-  flight.ticket = exchange_.ranks->all_to_all(flight.received.tensor().row_block(0, ranks * here),
-                                              flight.sent.tensor().row_block(0, row), from, to);
+  backend_.beside([&] {
+    flight.ticket = exchange_.ranks->all_to_all(flight.received.tensor().row_block(0, ranks * here),
+                                                flight.sent.tensor().row_block(0, row), from, to);
+  });
 }
 
 // ---- a few rows of the vocabulary, and the head's part whole
 
-void GradientTiles::by_rows(Job const& job, EmbeddingOffer const& offer, std::int64_t tiles) {
+void GradientTiles::by_rows(Job const& job, EmbeddingOffer const& offer) {
   Communicator& ranks = *exchange_.ranks;
   RankIds const& ids = *offer.everyone;
-  const Shape whole = job.parameter().whole;  // (V,C)
-  const std::int64_t most_sent = std::min(offer.ids.rows(), ranks.size() * job.t);
+  Parameter const& parameter = job.parameter(job.tiles.front());
+  const Shape whole = parameter.whole;  // (V,C)
+  const auto buffer = [&](std::int64_t rows, DType type, Category category, char const* what) {
+    return backend_.allocate(Shape(rows, whole.cols()), type, category, what);
+  };
   std::array<Flight, 2> flights;
-  for (Flight& flight : flights) flight = make_flight(most_sent, ids.most(job.t), whole.cols());
-  Buffer term = backend_.allocate(Shape(std::min(job.t, job.parameter().owned.count), whole.cols()),
-                                  DType::f32, Category::gradients, "rows of one rank");  // (t,C)
-  const auto tile_at = [&](std::int64_t k) {
-    return VocabularyTile(ids, place_of(&ranks), whole.rows(), job.t, k);
+  for (Flight& flight : flights) {
+    flight.sent = buffer(std::min(offer.ids.rows(), ranks.size() * job.t), exchange_.wire,
+                         Category::communication, "gradient tiles sent");
+    flight.received =
+        buffer(ids.most(job.t), exchange_.wire, Category::communication, "gradient tiles received");
+  }
+  const Buffer term = buffer(std::min(job.t, parameter.owned.count), DType::f32,
+                             Category::gradients, "rows of one rank");  // (t,C)
+  const Scratch scratch(backend_, job, static_cast<std::size_t>(backend_.queues()));
+  Uses uses(backend_);
+  const auto tile_at = [&](std::size_t i) {
+    return VocabularyTile(ids, place_of(&ranks), whole.rows(), job.t, job.tiles[i].k);
   };
 
-  const auto begin = [&](std::int64_t k) {
-    Flight& flight = flights[static_cast<std::size_t>(k % 2)];
-    const VocabularyTile tile = tile_at(k);
+  const auto begin = [&](std::size_t i) {
+    Flight& flight = flights[i % 2];
+    if (flight.ticket != 0) ranks.wait(flight.ticket);
+    const VocabularyTile tile = tile_at(i);
     std::int64_t row = 0, incoming = 0;
     for (std::size_t q = 0; q < tile.mine.size(); ++q) {
       const RowRange mine = tile.mine[q];
@@ -146,38 +237,49 @@ void GradientTiles::by_rows(Job const& job, EmbeddingOffer const& offer, std::in
       row += mine.count;
       incoming += tile.asked[q].count;
     }
-    flight.ticket = ranks.all_to_all(flight.received.tensor().row_block(0, incoming),
-                                     flight.sent.tensor().row_block(0, row), tile.asked_counts,
-                                     tile.mine_counts);
+    backend_.beside([&] {
+      flight.ticket = ranks.all_to_all(flight.received.tensor().row_block(0, incoming),
+                                       flight.sent.tensor().row_block(0, row), tile.asked_counts,
+                                       tile.mine_counts);
+    });
   };
-  const auto finish = [&](std::int64_t k) {
-    Flight const& flight = flights[static_cast<std::size_t>(k % 2)];
-    const VocabularyTile tile = tile_at(k);
-    const std::int64_t first = tile.here.first - job.parameter().owned.first;
-    const Tensor g = job.place(first, tile.here.count);  // (t,C)
-    const bool head = render_whole(backend_, job.offers, job.group, job.member, first, g);
-    if (!head) backend_.zero(g);
-    ranks.wait(flight.ticket);
-    std::int64_t row = 0;
-    for (int q = 0; q < ranks.size(); ++q) {
-      const RowRange asked = tile.asked[static_cast<std::size_t>(q)];
-      const Tensor rows = term.tensor().row_block(0, asked.count);
-      backend_.copy(rows, flight.received.tensor().row_block(row, asked.count));
-      backend_.add_rows(g, rows, ids.on_engine(q, asked), tile.here.first);
-      row += asked.count;
-    }
-    job.use(first, g);
+  const auto finish = [&](std::size_t i) {
+    const At at = job.tiles[i];
+    Flight const& flight = flights[i % 2];
+    const VocabularyTile tile = tile_at(i);
+    const std::int64_t first = tile.here.first - parameter.owned.first;
+    const Tensor g = scratch.of(i, {first, tile.here.count});  // (t,C)
+    uses.wait_for_all_but_one();
+    if (!render_whole(backend_, job.offers, job.group, at.member, first, g)) backend_.zero(g);
+    uses.issue([&] {
+      ranks.wait(flight.ticket);
+      std::int64_t row = 0;
+      for (int q = 0; q < ranks.size(); ++q) {
+        const RowRange asked = tile.asked[static_cast<std::size_t>(q)];
+        const Tensor rows = term.tensor().row_block(0, asked.count);
+        backend_.copy(rows, flight.received.tensor().row_block(row, asked.count));
+        backend_.add_rows(g, rows, ids.on_engine(q, asked), tile.here.first);
+        row += asked.count;
+      }
+      job.use({at.member, first, g, at.last});
+    });
   };
-  pipeline(tiles, begin, finish);
+  pipeline(job.tiles.size(), begin, finish);
+  uses.wait_for_all();
 }
 
 // ---- the weight of a norm, which all ranks hold
 
 void GradientTiles::vector(Job const& job) {
   const Tensor dw = std::get<VectorOffer>(job.offers.front()).dw;  // (C)
-  const Tensor g = job.place(0, 1);                                // (1,C)
-  sum_over_ranks(backend_, *exchange_.ranks, g, dw);
-  job.use(0, g);
+  const Scratch scratch(backend_, job, 1);
+  const Tensor g = scratch.of(0, {0, 1});  // (1,C)
+  Uses uses(backend_);
+  uses.issue([&] {
+    sum_over_ranks(backend_, *exchange_.ranks, g, dw);
+    job.use({job.tiles.front().member, 0, g, true});
+  });
+  uses.wait_for_all();
 }
 
 }  // namespace lomo

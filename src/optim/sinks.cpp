@@ -83,24 +83,18 @@ void TileSink::measure_group(ParameterGroup const& group, std::vector<Offer> con
       return;
     }
   }
-  for (std::size_t m = 0; m < group.members().size(); ++m) {
-    Parameter const& parameter = group.members()[m];
-    const std::int64_t t = tile_rows(parameter);
-    Buffer scratch = backend_.allocate(Shape(t, parameter.matrix().cols()), DType::f32,
-                                       Category::gradients, "gradient tile");
-    tiles_.for_each(
-        group, m, offers, t,
-        [&](std::int64_t, std::int64_t rows) { return scratch.tensor().row_block(0, rows); },
-        [&](std::int64_t, Tensor g) { measure(parameter, g, scale); });
-  }
+  tiles_.for_each(
+      group, GradientTiles::all(group), offers, tile_rows(group),
+      [&](GradientTile const& tile) { measure(group.members()[tile.member], tile.g, scale); });
 }
 
-std::int64_t TileSink::tile_rows(Parameter const& parameter) const {
-  Shape most = parameter.matrix().shape();
-  if (!alone() && parameter.sharded()) {  // no rank owns more rows than the first
-    most = Shape(owned_rows(parameter.whole.rows(), 0, exchange_.ranks->size()).count, most.cols());
+std::int64_t TileSink::tile_rows(ParameterGroup const& group) const {
+  std::int64_t most = 1;
+  for (Parameter const& p : group.members()) {  // no rank owns more rows than the first
+    const int ranks = p.sharded() ? place_of(exchange_.ranks).ranks : 1;
+    most = std::max(most, owned_rows(p.whole_matrix().rows(), 0, ranks).count);
   }
-  return tile_.rows_for(most);
+  return tile_.rows_for(Shape(most, group.members().front().matrix().cols()));
 }
 
 void TileSink::measure(Parameter const& parameter, Tensor g, float scale) {
@@ -162,31 +156,39 @@ void FusedUpdate::act(ParameterGroup& group, std::vector<Offer>& offers) {
     mark(group.single());
     return;
   }
-  for (std::size_t m = 0; m < group.members().size(); ++m) act_on(group, m, offers);
+  if (rule_.residency() == Residency::tensor) {
+    for (std::size_t m = 0; m < group.members().size(); ++m) apply_whole(group, m, offers);
+    return;
+  }
+  tiles_.for_each(group, GradientTiles::all(group), offers, tile_rows(group),
+                  [&](GradientTile const& tile) {
+                    Parameter& parameter = group.members()[tile.member];
+                    measure(parameter, tile.g, step_.gradient.scale);
+                    rule_.apply(parameter, tile.first, tile.g, step_for(parameter), guard());
+                    if (tile.last) mark(parameter);
+                  });
 }
 
-void FusedUpdate::act_on(ParameterGroup& group, std::size_t member,
-                         std::vector<Offer> const& offers) {
+void FusedUpdate::apply_whole(ParameterGroup& group, std::size_t member,
+                              std::vector<Offer> const& offers) {
   Parameter& parameter = group.members()[member];
-  const Shape owned = parameter.matrix().shape();
-  const bool whole = rule_.residency() == Residency::tensor;
-  const std::int64_t t = whole && alone() ? owned.rows() : tile_rows(parameter);
+  const Tensor value = parameter.matrix();
+  const Buffer gradient =
+      backend_.allocate(value.shape(), DType::f32, Category::gradients, "gradient tile");
+  tiles_.for_each(
+      group, {member, member + 1}, offers, alone() ? value.rows() : tile_rows(group),
+      [&](GradientTile const& tile) { measure(parameter, tile.g, step_.gradient.scale); },
+      [&](std::size_t, std::int64_t first, std::int64_t rows) {
+        return gradient.tensor().row_block(first, rows);
+      });
+  rule_.apply(parameter, 0, gradient, step_for(parameter), guard());
+  mark(parameter);
+}
+
+StepContext FusedUpdate::step_for(Parameter const& parameter) const {
   StepContext step = step_;
   if (!counts(parameter)) step.tally = {};
-
-  Buffer gradient = backend_.allocate(Shape(whole ? owned.rows() : t, owned.cols()), DType::f32,
-                                      Category::gradients, "gradient tile");
-  tiles_.for_each(
-      group, member, offers, t,
-      [&](std::int64_t first, std::int64_t rows) {
-        return gradient.tensor().row_block(whole ? first : 0, rows);
-      },
-      [&](std::int64_t first, Tensor g) {
-        measure(parameter, g, step.gradient.scale);
-        if (!whole) rule_.apply(parameter, first, g, step, guard());
-      });
-  if (whole) rule_.apply(parameter, 0, gradient, step, guard());
-  mark(parameter);
+  return step;
 }
 
 // ---- the norm pass
@@ -221,14 +223,13 @@ Tensor KeepGradients::gradient(Parameter const& parameter) const {
 }
 
 void KeepGradients::act(ParameterGroup& group, std::vector<Offer>& offers) {
-  for (std::size_t m = 0; m < group.members().size(); ++m) {
-    Parameter const& parameter = group.members()[m];
-    const Tensor owned = gradient(parameter);  // (owned,I)
-    tiles_.for_each(
-        group, m, offers, tile_rows(parameter),
-        [&](std::int64_t first, std::int64_t rows) { return owned.row_block(first, rows); },
-        [&](std::int64_t, Tensor g) { measure(parameter, g, scale_); });
-  }
+  std::vector<Parameter> const& members = group.members();
+  tiles_.for_each(
+      group, GradientTiles::all(group), offers, tile_rows(group),
+      [&](GradientTile const& tile) { measure(members[tile.member], tile.g, scale_); },
+      [&](std::size_t member, std::int64_t first, std::int64_t rows) {
+        return gradient(members[member]).row_block(first, rows);  // of (owned,I)
+      });
 }
 
 void KeepGradients::apply(UpdateRule& rule, StepContext const& step) {

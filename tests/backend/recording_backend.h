@@ -15,7 +15,6 @@ class RecordingBackend final : public Backend {
     adopt_slab(std::make_unique<Slab>(nullptr, std::size_t{1} << 30, Device::dry, ledger()));
   }
   std::string describe() const override { return "records"; }
-  void synchronize() override {}
 
   std::vector<std::string> called;
 
@@ -25,6 +24,7 @@ class RecordingBackend final : public Backend {
   }
 
  private:
+  void do_synchronize() override {}
   void do_upload(Tensor, std::span<std::byte const>) override { called.push_back("upload"); }
   void do_download(std::span<std::byte>, Tensor) override { called.push_back("download"); }
   void do_copy(Tensor, Tensor) override { called.push_back("copy"); }

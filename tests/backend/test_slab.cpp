@@ -147,6 +147,30 @@ TEST_CASE("any sequence of calls keeps blocks apart, repeats its offsets and bal
   CHECK(play(first, true) == play(second, false));
 }
 
+TEST_CASE("what is freed while it is held back stays taken until its mark is given back") {
+  Memory m(100);
+  Buffer a = m.take(10);
+  Buffer b = m.take(10);
+  m.slab.hold_back(1);
+  a.reset();
+  m.slab.hold_back(2);
+  b.reset();
+  m.slab.hold_back(0);
+  CHECK(m.ledger.current() == 20 * kUnit);
+  Buffer c = m.take(10);
+  CHECK(m.unit_of(c) == 20);
+  c.reset();  // free at once
+  CHECK(m.ledger.current() == 20 * kUnit);
+  m.slab.give_back(1);
+  CHECK(m.ledger.current() == 10 * kUnit);
+  c = m.take(10);
+  CHECK(m.unit_of(c) == 0);
+  m.slab.give_back(7);
+  CHECK(m.ledger.current() == 10 * kUnit);
+  Buffer rest = m.take(90);
+  CHECK(m.unit_of(rest) == 10);
+}
+
 TEST_CASE("the ledger remembers what the peak was made of") {
   Memory m(100);
   Buffer w = m.take(10, Category::weights);

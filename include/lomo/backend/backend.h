@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,8 +24,8 @@ namespace lomo {
 /// `T` below is the storage type of a run: f32, bf16 or f16. All
 /// arithmetic is f32 or better whatever T is; results are rounded to T once, nearest. Outputs are
 /// wholly overwritten unless the comment says "adds". Inputs and outputs do not overlap unless the
-/// comment allows it. Operations are asynchronous on the engine's compute queue; those that block
-/// say so. Letters: docs/NOTATION.md.
+/// comment allows it. Operations are asynchronous on the engine's compute queue, or on its second
+/// one within `beside`; those that block say so. Letters: docs/NOTATION.md.
 class Backend {
  public:
   explicit Backend(Device device) : device_(device) {}
@@ -47,14 +48,31 @@ class Backend {
   Buffer allocate(Shape shape, DType dtype, Category category, std::string_view what);
   /// dst = src from host memory; sizes must agree. Blocks until `src` may be reused.
   void upload(Tensor dst, std::span<std::byte const> src);
-  /// dst = src to host memory. Blocks until all work that writes `src` is done.
+  /// dst = src to host memory. Blocks until all work issued to this queue so far is done.
   void download(std::span<std::byte> dst, Tensor src);
   /// dst = src, same shape; converts between f32, bf16, f16 and f64 (nearest).
   void copy(Tensor dst, Tensor src);
   /// x = 0.
   void zero(Tensor x);
-  /// Blocks until all work issued so far is done.
-  virtual void synchronize() = 0;
+  /// Blocks until all work issued so far is done, on every queue.
+  void synchronize();
+
+  // ---- a second queue ---------------------------------------------------------------------------
+
+  /// Work that one call of `beside` issued; 0: none.
+  using Ticket = std::uint64_t;
+  /// 2 where what `beside` issues runs beside what is issued after it; 1 where it is done when
+  /// `beside` returns (CPU, whose queue is the host).
+  virtual int queues() const { return 1; }
+  /// Calls `issue`, whose operations and exchanges go to the second queue: they start after all
+  /// that was issued before, on either queue, and run beside what is issued later, until `wait`.
+  /// Before that the tensors they read must not be overwritten, those they write not be touched,
+  /// and the memory of both not be freed, but by `issue` itself: what is freed there, workspaces
+  /// included, stays taken until the `wait`. Not within itself.
+  Ticket beside(std::function<void()> const& issue);
+  /// Work issued to the compute queue from here on starts when that of `ticket`, and of all tickets
+  /// before it, is done. Does not block the host. Not within `beside`.
+  void wait(Ticket ticket);
 
   // ---- linear layers ----------------------------------------------------------------------------
 
@@ -213,6 +231,12 @@ class Backend {
   Buffer workspace_of(std::string_view op, std::size_t bytes);
 
  private:
+  virtual void do_synchronize() = 0;
+  /// The queue that is issued to: the second from `enter` to `leave`, both with the same ticket.
+  /// Never called where there is one queue.
+  virtual void do_enter_beside(Ticket) {}
+  virtual void do_leave_beside(Ticket) {}
+  virtual void do_wait(Ticket) {}
   virtual void do_upload(Tensor dst, std::span<std::byte const> src) = 0;
   virtual void do_download(std::span<std::byte> dst, Tensor src) = 0;
   virtual void do_copy(Tensor dst, Tensor src) = 0;
@@ -267,6 +291,9 @@ class Backend {
   Device device_;
   Ledger ledger_;
   std::unique_ptr<Slab> slab_;
+  bool beside_ = false;    // within `beside`
+  Ticket issued_ = 0;      // the latest
+  Ticket waited_for_ = 0;  // it and all before it
 };
 
 /// What an engine is made with.

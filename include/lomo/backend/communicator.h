@@ -18,10 +18,10 @@ namespace lomo {
 /// others.
 ///
 /// Exchanges of tensors are asynchronous, on the engine's communication queue, first in, first out.
-/// One starts after everything that was issued to the compute queue before it; what is issued to
-/// the compute queue later runs beside it, until `wait`. Before that the tensors it reads must not
-/// be overwritten, nor those it writes be touched. Tensors are dense and of one dtype; they travel
-/// as they are.
+/// One starts after everything that was issued before it to the queue that is issued to (the
+/// compute queue, within Backend::beside the second one); what is issued there later runs beside
+/// it, until `wait`. Before that the tensors it reads must not be overwritten, nor those it writes
+/// be touched. Tensors are dense and of one dtype; they travel as they are.
 class Communicator {
  public:
   Communicator(int rank, int size, Ledger& ledger) : rank_(rank), size_(size), ledger_(ledger) {}
@@ -43,8 +43,8 @@ class Communicator {
   /// from[q] rows that rank q sent here, in rank order.
   Ticket all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const> from,
                     std::span<std::int64_t const> to);
-  /// Work issued to the compute queue from here on starts when the exchange, and all before it, is
-  /// done. Blocks the host only where the engine's compute queue is the host itself (CPU).
+  /// Work issued from here on to the queue that is issued to starts when the exchange, and all
+  /// before it, is done. Blocks the host only where that queue is the host itself (CPU).
   void wait(Ticket ticket) { do_wait(ticket); }
 
   // ---- a few bytes of the host, blocking

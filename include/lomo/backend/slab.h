@@ -1,5 +1,7 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <map>
 #include <string_view>
 
@@ -50,10 +52,21 @@ class Slab {
   /// holds by category.
   Buffer allocate(Shape shape, DType dtype, Category category, std::string_view what);
 
+  /// What is freed from here on stays taken until `give_back` of this mark or a later one: another
+  /// queue may still be using it. Marks ascend; 0: what is freed is free at once.
+  void hold_back(std::uint64_t mark) { mark_ = mark; }
+  /// Frees what was held back by marks up to this one.
+  void give_back(std::uint64_t mark) noexcept;
+
   std::size_t capacity() const { return capacity_; }
 
  private:
   friend class Buffer;
+  struct Held {
+    std::uint64_t mark;
+    std::size_t offset, bytes;
+    Category category;
+  };
   void release(std::size_t offset, std::size_t bytes, Category category) noexcept;
   [[noreturn]] void out_of_memory(std::size_t bytes, std::string_view what) const;
 
@@ -62,6 +75,8 @@ class Slab {
   Device device_;
   Ledger& ledger_;
   std::map<std::size_t, std::size_t> free_;  // offset -> bytes, no two adjacent
+  std::uint64_t mark_ = 0;                   // of what is freed now
+  std::deque<Held> held_;                    // marks ascend
 };
 
 }  // namespace lomo

@@ -15,51 +15,81 @@ struct Exchange {
   DType wire = DType::bf16;       // what each rank's part is rounded to, once, to travel
 };
 
+/// Rows of the gradient of one member of a group.
+struct GradientTile {
+  std::size_t member = 0;
+  std::int64_t first = 0;  // of the rows owned here
+  Tensor g;                // (rows,I) f32
+  bool last = false;       // of the member
+};
+
 /// The gradient of the rows that this rank owns, a tile at a time.
+///
+/// Two tiles are under way: the products of the next run on the compute queue while this one is
+/// used on the second (Backend::beside), from one matrix of a group to the next. So there are two
+/// tiles of memory where the engine has two queues, and one where it has one.
 ///
 /// On ranks tile k is rows [k t, (k + 1) t) of every owner. Each rank renders its part of all of
 /// them, an all-to-all takes the parts to the owners, and there they are summed in rank order in
-/// f32. Two tiles are under way: the products of the next run while one travels. Of an embedding
-/// only rows travel that a rank has; what is whole already (the head) does not travel at all.
+/// f32. The products of a tile run while the one before it travels and the one before that is
+/// summed and used. Of an embedding only rows travel that a rank has; what is whole already (the
+/// head) does not travel at all.
 class GradientTiles {
  public:
   GradientTiles(Backend& backend, Exchange exchange) : backend_(backend), exchange_(exchange) {}
 
-  /// The f32 tensor (rows,I) that rows [first, first + rows) of the owned part are written to.
-  using Place = std::function<Tensor(std::int64_t first, std::int64_t rows)>;
-  /// Is given each tile in turn.
-  using Use = std::function<void(std::int64_t first, Tensor g)>;
-  /// Tiles of t rows of a member. Every rank gets the same number of calls, where it has no more
-  /// rows with tiles of none. A vector is one tile of one row, the same everywhere.
-  void for_each(ParameterGroup const& group, std::size_t member, std::vector<Offer> const& offers,
-                std::int64_t t, Place const& place, Use const& use);
+  /// Is given each tile in turn, within Backend::beside. The tile is its to overwrite.
+  using Use = std::function<void(GradientTile const&)>;
+  /// The f32 tensor (rows,I) that rows [first, first + rows) of the owned part of a member are
+  /// written to, which must outlive `for_each`.
+  using Place = std::function<Tensor(std::size_t member, std::int64_t first, std::int64_t rows)>;
+  /// Members [begin, end) of a group.
+  struct Members {
+    std::size_t begin, end;
+  };
+  static Members all(ParameterGroup const& group) { return {0, group.members().size()}; }
+
+  /// Tiles of t rows of some members, in scratch where there is no `place` for them. Every rank
+  /// gets the same number of calls, where it has no more rows with tiles of none. A vector is one
+  /// tile of one row, the same everywhere. What is issued to the compute queue afterwards follows
+  /// it all.
+  void for_each(ParameterGroup const& group, Members members, std::vector<Offer> const& offers,
+                std::int64_t t, Use const& use, Place const& place = {});
 
  private:
+  /// Tile k of a member.
+  struct At {
+    std::size_t member;
+    std::int64_t k;
+    bool last;
+  };
   struct Job {
     ParameterGroup const& group;
-    std::size_t member;
     std::vector<Offer> const& offers;
     std::int64_t t;
-    Place const& place;
     Use const& use;
-    Parameter const& parameter() const { return group.members()[member]; }
+    Place const& place;
+    std::vector<At> tiles;
+    Parameter const& parameter(At at) const { return group.members()[at.member]; }
+    std::int64_t cols() const { return group.members()[tiles.front().member].matrix().cols(); }
   };
-  /// A tile under way.
+  /// A tile under way to its owners.
   struct Flight {
     Buffer sent;      // rows in the wire type, those of rank 0 first
     Buffer received;  // the parts of rank 0 first
     Communicator::Ticket ticket = 0;
   };
+  class Scratch;
+  class Uses;
 
-  template <class Begin, class Finish>
-  void pipeline(std::int64_t tiles, Begin const& begin, Finish const& finish);
-  Flight make_flight(std::int64_t sent, std::int64_t received, std::int64_t cols) const;
-  RowRange tile(Job const& job, int rank, std::int64_t k) const;
+  std::vector<At> list(ParameterGroup const& group, Members members, std::int64_t t) const;
+  RowRange rows_of(Job const& job, At at, int rank) const;
+  RowRange owned_rows_of(Job const& job, At at) const;
 
-  void in_place(Job const& job, std::int64_t tiles);
-  void dense(Job const& job, std::int64_t tiles);
-  void send_dense(Job const& job, std::int64_t k, Flight& flight, Tensor scratch);
-  void by_rows(Job const& job, EmbeddingOffer const& offer, std::int64_t tiles);
+  void in_place(Job const& job);
+  void dense(Job const& job);
+  void send_dense(Job const& job, At at, Flight& flight, Tensor scratch);
+  void by_rows(Job const& job, EmbeddingOffer const& offer);
   void vector(Job const& job);
 
   Backend& backend_;

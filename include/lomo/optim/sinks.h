@@ -12,7 +12,8 @@
 
 namespace lomo {
 
-/// Rows of a gradient tile: as many as fit `bytes` of f32, at least one.
+/// Rows of a gradient tile: as many as fit `bytes` of f32, at least one. There is a second tile
+/// where the engine has two queues.
 struct TileSize {
   std::size_t bytes = 8u << 20;
   std::int64_t rows_for(Shape parameter) const;
@@ -51,8 +52,8 @@ class TileSink : public GradientSink {
                      NormMethod method);
   /// How many offers wait for the last one of their group.
   std::map<ParameterGroup const*, std::size_t> waiting() const;
-  /// Rows of a tile of this parameter, the same on all ranks.
-  std::int64_t tile_rows(Parameter const& parameter) const;
+  /// Rows of a tile of this group, the same on all ranks and for all members.
+  std::int64_t tile_rows(ParameterGroup const& group) const;
   /// Takes a tile into the stats; what all ranks hold counts once.
   void measure(Parameter const& parameter, Tensor g, float scale);
   bool counts(Parameter const& parameter) const;
@@ -88,7 +89,8 @@ class FusedUpdate final : public TileSink {
 
  private:
   void act(ParameterGroup& group, std::vector<Offer>& offers) override;
-  void act_on(ParameterGroup& group, std::size_t member, std::vector<Offer> const& offers);
+  void apply_whole(ParameterGroup& group, std::size_t member, std::vector<Offer> const& offers);
+  StepContext step_for(Parameter const& parameter) const;
   void mark(Parameter const& parameter);
   Tensor guard();
   UpdateRule& rule_;

@@ -55,6 +55,7 @@ cudaError_t enqueue_copy(Rows rows, cudaMemcpyKind kind, cudaStream_t handle, bo
     return note(cudaErrorInvalidValue);
   }
   Work work;
+  work.what = Ran::What::copy;
   if (!from_device && !is_pinned(rows.from, rows.from_bytes())) {
     auto const* const first = static_cast<char const*>(rows.from);
     work.run = [rows, staged = std::vector<char>(first, first + rows.from_bytes())] {
@@ -82,6 +83,7 @@ cudaError_t enqueue_fill(void* to, std::size_t pitch, int value, std::size_t wid
     return note(cudaErrorInvalidValue);
   }
   Work work;
+  work.what = Ran::What::copy;
   work.run = [=] {
     for (std::size_t i = 0; i < height; ++i) {
       std::memset(static_cast<char*>(to) + i * pitch, value, width);

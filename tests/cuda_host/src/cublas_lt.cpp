@@ -347,6 +347,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
     return refuse(CUBLAS_STATUS_INVALID_VALUE, "matmul: C and D share memory but not their layout");
   }
   Work work;
+  work.what = Ran::What::product;
   work.run = [call] { return call.run(); };
   streams().enqueue(*stream, std::move(work));
   return CUBLAS_STATUS_SUCCESS;

@@ -128,6 +128,7 @@ cudaError_t launch(cudaLaunchConfig_t const& config, void const* kernel,
   what.dynamic_bytes = config.dynamicSmemBytes;
   what.thread = std::move(thread);
   Work work;
+  work.what = Ran::What::kernel;
   work.run = [what = std::move(what)] {
     [[maybe_unused]] const SignalHandler handler;
     std::string failure = runner().run(what, policy(), architecture().most_shared);

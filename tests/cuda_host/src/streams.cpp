@@ -96,11 +96,18 @@ bool Streams::run_one() {
   running_ = true;
   const std::string failure = work.run ? work.run() : std::string();
   running_ = false;
+  if (log_ != nullptr && work.what) log_->push_back({*work.what, number_of(*preferred_)});
   if (!failure.empty()) {
     for (auto const& s : streams_) s->work.clear();
     note_sticky(cudaErrorLaunchFailure, failure);
   }
   return true;
+}
+
+int Streams::number_of(Stream const& stream) const {
+  int number = 0;
+  while (streams_[static_cast<std::size_t>(number)].get() != &stream) ++number;
+  return number;
 }
 
 /// Gives other processes time, if work here waits for them and may go on one day.
@@ -155,6 +162,10 @@ void Streams::finish_all() {
 
 void Streams::reach(Stream const& stream, std::uint64_t ticket) {
   run_until([&] { return stream.work.empty() || stream.work.front().ticket > ticket; });
+}
+
+void log_to(std::vector<Ran>* log) {
+  streams().log_to(log);
 }
 
 }  // namespace cuda_host

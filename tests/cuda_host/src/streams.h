@@ -5,9 +5,12 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
+
+#include "cuda_host/control.h"
 
 namespace cuda_host {
 
@@ -21,7 +24,8 @@ struct Event {
 /// One piece of work of a stream. `run` returns what went wrong, or nothing.
 struct Work {
   std::function<std::string()> run;
-  Event* waits_for = nullptr;  // until it has completed `version`
+  std::optional<Ran::What> what = {};  // for the log, if it belongs there
+  Event* waits_for = nullptr;          // until it has completed `version`
   std::uint64_t version = 0;
   std::uint64_t ticket = 0;
   /// For work that waits for other processes: whether it can run now, or ever. Null: always can.
@@ -42,6 +46,7 @@ class Streams {
  public:
   void reset(std::uint64_t seed, bool lazy);
   void follow(std::uint64_t seed, bool lazy);
+  void log_to(std::vector<Ran>* log) { log_ = log; }
 
   /// The stream of a handle, or null if there is none.
   Stream* find(cudaStream_t handle);
@@ -68,12 +73,14 @@ class Streams {
   bool run_one();
   bool wait_for_others();
   bool can_run(Stream const& stream) const;
+  int number_of(Stream const& stream) const;
 
   std::vector<std::unique_ptr<Stream>> streams_;  // the first is the default stream
   std::vector<std::unique_ptr<Event>> events_;
   std::mt19937_64 random_{1};
   std::uint64_t tickets_ = 0;
   Stream* preferred_ = nullptr;
+  std::vector<Ran>* log_ = nullptr;
   bool lazy_ = true;
   bool running_ = false;
 };

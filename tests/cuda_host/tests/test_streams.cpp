@@ -165,3 +165,20 @@ TEST_CASE("copies and fills are held to allocations and to their kind") {
   CHECK(cudaFree(x) == cudaErrorInvalidValue);
   CHECK(cudaMemset(x, 0, 64) == cudaErrorInvalidValue);
 }
+
+TEST_CASE("the log tells what ran, in order and by stream") {
+  reset();
+  std::vector<Ran> log;
+  const Queues q;
+  float* const x = on_device<float>(32);
+  log_to(&log);
+  REQUIRE(cudaMemsetAsync(x, 0, 128, q.a) == cudaSuccess);
+  REQUIRE(cudaEventRecord(q.event, q.a) == cudaSuccess);
+  REQUIRE(cudaStreamWaitEvent(q.b, q.event, 0) == cudaSuccess);
+  launch(on(q.b), add_one, x, x);
+  REQUIRE(cudaDeviceSynchronize() == cudaSuccess);
+  log_to(nullptr);
+  launch(on(q.b), add_one, x, x);
+  REQUIRE(cudaDeviceSynchronize() == cudaSuccess);
+  CHECK(log == std::vector<Ran>{{Ran::What::copy, 1}, {Ran::What::kernel, 2}});
+}

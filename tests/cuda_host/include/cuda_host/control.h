@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 /// What a test decides about the emulated device, and what it can ask it afterwards.
 namespace cuda_host {
@@ -32,5 +33,17 @@ void follow(Policy const& policy);
 /// What went wrong in the kernel or call that failed first since reset(), with file and line. Empty
 /// if nothing did.
 std::string const& report();
+
+/// A kernel, a product of cuBLASLt, or a copy or fill, and the stream that it was given to: 0 is
+/// the default stream, others are counted as they were created.
+struct Ran {
+  enum class What : std::uint8_t { kernel, product, copy };
+  What what;
+  int stream;
+  bool operator==(Ran const&) const = default;
+};
+/// From here on what the device has done is added to `log`, in the order in which it was done;
+/// null: nowhere.
+void log_to(std::vector<Ran>* log);
 
 }  // namespace cuda_host
