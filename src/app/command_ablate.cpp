@@ -24,9 +24,10 @@ void AblateCommand::options(CLI::App& app) {
 
 int AblateCommand::run(Common const& common) const {
   const Subject::Read read = subject.read();
-  if (read.batches.train.empty()) throw Error(Exit::usage, "ablate: there is no batch to train on");
+  std::vector<Batch> const& batches = read.batches.front().train;
+  if (batches.empty()) throw Error(Exit::usage, "ablate: there is no batch to train on");
   Batch const& batch =
-      *std::max_element(read.batches.train.begin(), read.batches.train.end(),
+      *std::max_element(batches.begin(), batches.end(),
                         [](Batch const& a, Batch const& b) { return counts_of(a) < counts_of(b); });
   const std::size_t budget = read.run.memory.budget;
   const Engines engines(common);

@@ -11,8 +11,9 @@
 #include "lomo/core/random.h"
 #include "lomo/data/tokenizer.h"
 #include "lomo/model/checkpoint.h"
-#include "lomo/plan/plan.h"
+#include "lomo/plan/report.h"
 #include "lomo/run/run.h"
+#include "lomo/train/progress.h"
 #include "setting.h"
 
 namespace lomo::app {
@@ -114,11 +115,12 @@ int GenerateCommand::run(Common const& common) const {
   }
   const auto prompt_length = static_cast<std::int64_t>(ids.size());
   const RunSetting setting = run_setting(common);
-  const std::size_t reserve = planned_generation(config, shape, prompt_length,
-                                                 prompt_length + max_tokens, setting.make_dry);
-  require_memory("this", reserve, setting.available_memory(), 0,
+  const Held plan = planned_generation(config, shape, prompt_length, prompt_length + max_tokens,
+                                       setting.make_dry);
+  log::info("{}", plan_line(plan));
+  require_memory("this", plan.slab, setting.available_memory(), 0,
                  "Lower --max-tokens, or try --dtype bf16.");
-  const Engine engine = setting.make_engine(reserve);
+  const Engine engine = setting.make_engine(plan.slab);
   const auto llama = load_model(engine, shape, config, folder);
 
   KeyValueCache cache = llama->make_cache(prompt_length + max_tokens);
@@ -138,6 +140,7 @@ int GenerateCommand::run(Common const& common) const {
     if (i + 1 < max_tokens) logits = llama->extend(cache, {next});
   }
   stream.finish(tokenizer.decode(ids));
+  log::info("{}", peak_line(engine->ledger()));
   return static_cast<int>(Exit::done);
 }
 

@@ -1,8 +1,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <optional>
-#include <system_error>
 #include <utility>
 
 #include "commands.h"
@@ -44,74 +42,127 @@ std::vector<DeviceProfile> shipped_profiles() {
   return profiles;
 }
 
+/// Plans every rank with its own batches; what is shown is the one that needs most.
+void plan_each(PlanReport& report, Subject::Read const& read, EngineOptions const& options) {
+  std::vector<Plan> plans(read.batches.size());
+  rehearse_on_ranks(static_cast<int>(plans.size()), [&](Communicator& host) {
+    const MakeEngine make_dry = [&] {
+      Engine engine(make_dry_backend(options));
+      engine.ranks = make_dry_communicator(*engine, host);
+      return engine;
+    };
+    const auto self = static_cast<std::size_t>(host.rank());
+    TrainConfig config = read.run;
+    settle_clip(config, read.shape, read.batches[self], make_dry);
+    plans[self] = plan_memory(config, read.shape, read.batches[self], make_dry);
+    const auto slabs = host.all_gather_host(plans[self].slab);
+    const bool shown = std::ranges::max_element(slabs) - slabs.begin() == host.rank();
+    plan_step(plans[self], config, read.shape, read.batches[self], make_dry, shown);
+    if (shown) report.settled = config;
+  });
+  for (Plan const& plan : plans) report.by_rank.push_back({plan.peak, plan.at_peak, plan.slab});
+  report.plan = std::move(*std::ranges::max_element(plans, {}, &Plan::slab));
+}
+
 }  // namespace
 
 void PlanCommand::options(CLI::App& app) {
   subject.options(app);
   app.add_option("--memory", memory,
-                 "of the device, as in 24GiB; default: the config's budget, "
+                 "of the device, as in 24GiB; default: the config's budget, the profile's, "
                  "else what this machine has free");
   app.add_option("--allowance", allowance,
                  "of it for all that is not engine memory: context, "
                  "libraries, data")
       ->capture_default_str();
   app.add_option("--ranks", ranks,
-                 "plan rank 0 of so many, among whom the model and each batch are shared out")
+                 "plan for so many ranks, among whom the model and each batch are shared out")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   app.add_option("--profile", profile,
                  "expected time on this device only: rtx3090, rtx4090, a100, "
                  "h100, a profile file, or cpu: this machine, measured");
+  app.add_option("--link", link, "GB/s each way between GPUs, in place of the profile's")
+      ->check(CLI::Range(1e-3, 1e6));
   app.add_flag("--json", json, "print the plan as JSON");
   app.add_option("--html", html, "write a picture of the memory over one step to this file");
   app.add_flag("--advise", advise, "say which batch fits, and what changes would save");
 }
 
+/// Whether the plan is for another device than this machine has: nobody names the one here, and
+/// something says how large or which it is.
+bool PlanCommand::elsewhere(Common const& common) const {
+  if (common.device != "auto") return common.device == "cuda";
+  return !common.threads_given && (!memory.empty() || names_gpu());
+}
+
+std::vector<DeviceProfile> PlanCommand::devices(Common const& common, DType type) const {
+  std::vector<DeviceProfile> devices;
+  if (profile.empty()) {
+    devices = shipped_profiles();
+  } else if (names_gpu()) {
+    devices.push_back(find_profile(profile));
+  } else {
+    const auto engine = make_engine(common, std::size_t{1} << 30);
+    devices.push_back(measure_device(*engine, type));
+  }
+  for (DeviceProfile& device : devices) {
+    if (link > 0) device.link = link * 1e9;
+  }
+  return devices;
+}
+
+Verdict PlanCommand::verdict(Common const& common, PlanReport const& report) const {
+  Verdict verdict;
+  verdict.allowance = bytes_option("--allowance", allowance);
+  if (!memory.empty()) {
+    verdict.memory = bytes_option("--memory", memory);
+  } else if (report.settled.memory.budget > 0) {  // of the engine alone
+    verdict.memory = report.settled.memory.budget;
+    verdict.allowance = 0;
+  } else if (names_gpu() && report.devices.front().memory > 0) {
+    verdict.memory = report.devices.front().memory;
+  } else {
+    verdict.memory = Engines(common).available_memory();
+  }
+  verdict.needed = report.plan.slab + verdict.allowance;
+  return verdict;
+}
+
 int PlanCommand::run(Common const& common) const {
   const Subject::Read read = subject.read(ranks);
-  TrainConfig run = read.run;
-  ModelConfig const& shape = read.shape;
-  PlannedBatches const& batches = read.batches;
   PlanReport report;
   report.config = subject.config;
   report.batch_source = read.batch_source;
-
-  // A plan for a GPU needs none.
-  std::optional<Engines> engines;
-  if (common.device != "cuda") engines.emplace(common);
-  const Device books = engines ? engines->device() : Device::cuda;
-  const MakeEngine make_dry = [&] {
-    Engine engine(make_dry_backend({.threads = common.threads, .books = books}));
-    if (ranks > 1) engine.ranks = make_dry_communicator(*engine.backend, 0, ranks);
+  report.settled = read.run;
+  const EngineOptions options{.threads = common.threads,
+                              .books = elsewhere(common) ? Device::cuda : Engines(common).device()};
+  // Rank 0, which owns no fewer rows than any, among ranks that all have its batches.
+  const MakeRank make_rank = [&](int of) {
+    Engine engine(make_dry_backend(options));
+    if (of > 1) engine.ranks = make_dry_communicator(*engine, 0, of);
     return engine;
   };
-  settle_clip(run, shape, batches, make_dry);
-  report.plan = make_plan(run, shape, batches, make_dry);
-  report.settled = run;
-  report.verdict.allowance = bytes_option("--allowance", allowance);
-  if (!memory.empty()) {
-    report.verdict.memory = bytes_option("--memory", memory);
-  } else if (run.memory.budget > 0) {  // of the engine alone
-    report.verdict.memory = run.memory.budget;
-    report.verdict.allowance = 0;
+  const MakeEngine make_dry = [&] { return make_rank(ranks); };
+  report.engine = make_dry()->describe();
+  report.devices = devices(common, *read.run.model.dtype);
+  if (read.batches.size() == 1) {
+    PlannedBatches const& batches = read.batches.front();
+    settle_clip(report.settled, read.shape, batches, make_dry);
+    report.plan = make_plan(report.settled, read.shape, batches, make_dry);
+    if (ranks == 1) report.by_rank = {{report.plan.peak, report.plan.at_peak, report.plan.slab}};
   } else {
-    if (!engines) engines.emplace(common);
-    report.verdict.memory = engines->available_memory();
+    plan_each(report, read, options);
   }
-  report.verdict.needed = report.plan.slab + report.verdict.allowance;
-  if (profile.empty()) {
-    report.devices = shipped_profiles();
-  } else if (profile == "cpu") {
-    const auto engine = make_engine(common, std::size_t{1} << 30);
-    report.devices.push_back(measure_device(*engine, *run.model.dtype));
-  } else {
-    report.devices.push_back(find_profile(profile));
+  report.verdict = verdict(common, report);
+  if (advise) {
+    const auto rank = read.batches.size() == 1 ? 0 : static_cast<std::size_t>(report.plan.rank);
+    lomo::advise(report, read.shape, read.batches[rank], make_rank);
   }
-  if (advise) lomo::advise(report, shape, batches, make_dry);
   if (!html.empty()) {
-    Verdict const& verdict = report.verdict;
-    const std::size_t limit = verdict.memory - std::min(verdict.memory, verdict.allowance);
-    write_file(html, plan_picture(report.plan, *run.model.dtype, report.devices.front(),
+    const std::size_t limit =
+        report.verdict.memory - std::min(report.verdict.memory, report.verdict.allowance);
+    write_file(html, plan_picture(report.plan, *report.settled.model.dtype, report.devices.front(),
                                   subject.config, limit));
   }
   const std::string text = json ? report.json().dump(2) + "\n" : report.text();

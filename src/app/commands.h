@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "lomo/plan/report.h"
 #include "lomo/train/config.h"
 #include "ranks.h"
 #include "subject.h"
@@ -15,6 +16,7 @@ struct Common {
   LastWords& last_words;
   std::string device = "auto";
   int threads = 0;  // of this rank
+  bool threads_given = false;
   std::string log_level = "info";
 };
 
@@ -44,10 +46,17 @@ struct EvalCommand {
 struct PlanCommand {
   Subject subject;
   std::string memory, allowance = "1GiB", profile, html;
+  double link = 0;  // GB/s; 0: not given
   int ranks = 1;
   bool json = false, advise = false;
   void options(CLI::App& app);
   int run(Common const& common) const;
+
+ private:
+  bool names_gpu() const { return !profile.empty() && profile != "cpu"; }
+  bool elsewhere(Common const& common) const;
+  std::vector<DeviceProfile> devices(Common const& common, DType type) const;
+  Verdict verdict(Common const& common, PlanReport const& report) const;
 };
 
 struct AblateCommand {

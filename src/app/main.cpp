@@ -140,7 +140,8 @@ int run(int argc, char** argv, Ranks& ranks, LastWords& last_words) {
   require_agreement(&ranks.host(),
                     {{"command", eval_app->parsed() ? "eval" : "train", Exit::usage}});
   const int share = threads_of_rank(ranks);
-  if (common.threads == 0) common.threads = share;
+  common.threads_given = common.threads > 0;
+  if (!common.threads_given) common.threads = share;
   if (eval_app->parsed()) return eval.run(common);
   if (plan_app->parsed()) return plan.run(common);
   if (ablate_app->parsed()) return ablate.run(common);

@@ -63,7 +63,7 @@ RunSetting run_setting(Common const& common) {
   };
   setting.make_dry = [threads = common.threads, books = engines.device(), &ranks = common.ranks] {
     Engine engine(make_dry_backend({.threads = threads, .books = books}));
-    if (ranks.size() > 1) engine.ranks = make_dry_communicator(*engine, ranks.rank(), ranks.size());
+    if (ranks.size() > 1) engine.ranks = make_dry_communicator(*engine, ranks.host());
     return engine;
   };
   setting.available_memory = [engines] { return engines.available_memory(); };

@@ -66,7 +66,7 @@ Subject::Read Subject::read(int ranks) const {
     counts.sequences =
         sequences > 0 ? sequences : (tokens + run.data.max_length - 1) / run.data.max_length;
     counts.ids = std::min(tokens, out.shape.vocab);
-    out.batches.train.push_back(batch_with(share_of(counts, ranks)));
+    out.batches.emplace_back().train.push_back(batch_with(share_of(counts, ranks)));
     out.batch_source = "as given";
   } else if (sequences > 0 || targets > 0) {
     throw Error(Exit::usage, "--sequences and --targets go with --tokens");
@@ -76,10 +76,12 @@ Subject::Read Subject::read(int ranks) const {
     check_ids(inputs.train, out.shape.vocab);
     check_ids(inputs.eval.data, out.shape.vocab);
     const Sampler sampler(inputs.train, run.batch.sequences, run.batch.max_tokens, run.train.seed);
-    out.batches = planned_batches(run, inputs, sampler, batches_of_run(run, sampler), ranks);
+    const DrawnBatches drawn =
+        drawn_batches(run, out.shape, inputs, sampler, batches_of_run(run, sampler), ranks);
+    for (int rank = 0; rank < ranks; ++rank) out.batches.push_back(drawn.of_rank(rank, ranks));
     out.batch_source = "of the data, the largest";
   } else {
-    out.batches = planned_batches(run, out.shape, ranks);
+    out.batches.push_back(planned_batches(run, out.shape, ranks));
     out.batch_source = "the largest that the config allows (the data are not here)";
   }
   return out;

@@ -16,10 +16,11 @@ struct Subject {
   void options(CLI::App& app);
 
   struct Read {
-    TrainConfig run;         // settled
-    ModelConfig shape;       // of the folder where there is one, else model.shape
-    PlannedBatches batches;  // the one given, those of the data, or the largest the config allows:
-                             // of one of `ranks` its share
+    TrainConfig run;    // settled
+    ModelConfig shape;  // of the folder where there is one, else model.shape
+    /// The one given, those of the data, or the largest the config allows: of each rank its shares,
+    /// or of one where all ranks have such.
+    std::vector<PlannedBatches> batches;
     std::string batch_source;  // which of these
   };
   Read read(int ranks = 1) const;

@@ -48,9 +48,9 @@ Communicator::Ticket Communicator::all_gather(Tensor all, Tensor mine,
   require(mine.rows() == rows[static_cast<std::size_t>(rank_)], "all_gather",
           mine.shape().str() + " is not what this rank's count says");
   const double sent = static_cast<double>(mine.bytes()) * (size_ - 1);
-  ledger_.record("all_gather", {.bytes = static_cast<double>(all.bytes()),
-                                .sent = sent,
-                                .received = travelling(all, rows, rank_)});
+  ledger_.record_exchange("all_gather", {.bytes = static_cast<double>(all.bytes()),
+                                         .sent = sent,
+                                         .received = travelling(all, rows, rank_)});
   return do_all_gather(all, mine, rows);
 }
 
@@ -62,9 +62,10 @@ Communicator::Ticket Communicator::all_to_all(Tensor received, Tensor sent,
   require_counts("all_to_all", to, size_, sent);
   const auto self = static_cast<std::size_t>(rank_);
   require(from[self] == to[self], "all_to_all", "what this rank keeps has two sizes");
-  ledger_.record("all_to_all", {.bytes = static_cast<double>(received.bytes() + sent.bytes()),
-                                .sent = travelling(sent, to, rank_),
-                                .received = travelling(received, from, rank_)});
+  ledger_.record_exchange("all_to_all",
+                          {.bytes = static_cast<double>(received.bytes() + sent.bytes()),
+                           .sent = travelling(sent, to, rank_),
+                           .received = travelling(received, from, rank_)});
   return do_all_to_all(received, sent, from, to);
 }
 

@@ -47,6 +47,20 @@ void Ledger::extent(std::size_t end) {
 }
 
 void Ledger::record(std::string_view op, Cost cost) {
+  add(op, cost);
+  if (trace_ != nullptr) trace_->op(op, cost);
+}
+
+void Ledger::record_exchange(std::string_view name, Cost cost) {
+  add(name, cost);
+  if (trace_ != nullptr) trace_->exchange(name, cost);
+}
+
+void Ledger::record_wait(std::uint64_t ticket) {
+  if (trace_ != nullptr) trace_->wait(ticket);
+}
+
+void Ledger::add(std::string_view op, Cost cost) {
   auto it = ops_.find(op);
   if (it == ops_.end()) it = ops_.emplace(op, Op{}).first;
   it->second.calls += 1;
@@ -54,7 +68,6 @@ void Ledger::record(std::string_view op, Cost cost) {
   it->second.cost.bytes += cost.bytes;
   it->second.cost.sent += cost.sent;
   it->second.cost.received += cost.received;
-  if (trace_ != nullptr) trace_->op(op, cost);
 }
 
 std::size_t Ledger::current() const {

@@ -4,15 +4,24 @@ namespace lomo {
 
 void Trace::allocated(Category category, std::size_t offset, std::size_t bytes,
                       std::string_view what) {
-  events_.push_back({Kind::allocated, category, index_of(what), offset, bytes, {}});
+  events_.push_back({Kind::allocated, category, index_of(what), offset, bytes, {}, 0});
 }
 
 void Trace::freed(Category category, std::size_t offset, std::size_t bytes) {
-  events_.push_back({Kind::freed, category, index_of(""), offset, bytes, {}});
+  events_.push_back({Kind::freed, category, index_of(""), offset, bytes, {}, 0});
 }
 
 void Trace::op(std::string_view name, Cost cost) {
-  events_.push_back({Kind::op, Category::workspace, index_of(name), 0, 0, cost});
+  events_.push_back({Kind::op, Category::workspace, index_of(name), 0, 0, cost, 0});
+}
+
+void Trace::exchange(std::string_view name, Cost cost) {
+  events_.push_back(
+      {Kind::exchange, Category::communication, index_of(name), 0, 0, cost, ++exchanges_});
+}
+
+void Trace::wait(std::uint64_t ticket) {
+  events_.push_back({Kind::wait, Category::communication, index_of(""), 0, 0, {}, ticket});
 }
 
 std::uint32_t Trace::index_of(std::string_view name) {

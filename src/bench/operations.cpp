@@ -5,6 +5,7 @@
 #include "bench.h"
 #include "cases.h"
 #include "lomo/core/error.h"
+#include "lomo/plan/step_time.h"
 
 namespace lomo::bench {
 namespace {

@@ -117,10 +117,8 @@ void head_forward(HeadContext const& ctx, ParameterGroup const& norm, ParameterG
 
   Buffer running = make(ctx, Shape(all, 3), DType::f32, "head running softmax");
   be.cross_entropy_begin(running);
-  const Shape logits(all, w.rows());
-  if (keep &&
-      static_cast<std::size_t>(logits.numel()) * sizeof(float) <= ctx.options.keep_logits_bytes) {
-    a.logits = make(ctx, logits, DType::f32, "head logits");
+  if (keep && ctx.options.keeps_logits(all, w.rows())) {
+    a.logits = make(ctx, Shape(all, w.rows()), DType::f32, "head logits");
     be.linear(a.logits, a.normed, w);
     be.cross_entropy_block(running, a.logits, ctx.rows.targets, word);
   } else {

@@ -42,11 +42,6 @@ std::int64_t largest_matrix(LlamaWeights const& weights) {
   return largest;
 }
 
-/// Rows of the vocabulary that a rank gives out at once.
-std::int64_t vocabulary_tile(HeadOptions const& head, Communicator const* ranks) {
-  return std::max<std::int64_t>(head.block_rows / place_of(ranks).ranks, 1);
-}
-
 }  // namespace
 
 Llama::Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head,
@@ -62,6 +57,10 @@ Llama::Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptio
                                  "rope frequencies")) {
   const std::vector<float> frequencies = rope_frequencies(config_);
   backend_.upload(inv_freq_, std::as_bytes(std::span(frequencies)));
+}
+
+bool Llama::last_block_on_loss_rows(std::int64_t rows, std::int64_t loss_rows) {
+  return loss_rows * kAllRowsShare < rows * (kAllRowsShare - 1);
 }
 
 DeviceBatch Llama::upload(Batch const& batch) {
@@ -90,7 +89,7 @@ LossRows Llama::all_loss_rows(Batch const& batch) {
   std::int64_t share = batch.loss_count();  // of each rank in a chunk
   if (ranks_ != nullptr) {
     targets = gather_lists(*ranks_, batch.targets);
-    share = std::max<std::int64_t>(head_.chunk_rows / ranks_->size(), 1);
+    share = head_.rows_of_rank(ranks_->size());
   }
   std::size_t longest = 0;
   for (auto const& list : targets) longest = std::max(longest, list.size());
@@ -145,7 +144,7 @@ Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
     const auto rows = ranks_->all_gather_host(pass.rows);
     all_rows = std::accumulate(rows.begin(), rows.end(), std::int64_t{0});
   }
-  pass.last_on_loss_rows = pass.all_loss_rows() * kAllRowsShare < all_rows * (kAllRowsShare - 1);
+  pass.last_on_loss_rows = last_block_on_loss_rows(all_rows, pass.all_loss_rows());
 
   whole_.forget();
   std::vector<Parameter const*> order;
@@ -153,8 +152,8 @@ Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
     for (Parameter const* parameter : forward_order(block)) order.push_back(parameter);
   }
   whole_.expect(order);
-  Buffer x = embed({backend_, ranks_, vocabulary_tile(head_, ranks_)}, weights_.embedding.single(),
-                   batch, pass.batch);  // (N,C)
+  Buffer x = embed({backend_, ranks_, head_.vocabulary_tile(place_of(ranks_).ranks)},
+                   weights_.embedding.single(), batch, pass.batch);  // (N,C)
   for (std::size_t l = 0; l < weights_.blocks.size(); ++l) {
     BlockActivations a;
     a.x = std::move(x);

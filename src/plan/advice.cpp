@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -11,6 +12,7 @@ namespace lomo {
 namespace {
 
 constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
+constexpr std::int64_t kMostRanks = 4096;
 
 /// `like` with `sequences` sequences of the same length and share of targets.
 BatchCounts scaled(BatchCounts const& like, std::int64_t sequences, std::int64_t vocab) {
@@ -41,21 +43,43 @@ std::int64_t best_together(TrainConfig config, ModelConfig const& shape,
   return best;
 }
 
+/// The largest number that `fits`, which no larger number does; 0: none. Nothing above `most` is
+/// tried.
+std::int64_t largest(std::int64_t most, std::function<bool(std::int64_t)> const& fits) {
+  std::int64_t good = 0, bad = 1;
+  while (bad <= most && fits(bad)) {
+    good = bad;
+    bad *= 2;
+  }
+  while (bad - good > 1) {
+    const std::int64_t middle = good + (bad - good) / 2;
+    (fits(middle) ? good : bad) = middle;
+  }
+  return good;
+}
+
 }  // namespace
 
 void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& batches,
-            MakeEngine const& make_dry) {
+            MakeRank const& make_rank) {
   TrainConfig const& config = report.settled;
+  const MakeEngine make_dry = [&] { return make_rank(report.plan.ranks); };
+  const auto fits_device = [&](std::size_t slab) {
+    return slab + report.verdict.allowance <= report.verdict.memory;
+  };
   PlannedBatches step;  // the one batch that report.plan.flops are of
   step.train.push_back(batch_with(report.plan.step));
+  const std::size_t slab_now = planned_work(config, shape, batches, make_dry).slab;
+  const double flops_now = planned_work(config, shape, step, make_dry).flops;
   const auto change = [&](std::string name, auto const& apply) {
     TrainConfig changed = config;
     apply(changed);
     const std::size_t slab = planned_work(changed, shape, batches, make_dry).slab;
     const double flops = planned_work(changed, shape, step, make_dry).flops;
-    if (slab >= report.plan.slab && flops >= report.plan.flops) return;  // of no use
-    const bool fits = slab + report.verdict.allowance <= report.verdict.memory;
-    report.advice.push_back({"--set " + std::move(name), slab, flops, fits});
+    if (slab >= slab_now && flops >= flops_now) return;  // of no use
+    const auto saved = static_cast<std::int64_t>(slab_now) - static_cast<std::int64_t>(slab);
+    report.advice.push_back(
+        {"--set " + std::move(name), slab, saved, flops / flops_now, fits_device(slab)});
   };
   const auto recompute = [&](std::string const& name, Recompute every) {
     if (every == config.train.recompute) return;
@@ -68,7 +92,7 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
   const std::size_t room =
       report.verdict.memory - std::min(report.verdict.memory, report.verdict.allowance);
   if (takes_verdict(config) && config.clip.strategy == ClipStrategy::automatic &&
-      config.memory.budget == 0 && room > report.plan.slab) {
+      config.memory.budget == 0 && room > slab_now) {
     const std::string budget = format_bytes(room);
     change("memory.budget=" + budget, [&](TrainConfig& c) {  // kept factors save work
       c.memory.budget = room;
@@ -89,6 +113,11 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
     change("memory.head_block_rows=" + std::to_string(rows),
            [rows](TrainConfig& c) { c.memory.head_block_rows = rows; });
   }
+  if (const std::int64_t rows = config.memory.head_chunk_rows / 4;
+      rows > 0 && report.plan.ranks > 1) {
+    change("memory.head_chunk_rows=" + std::to_string(rows),
+           [rows](TrainConfig& c) { c.memory.head_chunk_rows = rows; });
+  }
   if (const std::size_t bytes = config.memory.tile_bytes / 4; bytes > 0) {
     change("memory.tile_bytes=" + format_bytes(bytes),
            [bytes](TrainConfig& c) { c.memory.tile_bytes = bytes; });
@@ -97,25 +126,24 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
     change("optimizer.name=lomo", [](TrainConfig& c) { c.optimizer.name = OptimizerKind::lomo; });
   }
 
-  const auto fits = [&](std::int64_t sequences) {
-    PlannedBatches batch;
-    batch.train.push_back(batch_with(scaled(report.plan.step, sequences, shape.vocab)));
-    const std::size_t slab = planned_work(config, shape, batch, make_dry).slab;
-    return slab + report.verdict.allowance <= report.verdict.memory;
-  };
+  BatchCounts const& now = report.plan.step;
   const auto tokens = [&](std::int64_t sequences) {
-    return sequences == 0 ? 0 : scaled(report.plan.step, sequences, shape.vocab).tokens;
+    return sequences == 0 ? 0 : scaled(now, sequences, shape.vocab).tokens;
   };
-  std::int64_t good = 0, bad = 1;
-  while (tokens(bad) <= kMostTokens && fits(bad)) {
-    good = bad;
-    bad *= 2;
-  }
-  while (bad - good > 1) {
-    const std::int64_t middle = good + (bad - good) / 2;
-    (fits(middle) ? good : bad) = middle;
-  }
-  report.largest_tokens = tokens(good);
+  report.largest_tokens = tokens(largest(kMostTokens / tokens(1), [&](std::int64_t sequences) {
+    PlannedBatches batch;
+    batch.train.push_back(batch_with(scaled(now, sequences, shape.vocab)));
+    return fits_device(planned_work(config, shape, batch, make_dry).slab);
+  }));
+
+  const BatchCounts whole = scaled(now, now.sequences * report.plan.ranks, shape.vocab);
+  const std::int64_t too_few = largest(kMostRanks, [&](std::int64_t ranks) {
+    PlannedBatches batch;
+    batch.train.push_back(batch_with(share_of(whole, static_cast<int>(ranks))));
+    const auto make_one = [&] { return make_rank(static_cast<int>(ranks)); };
+    return !fits_device(planned_work(config, shape, batch, make_one).slab);
+  });
+  report.fewest_ranks = too_few < kMostRanks ? static_cast<int>(too_few + 1) : 0;
 }
 
 }  // namespace lomo

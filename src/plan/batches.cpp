@@ -1,22 +1,17 @@
+#include "lomo/plan/batches.h"
+
 #include <algorithm>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "lomo/core/error.h"
 #include "lomo/data/share.h"
-#include "lomo/plan/plan.h"
+#include "lomo/dist/ownership.h"
 #include "lomo/train/scoring.h"
+#include "lomo/train/trainer.h"
 
 namespace lomo {
-
-namespace {
-
-bool covers(BatchCounts const& a, BatchCounts const& b) {
-  return a.tokens >= b.tokens && a.targets >= b.targets && a.sequences >= b.sequences &&
-         a.ids >= b.ids;
-}
-
-}  // namespace
 
 BatchCounts counts_of(Batch const& batch) {
   return {batch.rows(), batch.loss_count(), batch.sequences(),
@@ -53,66 +48,99 @@ Batch batch_with(BatchCounts const& counts) {
   return make_batch(sequences);
 }
 
-std::int64_t WorstBatches::distinct(std::vector<Sequence const*> const& sequences) {
-  std::int64_t ids = 0;
-  calls_ += 1;
-  for (Sequence const* sequence : sequences) {
-    for (const std::int32_t token : sequence->tokens) {
-      const auto id = static_cast<std::size_t>(token);
-      if (id >= seen_.size()) seen_.resize(id + 1, 0);
-      ids += seen_[id] != calls_ ? 1 : 0;
-      seen_[id] = calls_;
-    }
-  }
-  return ids;
+WorstBatches::WorstBatches(TrainConfig const& config, ModelConfig const& shape, int ranks)
+    : head_(head_options(config)),
+      gradient_tile_(TileSize{config.memory.tile_bytes}.rows_for({shape.vocab, shape.width})),
+      vocab_(shape.vocab),
+      ranks_(ranks) {}
+
+bool WorstBatches::Needs::covers(Needs const& other) const {
+  return own.tokens >= other.own.tokens && own.targets >= other.own.targets &&
+         own.sequences >= other.own.sequences && own.ids >= other.own.ids &&
+         targets >= other.targets && ids >= other.ids && chunk >= other.chunk &&
+         ids_of_tile >= other.ids_of_tile && ids_of_gradient_tile >= other.ids_of_gradient_tile &&
+         loss_rows_only == other.loss_rows_only && keeps_logits == other.keeps_logits;
 }
 
-BatchCounts WorstBatches::count(std::vector<Sequence const*> const& sequences) {
+BatchCounts WorstBatches::count(DrawnBatch const& share) {
   BatchCounts counts;
-  counts.sequences = static_cast<std::int64_t>(sequences.size());
-  for (Sequence const* sequence : sequences) {
+  counts.sequences = static_cast<std::int64_t>(share.size());
+  counted_ += 1;
+  for (Sequence const* sequence : share) {
     counts.tokens += static_cast<std::int64_t>(sequence->tokens.size());
     counts.targets += static_cast<std::int64_t>(sequence->targets.size()) -
                       std::count(sequence->targets.begin(), sequence->targets.end(), kNoTarget);
+    for (const std::int32_t token : sequence->tokens) {
+      const auto id = static_cast<std::size_t>(token);
+      if (id >= seen_.size()) seen_.resize(id + 1, 0);
+      counts.ids += seen_[id] != counted_ ? 1 : 0;
+      seen_[id] = counted_;
+    }
   }
-  counts.ids = distinct(sequences);
   return counts;
 }
 
-bool WorstBatches::is_covered(BatchCounts const& counts) const {
-  return std::ranges::any_of(counts_,
-                             [&](BatchCounts const& known) { return covers(known, counts); });
-}
-
-void WorstBatches::add(std::vector<Sequence const*> const& sequences) {
-  const BatchCounts counts = count(sequences);
-  if (is_covered(counts)) return;
-  std::vector<Sequence> copies;
-  for (Sequence const* sequence : sequences) copies.push_back(*sequence);
-  counts_.push_back(counts);
-  batches_.push_back(make_batch(copies));
-}
-
-// Of the shares of one batch the largest of each count: what a rank holds depends on the others'.
-void WorstBatches::add_share(std::vector<Sequence const*> const& sequences, int ranks) {
-  if (ranks == 1) return add(sequences);
+std::vector<WorstBatches::Needs> WorstBatches::needs_of(DrawnBatch const& global) {
   std::vector<std::int64_t> lengths;
-  for (Sequence const* sequence : sequences) {
+  for (Sequence const* sequence : global) {
     lengths.push_back(static_cast<std::int64_t>(sequence->tokens.size()));
   }
-  BatchCounts most;
-  for (auto const& share : share_out(lengths, ranks)) {
-    std::vector<Sequence const*> own;
-    for (const std::size_t i : share) own.push_back(sequences[i]);
+  Needs all;
+  std::vector<BatchCounts> shares;
+  for (auto const& share : share_out(lengths, ranks_)) {
+    DrawnBatch own;
+    for (const std::size_t i : share) own.push_back(global[i]);
     const BatchCounts counts = count(own);
-    most.tokens = std::max(most.tokens, counts.tokens);
-    most.targets = std::max(most.targets, counts.targets);
-    most.sequences = std::max(most.sequences, counts.sequences);
-    most.ids = std::max(most.ids, counts.ids);
+    all.own.tokens += counts.tokens;
+    all.targets += counts.targets;
+    all.ids += counts.ids;
+    all.chunk += std::min(head_.rows_of_rank(ranks_), counts.targets);
+    all.ids_of_tile += std::min(head_.vocabulary_tile(ranks_), counts.ids);
+    all.ids_of_gradient_tile += std::min(gradient_tile_, counts.ids);
+    shares.push_back(counts);
   }
-  if (most.targets == 0 || is_covered(most)) return;
-  counts_.push_back(most);
-  batches_.push_back(batch_with(most));
+  all.loss_rows_only = Llama::last_block_on_loss_rows(all.own.tokens, all.targets);
+  std::vector<Needs> needs;
+  for (BatchCounts const& share : shares) {
+    needs.push_back(all);
+    needs.back().own = share;
+    const int rank = static_cast<int>(needs.size()) - 1;
+    needs.back().keeps_logits =
+        head_.keeps_logits(all.targets, owned_rows(vocab_, rank, ranks_).count);
+  }
+  return needs;
+}
+
+void WorstBatches::keep_if_worse(Found found) {
+  for (std::size_t q = 0; q < found.needs.size(); ++q) {
+    const bool covered = std::ranges::any_of(
+        found_, [&](Found const& known) { return known.needs[q].covers(found.needs[q]); });
+    if (covered) continue;
+    found_.push_back(std::move(found));
+    return;
+  }
+}
+
+void WorstBatches::add(DrawnBatch const& global) {
+  Found found{global, needs_of(global)};
+  if (found.needs.front().targets > 0) keep_if_worse(std::move(found));
+}
+
+std::vector<DrawnBatch> WorstBatches::take() {
+  // Once more from the last to the first, which leaves out what later ones cover.
+  const std::vector<Found> all = std::exchange(found_, {});
+  std::for_each(all.rbegin(), all.rend(), [this](Found const& found) { keep_if_worse(found); });
+  std::vector<DrawnBatch> worst;
+  for (Found& found : found_) worst.push_back(std::move(found.batch));
+  found_.clear();
+  return worst;
+}
+
+PlannedBatches DrawnBatches::of_rank(int rank, int ranks) const {
+  PlannedBatches own;
+  for (DrawnBatch const& batch : train) own.train.push_back(share_of(batch, rank, ranks));
+  for (DrawnBatch const& batch : eval) own.eval.push_back(share_of(batch, rank, ranks));
+  return own;
 }
 
 BatchCounts share_of(BatchCounts const& global, int ranks) {
@@ -122,23 +150,31 @@ BatchCounts share_of(BatchCounts const& global, int ranks) {
   return share;
 }
 
-PlannedBatches planned_batches(TrainConfig const& config, Inputs const& inputs, Sampler sampler,
-                               std::int64_t batches, int ranks) {
-  WorstBatches train;
-  for (std::int64_t i = 0; i < batches; ++i) train.add_share(sampler.draw(), ranks);
-  return {train.take(), planned_eval_batches(config, inputs, ranks)};
+DrawnBatches drawn_batches(TrainConfig const& config, ModelConfig const& shape,
+                           Inputs const& inputs, Sampler sampler, std::int64_t batches, int ranks) {
+  WorstBatches train(config, shape, ranks);
+  for (std::int64_t i = 0; i < batches; ++i) train.add(sampler.draw());
+  return {train.take(), drawn_eval_batches(config, shape, inputs, ranks)};
 }
 
-std::vector<Batch> planned_eval_batches(TrainConfig const& config, Inputs const& inputs,
-                                        int ranks) {
-  WorstBatches eval;
+std::vector<DrawnBatch> drawn_eval_batches(TrainConfig const& config, ModelConfig const& shape,
+                                           Inputs const& inputs, int ranks) {
+  WorstBatches eval(config, shape, ranks);
   for_each_scored_batch(inputs.eval.data.sequences, config.eval.max_tokens,
                         [&](std::span<Sequence const> sequences) {
-                          std::vector<Sequence const*> drawn;
+                          DrawnBatch drawn;
                           for (Sequence const& sequence : sequences) drawn.push_back(&sequence);
-                          eval.add_share(drawn, ranks);
+                          eval.add(drawn);
                         });
   return eval.take();
+}
+
+std::int64_t batches_of_run(TrainConfig const& config, Sampler const& sampler) {
+  std::int64_t batches = 0;
+  for (std::int64_t epoch = 0; epoch < config.train.epochs; ++epoch) {
+    batches += sampler.batches_per_epoch(epoch);
+  }
+  return config.train.max_steps > 0 ? std::min(batches, config.train.max_steps) : batches;
 }
 
 PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& shape, int ranks) {

@@ -17,12 +17,14 @@ double DeviceProfile::products(DType type) const {
 DeviceProfile read_device_profile(std::filesystem::path const& file) {
   const Json json = read_json(file, Exit::usage);
   JsonReader reader(json, file.string(), Exit::usage);
-  for (char const* key : {"name", "memory", "products", "bandwidth", "source"}) reader.require(key);
+  for (char const* key : {"name", "memory", "products", "bandwidth", "link", "source"})
+    reader.require(key);
   DeviceProfile profile;
   constexpr Range<double> kRate{1e6, 1e21};
   reader.get("name", profile.name);
   reader.get_bytes("memory", profile.memory);
   reader.get("bandwidth", profile.bandwidth, kRate);
+  reader.get("link", profile.link, kRate);
   auto products = reader.object("products");
   for (char const* key : {"bf16", "f16", "f32"}) products->require(key);
   products->get("bf16", profile.bf16, kRate);
@@ -30,7 +32,7 @@ DeviceProfile read_device_profile(std::filesystem::path const& file) {
   products->get("f32", profile.f32, kRate);
   products->finish();
   auto source = reader.object("source");
-  for (char const* key : {"memory", "products", "bandwidth"}) {
+  for (char const* key : {"memory", "products", "bandwidth", "link"}) {
     std::string text;
     source->require(key);
     source->get(key, text);
@@ -60,29 +62,6 @@ DeviceProfile measure_device(Backend& backend, DType type) {
     profile.bandwidth = std::max(profile.bandwidth, bytes / took.count());
   }
   return profile;
-}
-
-double expected_seconds(std::string const& op, Cost cost, DType type, DeviceProfile const& profile,
-                        bool* compute_bound) {
-  const bool product = op.starts_with("linear") || op.starts_with("attention");
-  const double compute = product ? cost.flops / profile.products(type) : 0;
-  const double memory = cost.bytes / profile.bandwidth;
-  if (compute_bound != nullptr) *compute_bound = compute > memory;
-  return std::max(compute, memory);
-}
-
-ExpectedTime expected_time(Plan const& plan, DType type, DeviceProfile const& profile) {
-  ExpectedTime time;
-  auto const& events = plan.trace.events();
-  for (std::size_t i = plan.step_begins; i < events.size(); ++i) {
-    if (events[i].kind != Trace::Kind::op) continue;
-    bool compute_bound = false;
-    const double seconds = expected_seconds(plan.trace.name(events[i].name), events[i].cost, type,
-                                            profile, &compute_bound);
-    (compute_bound ? time.compute : time.memory) += seconds;
-  }
-  time.seconds = time.compute + time.memory;
-  return time;
 }
 
 }  // namespace lomo

@@ -15,19 +15,20 @@ Llama dry_model(Engine const& engine, TrainConfig const& config, ModelConfig con
 
 }  // namespace
 
-std::size_t planned_evaluation(TrainConfig const& config, ModelConfig const& shape,
-                               std::vector<Batch> const& batches, MakeEngine const& make_dry) {
-  const Engine engine = make_dry();
-  Llama model = dry_model(engine, config, shape);
-  for (Batch const& batch : batches) {
-    if (batch.loss_count() > 0) model.score(batch);
-  }
-  return engine.backend->ledger().extent();
+Held held_by(Ledger const& ledger) {
+  return {ledger.peak(), ledger.at_peak(), ledger.extent()};
 }
 
-std::size_t planned_generation(TrainConfig const& config, ModelConfig const& shape,
-                               std::int64_t prompt, std::int64_t total,
-                               MakeEngine const& make_dry) {
+Held planned_evaluation(TrainConfig const& config, ModelConfig const& shape,
+                        std::vector<Batch> const& batches, MakeEngine const& make_dry) {
+  const Engine engine = make_dry();
+  Llama model = dry_model(engine, config, shape);
+  for (Batch const& batch : batches) model.score(batch);
+  return held_by(engine->ledger());
+}
+
+Held planned_generation(TrainConfig const& config, ModelConfig const& shape, std::int64_t prompt,
+                        std::int64_t total, MakeEngine const& make_dry) {
   const Engine engine = make_dry();
   Llama model = dry_model(engine, config, shape);
   KeyValueCache cache = model.make_cache(total);
@@ -38,7 +39,7 @@ std::size_t planned_generation(TrainConfig const& config, ModelConfig const& sha
     cache.used = total - 1;
     model.next_logits(cache, {0});
   }
-  return engine.backend->ledger().extent();
+  return held_by(engine->ledger());
 }
 
 void require_memory(std::string const& what, std::size_t needed, std::size_t free,

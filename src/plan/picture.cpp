@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "lomo/plan/report.h"
+#include "lomo/plan/step_time.h"
 #include "text.h"
 
 namespace lomo {
@@ -160,9 +161,9 @@ std::vector<CategoryBytes> memory_over_time(Plan const& plan, DType type,
   const double all = std::max(expected_time(plan, type, device).seconds, 1e-12);
   std::vector<CategoryBytes> samples(moments);
   CategoryBytes held{};
-  double now = 0;
+  StepClock clock(plan.trace, type, device);
   const auto moment = [&] {
-    const double at = now / all * static_cast<double>(moments);
+    const double at = clock.now() / all * static_cast<double>(moments);
     return std::min(moments - 1, static_cast<std::size_t>(at));
   };
   const auto note = [&](std::size_t at) {
@@ -175,13 +176,12 @@ std::vector<CategoryBytes> memory_over_time(Plan const& plan, DType type,
     if (e.kind == Trace::Kind::allocated) held[c] += e.bytes;
     if (e.kind == Trace::Kind::freed) held[c] -= e.bytes;
     if (i < plan.step_begins) continue;
-    note(moment());
-    if (e.kind == Trace::Kind::op) {
-      const std::size_t from = moment();
-      now += expected_seconds(plan.trace.name(e.name), e.cost, type, device);
-      for (std::size_t at = from; at <= moment(); ++at) note(at);
-    }
+    const std::size_t from = moment();
+    note(from);
+    clock.pass(e);
+    for (std::size_t at = from; at <= moment(); ++at) note(at);
   }
+  for (std::size_t at = moment(); at < moments; ++at) note(at);  // what only exchanges fill
   return samples;
 }
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <numeric>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "lomo/core/error.h"
@@ -31,6 +33,8 @@ struct Rehearsal {
     trainer->measure_norms_by(norms);
     trainer->step(batch);
   }
+
+  void score(Batch const& batch) { model->score(batch); }
 
   Backend& backend;
   std::optional<Llama> model;
@@ -79,11 +83,60 @@ std::vector<PlannedBlock> alive_at_peak(Trace const& trace, std::size_t peak) {
   return blocks;
 }
 
-/// The batch that made the peak; null when there was none.
-struct Peak {
-  Batch const* batch = nullptr;
+/// `mine` of all ranks together.
+std::int64_t sum_over_ranks(Engine const& engine, std::int64_t mine) {
+  if (engine.ranks == nullptr) return mine;
+  const auto all = engine.ranks->all_gather_host(mine);
+  return std::accumulate(all.begin(), all.end(), std::int64_t{0});
+}
+
+/// What each rank gives, by rank.
+template <class T>
+std::vector<T> of_ranks(Engine const& engine, T const& mine) {
+  return engine.ranks == nullptr ? std::vector<T>{mine} : engine.ranks->all_gather_host(mine);
+}
+
+constexpr char const* kStep = "training step";
+constexpr char const* kEvaluation = "evaluation";
+
+/// One batch of a plan, the same on all ranks.
+struct Chosen {
+  std::int64_t index = -1;  // among those of the phase; -1: none, the start alone
   bool training = false;
+  auto operator<=>(Chosen const&) const = default;
 };
+
+/// Runs one batch on a new engine and notes in `trace`, unless it is null, all that it does.
+/// Returns the books.
+Ledger run_noted(Chosen chosen, TrainConfig const& config, ModelConfig const& shape,
+                 PlannedBatches const& batches, MakeEngine const& make_dry, Trace* trace,
+                 std::size_t* step_begins = nullptr) {
+  const Engine engine = make_dry();
+  Ledger& ledger = engine->ledger();
+  ledger.attach(trace);
+  Rehearsal run(config, shape, engine);
+  if (step_begins != nullptr && trace != nullptr) *step_begins = trace->events().size();
+  if (chosen.index >= 0) {
+    const auto at = static_cast<std::size_t>(chosen.index);
+    chosen.training ? run.step(batches.train[at]) : run.score(batches.eval[at]);
+  }
+  ledger.attach(nullptr);
+  return ledger;
+}
+
+/// The training batch with the most tokens, on all ranks together.
+Chosen largest(PlannedBatches const& batches, MakeEngine const& make_dry) {
+  const Engine engine = make_dry();
+  Chosen chosen{-1, true};
+  std::int64_t most = -1;
+  for (std::size_t i = 0; i < batches.train.size(); ++i) {
+    const std::int64_t tokens = sum_over_ranks(engine, batches.train[i].rows());
+    if (tokens > most) chosen.index = static_cast<std::int64_t>(i);
+    most = std::max(most, tokens);
+  }
+  if (chosen.index < 0) throw Error(Exit::usage, "plan: there is no batch to train on");
+  return chosen;
+}
 
 }  // namespace
 
@@ -92,101 +145,89 @@ PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
   const Engine engine = make_dry();
   Rehearsal run(config, shape, engine);
   Ledger const& ledger = engine->ledger();
-  for (Batch const& batch : batches.eval) {
-    if (batch.loss_count() > 0) run.model->score(batch);
-  }
+  for (Batch const& batch : batches.eval) run.score(batch);
   for (Batch const& batch : batches.train) run.step(batch);
   const double flops = ledger.flops();
   for (Batch const& batch : batches.train) run.step(batch, NormMethod::tiles);
-  return {ledger.extent(), flops};
+  return {std::ranges::max(of_ranks(engine, ledger.extent())), flops};
 }
 
-std::int64_t batches_of_run(TrainConfig const& config, Sampler const& sampler) {
-  std::int64_t batches = 0;
-  for (std::int64_t epoch = 0; epoch < config.train.epochs; ++epoch) {
-    batches += sampler.batches_per_epoch(epoch);
+Plan plan_memory(TrainConfig const& config, ModelConfig const& shape, PlannedBatches const& batches,
+                 MakeEngine const& make_dry) {
+  Plan plan;
+  plan.parameters = shape.parameters();
+  const Engine engine = make_dry();
+  Rehearsal run(config, shape, engine);
+  Ledger& ledger = engine->ledger();
+  const Place place = place_of(run.model->ranks());
+  plan.rank = place.rank;
+  plan.ranks = place.ranks;
+  plan.peak = ledger.peak();
+  plan.at_peak = ledger.at_peak();
+  plan.most = ledger.peak_by_category();
+  const auto account = [&](Batch const& batch, std::size_t index, char const* phase) {
+    if (ledger.peak() > plan.peak) {
+      plan.peak = ledger.peak();
+      plan.at_peak = ledger.at_peak();
+      plan.phase = phase;
+      plan.batch = counts_of(batch);
+      plan.peak_batch = static_cast<std::int64_t>(index);
+    }
+    for (std::size_t c = 0; c < plan.most.size(); ++c) {
+      plan.most[c] = std::max(plan.most[c], ledger.peak_by_category()[c]);
+    }
+    ledger.restart();
+  };
+  for (std::size_t i = 0; i < batches.eval.size(); ++i) {
+    run.score(batches.eval[i]);
+    account(batches.eval[i], i, kEvaluation);
   }
-  return config.train.max_steps > 0 ? std::min(batches, config.train.max_steps) : batches;
+  for (std::size_t i = 0; i < batches.train.size(); ++i) {
+    run.step(batches.train[i]);
+    account(batches.train[i], i, kStep);
+    run.step(batches.train[i], NormMethod::tiles);
+    ledger.restart();
+  }
+  plan.slab = ledger.extent();
+  const std::size_t element = size_of(*config.model.dtype);
+  plan.final_model = static_cast<std::size_t>(plan.parameters) * element;
+  plan.checkpoint = plan.final_model;
+  for (StoredTensor const& state : run.trainer->rule().state()) {
+    plan.checkpoint += state.whole_bytes();
+  }
+  // Weights pass in pieces of 2^20 elements or one row, as read and as converted.
+  const auto piece = std::max<std::size_t>(
+      std::size_t{1} << 20, static_cast<std::size_t>(std::max(shape.width, shape.ffn)));
+  plan.transfer = piece * (element + sizeof(float));
+  return plan;
+}
+
+void plan_step(Plan& plan, TrainConfig const& config, ModelConfig const& shape,
+               PlannedBatches const& batches, MakeEngine const& make_dry, bool note) {
+  // Ranks may have their peaks with different batches; each is run by all.
+  const Chosen mine{plan.peak_batch, plan.phase == kStep};
+  const auto peaks = of_ranks(make_dry(), mine);
+  for (Chosen const& peak : std::set<Chosen>(peaks.begin(), peaks.end())) {
+    Trace trace;
+    const bool noted = note && peak == mine;
+    run_noted(peak, config, shape, batches, make_dry, noted ? &trace : nullptr);
+    if (noted) plan.blocks = alive_at_peak(trace, plan.peak);
+  }
+  const Chosen step = largest(batches, make_dry);
+  plan.step = counts_of(batches.train[static_cast<std::size_t>(step.index)]);
+  const Ledger books = run_noted(step, config, shape, batches, make_dry,
+                                 note ? &plan.trace : nullptr, &plan.step_begins);
+  plan.flops = books.flops();
+  for (auto const& [name, op] : books.ops()) {
+    plan.sent += op.cost.sent;
+    plan.received += op.cost.received;
+  }
 }
 
 Plan make_plan(TrainConfig const& config, ModelConfig const& shape, PlannedBatches const& batches,
                MakeEngine const& make_dry) {
-  Plan plan;
-  plan.parameters = shape.parameters();
-  Peak peak;
-  {
-    const Engine engine = make_dry();
-    Rehearsal run(config, shape, engine);
-    Ledger& ledger = engine->ledger();
-    plan.ranks = place_of(run.model->ranks()).ranks;
-    plan.peak = ledger.peak();
-    plan.at_peak = ledger.at_peak();
-    plan.most = ledger.peak_by_category();
-    const auto account = [&](Batch const& batch, bool training) {
-      if (ledger.peak() > plan.peak) {
-        plan.peak = ledger.peak();
-        plan.at_peak = ledger.at_peak();
-        peak = {&batch, training};
-      }
-      for (std::size_t c = 0; c < plan.most.size(); ++c) {
-        plan.most[c] = std::max(plan.most[c], ledger.peak_by_category()[c]);
-      }
-      ledger.restart();
-    };
-    for (Batch const& batch : batches.eval) {
-      if (batch.loss_count() == 0) continue;
-      run.model->score(batch);
-      account(batch, false);
-    }
-    for (Batch const& batch : batches.train) {
-      run.step(batch);
-      account(batch, true);
-      run.step(batch, NormMethod::tiles);
-      ledger.restart();
-    }
-    plan.slab = ledger.extent();
-    const std::size_t element = size_of(*config.model.dtype);
-    plan.final_model = static_cast<std::size_t>(plan.parameters) * element;
-    plan.checkpoint = plan.final_model;
-    for (StoredTensor const& state : run.trainer->rule().state()) {
-      plan.checkpoint += state.whole_bytes();
-    }
-    // Weights pass in pieces of 2^20 elements or one row, as read and as converted.
-    const auto piece = std::max<std::size_t>(
-        std::size_t{1} << 20, static_cast<std::size_t>(std::max(shape.width, shape.ffn)));
-    plan.transfer = piece * (element + sizeof(float));
-  }
-
-  // Again with names, and only what is asked about.
-  const auto traced = [&](Batch const* batch, bool training, Trace& trace) {
-    const Engine engine = make_dry();
-    Ledger& ledger = engine->ledger();
-    ledger.attach(&trace);
-    Rehearsal run(config, shape, engine);
-    const std::size_t begins = trace.events().size();
-    if (batch != nullptr && training) run.step(*batch);
-    if (batch != nullptr && !training) run.model->score(*batch);
-    ledger.attach(nullptr);
-    plan.flops = ledger.flops();
-    plan.sent = plan.received = 0;
-    for (auto const& [name, op] : ledger.ops()) {
-      plan.sent += op.cost.sent;
-      plan.received += op.cost.received;
-    }
-    return begins;
-  };
-  plan.phase = peak.batch == nullptr ? "start" : peak.training ? "training step" : "evaluation";
-  if (peak.batch != nullptr) plan.batch = counts_of(*peak.batch);
-  Trace at_peak;
-  traced(peak.batch, peak.training, at_peak);
-  plan.blocks = alive_at_peak(at_peak, plan.peak);
-  const auto largest =
-      std::max_element(batches.train.begin(), batches.train.end(),
-                       [](Batch const& a, Batch const& b) { return counts_of(a) < counts_of(b); });
-  if (largest == batches.train.end())
-    throw Error(Exit::usage, "plan: there is no batch to train on");
-  plan.step = counts_of(*largest);
-  plan.step_begins = traced(&*largest, true, plan.trace);
+  Plan plan = plan_memory(config, shape, batches, make_dry);
+  plan_step(plan, config, shape, batches, make_dry);
   return plan;
 }
 

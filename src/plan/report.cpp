@@ -1,7 +1,10 @@
 #include "lomo/plan/report.h"
 
 #include <algorithm>
+#include <cstdlib>
 
+#include "lomo/plan/step_time.h"
+#include "lomo/train/progress.h"
 #include "text.h"
 
 namespace lomo {
@@ -36,20 +39,22 @@ nlohmann::ordered_json categories_json(CategoryBytes const& bytes) {
   return out;
 }
 
-/// GB/s that must pass each way between ranks for exchanges to hide behind that time.
-double hiding_rate(Plan const& plan, double seconds) {
-  return std::max(plan.sent, plan.received) / seconds / 1e9;
+/// Of all ranks together.
+double tokens_per_second(Plan const& plan, ExpectedTime const& time) {
+  return static_cast<double>(plan.step.tokens * plan.ranks) / time.seconds;
 }
 
 std::string time_line(Plan const& plan, TrainConfig const& settled, DeviceProfile const& device) {
   const ExpectedTime t = expected_time(plan, *settled.model.dtype, device);
-  const bool compute = t.compute >= t.memory;
-  std::string line = format(
-      "  %-16s %9.3f s %9.0f tokens/s%s   %.0f%% of it bound by %s", device.name.c_str(), t.seconds,
-      static_cast<double>(plan.step.tokens) / t.seconds, plan.ranks > 1 ? " a rank" : "",
-      100 * std::max(t.compute, t.memory) / t.seconds, compute ? "compute" : "memory bandwidth");
-  if (plan.ranks > 1) {
-    line += format(", if ranks exchange %.1f GB/s or more", hiding_rate(plan, t.seconds));
+  std::string line =
+      format("  %-16s %9.3f s %9.0f tokens/s   bound by %s: compute %.3f s, memory %.3f s",
+             device.name.c_str(), t.seconds, tokens_per_second(plan, t),
+             std::string(t.bound()).c_str(), t.compute, t.memory);
+  if (plan.ranks > 1 && device.link > 0) {
+    line += format(", link %.3f s at %.1f GB/s, %.3f s of it waited for", t.link, device.link / 1e9,
+                   t.seconds - t.compute - t.memory);
+  } else if (plan.ranks > 1) {
+    line += ", without exchanges: give --link";
   }
   return line + "\n";
 }
@@ -60,13 +65,14 @@ constexpr std::size_t kBlocksShown = 12;
 
 std::string PlanReport::text() const {
   OptimizerSection const& o = settled.optimizer;
-  std::string out = format("%s: %.3f G parameters in %s, %s, recompute %s\n", config.c_str(),
-                           static_cast<double>(plan.parameters) / 1e9,
+  std::string out = format("%s, %s: %.3f G parameters in %s, %s, recompute %s\n", config.c_str(),
+                           engine.c_str(), static_cast<double>(plan.parameters) / 1e9,
                            std::string(to_string(*settled.model.dtype)).c_str(),
                            std::string(to_string(o.name)).c_str(), recompute_of(settled).c_str());
   if (plan.ranks > 1) {
-    out +=
-        format("rank 0 of %d, with its share of the batch %s: ", plan.ranks, batch_source.c_str());
+    out += by_rank.empty() ? format("each of %d ranks", plan.ranks)
+                           : format("rank %d of %d, which needs most", plan.rank, plan.ranks);
+    out += ", with its share of the batch " + batch_source + ": ";
   } else {
     out += "batch " + batch_source + ": ";
   }
@@ -81,6 +87,13 @@ std::string PlanReport::text() const {
   out += format("  %-16s %12s   in the %s\n", "peak", gib(plan.peak).c_str(), plan.phase.c_str());
   out += format("  %-16s %12s   gaps included: what the engine reserves\n", "reserved",
                 gib(plan.slab).c_str());
+  if (by_rank.size() > 1) {
+    out += format("\n  %-16s %12s %12s\n", "", "peak", "reserved");
+    for (std::size_t q = 0; q < by_rank.size(); ++q) {
+      out += format("  %-16s %12s %12s\n", format("rank %zu", q).c_str(),
+                    gib(by_rank[q].peak).c_str(), gib(by_rank[q].slab).c_str());
+    }
+  }
   out += "\nlargest at the peak\n";
   for (std::size_t i = 0; i < std::min(kBlocksShown, plan.blocks.size()); ++i) {
     PlannedBlock const& b = plan.blocks[i];
@@ -107,11 +120,16 @@ std::string PlanReport::text() const {
     } else {
       out += "  not even one sequence of this batch fits\n";
     }
+    if (fewest_ranks > 0) {
+      out += format("  fewest GPUs for all %lld tokens of a step: %d\n",
+                    static_cast<long long>(plan.step.tokens * plan.ranks), fewest_ranks);
+    } else {
+      out += "  no number of GPUs makes this batch fit\n";
+    }
     for (Advice const& a : advice) {
-      const bool saves = a.slab <= plan.slab;
-      const std::size_t by = saves ? plan.slab - a.slab : a.slab - plan.slab;
       out += format("  %-40s %s %12s, work %+.0f%%, %s\n", a.change.c_str(),
-                    saves ? "saves" : "costs", gib(by).c_str(), 100 * (a.flops / plan.flops - 1),
+                    a.saved >= 0 ? "saves" : "costs",
+                    gib(static_cast<std::size_t>(std::abs(a.saved))).c_str(), 100 * (a.work - 1),
                     a.fits ? "fits" : "does not fit");
     }
   }
@@ -127,6 +145,7 @@ std::string PlanReport::text() const {
 nlohmann::ordered_json PlanReport::json() const {
   using Out = nlohmann::ordered_json;
   Out out{{"config", config},
+          {"engine", engine},
           {"parameters", plan.parameters},
           {"ranks", plan.ranks},
           {"dtype", to_string(*settled.model.dtype)},
@@ -138,6 +157,13 @@ nlohmann::ordered_json PlanReport::json() const {
             {"batch", counts_json(plan.batch)}}},
           {"most_of_each_category", categories_json(plan.most)},
           {"reserved_bytes", plan.slab}};
+  Out ranks = Out::array();
+  for (Held const& rank : by_rank) {
+    ranks.push_back({{"peak_bytes", rank.peak},
+                     {"categories", categories_json(rank.at_peak)},
+                     {"reserved_bytes", rank.slab}});
+  }
+  if (!ranks.empty()) out["by_rank"] = std::move(ranks);
   Out blocks = Out::array();
   for (PlannedBlock const& b : plan.blocks) {
     blocks.push_back({{"name", b.name},
@@ -155,10 +181,13 @@ nlohmann::ordered_json PlanReport::json() const {
     const ExpectedTime t = expected_time(plan, *settled.model.dtype, device);
     times.push_back({{"device", device.name},
                      {"seconds", t.seconds},
-                     {"compute_bound_seconds", t.compute},
-                     {"memory_bound_seconds", t.memory},
-                     {"tokens_per_second", static_cast<double>(plan.step.tokens) / t.seconds},
-                     {"exchange_bytes_per_second_to_hide", 1e9 * hiding_rate(plan, t.seconds)}});
+                     {"bound_by", t.bound()},
+                     {"compute_seconds", t.compute},
+                     {"memory_seconds", t.memory},
+                     {"link_seconds", t.link},
+                     {"waited_seconds", t.seconds - t.compute - t.memory},
+                     {"link_bytes_per_second", device.link},
+                     {"tokens_per_second", tokens_per_second(plan, t)}});
   }
   out["time_model"] = std::move(times);
   if (largest_tokens >= 0) {
@@ -166,10 +195,13 @@ nlohmann::ordered_json PlanReport::json() const {
     for (Advice const& a : advice) {
       changes.push_back({{"change", a.change},
                          {"reserved_bytes", a.slab},
-                         {"step_flops", a.flops},
+                         {"saved_bytes", a.saved},
+                         {"work_ratio", a.work},
                          {"fits", a.fits}});
     }
-    out["advice"] = {{"largest_batch_tokens", largest_tokens}, {"changes", std::move(changes)}};
+    out["advice"] = {{"largest_batch_tokens", largest_tokens},
+                     {"fewest_ranks", fewest_ranks > 0 ? Out(fewest_ranks) : Out()},
+                     {"changes", std::move(changes)}};
   }
   out["verdict"] = {{"memory_bytes", verdict.memory},
                     {"allowance_bytes", verdict.allowance},
@@ -178,16 +210,21 @@ nlohmann::ordered_json PlanReport::json() const {
   return out;
 }
 
+namespace {
+
+std::string plan_line(Held const& held, std::string const& when) {
+  return "plan: " + human_bytes(held.peak) + " at the peak" + when + " (" +
+         format_memory(held.at_peak) + "), " + human_bytes(held.slab) + " reserved";
+}
+
+}  // namespace
+
+std::string plan_line(Held const& held) {
+  return plan_line(held, "");
+}
+
 std::string plan_line(Plan const& plan) {
-  std::string parts;
-  for (int c = 0; c < kCategories; ++c) {
-    const std::size_t bytes = plan.at_peak[static_cast<std::size_t>(c)];
-    if (bytes == 0) continue;
-    parts += (parts.empty() ? "" : ", ") + std::string(to_string(static_cast<Category>(c))) + " " +
-             gib(bytes);
-  }
-  return "plan: " + gib(plan.peak) + " at the peak, in the " + plan.phase + " (" + parts + "), " +
-         gib(plan.slab) + " reserved";
+  return plan_line({plan.peak, plan.at_peak, plan.slab}, ", in the " + plan.phase);
 }
 
 }  // namespace lomo

@@ -6,6 +6,7 @@
 
 #include "lomo/train/config.h"
 #include "lomo/train/progress.h"
+#include "rank_memory.h"
 
 namespace lomo {
 
@@ -53,6 +54,7 @@ std::string ClosingTable::render() const {
   }
   text += row("speed", rate.data());
   text += row("peak memory", human_bytes(peak_bytes) + ": " + format_memory(memory));
+  if (peaks.size() > 1) text += row("by rank", list_of_bytes(peaks));
   if (!model.empty()) text += row("model", std::filesystem::absolute(model).string());
   text += row("run folder", std::filesystem::absolute(run).string());
   return text;

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "lomo/backend/ledger.h"
 #include "lomo/io/json.h"
@@ -13,6 +14,7 @@ struct ClosingTable {
   Json before, after;  // metrics by name; null or empty: not evaluated
   CategoryBytes memory{};
   std::size_t peak_bytes = 0;
+  std::vector<std::size_t> peaks;  // of each rank; one rank alone: not shown
   double tokens_per_second = 0;
   double peak_share = 0;  // of the measured GEMM peak; 0: not measured
   std::int64_t steps = 0, skipped = 0;

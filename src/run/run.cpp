@@ -23,6 +23,7 @@
 #include "lomo/train/progress.h"
 #include "lomo/train/trainer.h"
 #include "material.h"
+#include "rank_memory.h"
 #include "save_folder.h"
 #include "saver.h"
 #include "step_notes.h"
@@ -65,12 +66,15 @@ class Run {
   // not run out of engine memory.
   void plan() {
     const PlannedBatches batches =
-        planned_batches(config_, given_.inputs, *given_.sampler,
-                        std::max<std::int64_t>(given_.total - state_.batches, 1), host_.size());
+        drawn_batches(config_, given_.shape, given_.inputs, *given_.sampler,
+                      std::max<std::int64_t>(given_.total - state_.batches, 1), host_.size())
+            .of_rank(host_.rank(), host_.size());
     settle_clip(config_, given_.shape, batches, setting_.make_dry);
-    config_.clip.kept_blocks = std::ranges::min(host_.all_gather_host(*config_.clip.kept_blocks));
-    const Plan plan = make_plan(config_, given_.shape, batches, setting_.make_dry);
+    const Plan plan = plan_memory(config_, given_.shape, batches, setting_.make_dry);
     log::info("{}", plan_line(plan));
+    if (host_.size() > 1) {
+      log::info("planned peaks by rank: {}", list_of_bytes(host_.all_gather_host(plan.peak)));
+    }
     if (*config_.clip.kept_blocks > 0) {
       log::info("one backward for verdict and update in {} of {} blocks", *config_.clip.kept_blocks,
                 given_.shape.layers);
@@ -254,11 +258,14 @@ class Run {
       shape.dtype = *config_.model.dtype;
       save_final(shape, saved);
     }
+    const auto peaks = peaks_of_ranks(host_, backend_->ledger());
+    folder_->metric(memory_event(peaks));
     ClosingTable table;
     table.before = before_;
     table.after = after.json();
     table.memory = backend_->ledger().at_peak();
     table.peak_bytes = backend_->ledger().peak();
+    table.peaks = totals(peaks);
     table.tokens_per_second = progress_->tokens_per_second();
     table.peak_share = progress_->peak_share();
     table.steps = state_.trainer.applied;

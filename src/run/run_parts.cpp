@@ -5,9 +5,10 @@
 #include "lomo/core/log.h"
 #include "lomo/dist/words.h"
 #include "lomo/model/checkpoint.h"
-#include "lomo/plan/plan.h"
+#include "lomo/plan/report.h"
 #include "lomo/run/agreement.h"
 #include "lomo/run/run.h"
+#include "lomo/train/progress.h"
 #include "lomo/train/trainer.h"
 
 namespace lomo {
@@ -61,15 +62,20 @@ EvalReport run_evaluation(TrainConfig config, RunSetting const& setting) {
   }
   check_ids(inputs.eval.data, shape.vocab);
   require_agreement(&setting.ranks.host(), given_of(config, folder, inputs));
-  const std::size_t reserve = planned_evaluation(
-      config, shape, planned_eval_batches(config, inputs, setting.ranks.size()), setting.make_dry);
-  require_memory("the evaluation", reserve, setting.available_memory(), config.memory.budget,
+  const Communicator& host = setting.ranks.host();
+  const DrawnBatches batches{.train = {},
+                             .eval = drawn_eval_batches(config, shape, inputs, host.size())};
+  const Held plan = planned_evaluation(
+      config, shape, batches.of_rank(host.rank(), host.size()).eval, setting.make_dry);
+  log::info("{}", plan_line(plan));
+  require_memory("the evaluation", plan.slab, setting.available_memory(), config.memory.budget,
                  "Lower eval.max_tokens, or choose a smaller model.dtype.");
-  const Engine engine = setting.make_engine(reserve);
+  const Engine engine = setting.make_engine(plan.slab);
   log::info("{}", engine.backend->describe());
   try {
     const auto model = load_model(engine, shape, config, folder);
     EvalReport report = evaluate(*model, inputs.eval, config.eval);
+    log::info("{}", peak_line(engine->ledger()));
     if (!config.output.empty()) {
       only_rank_0(&setting.ranks.host(),
                   [&] { write_predictions(inputs.eval, report, config.output); });

@@ -224,6 +224,7 @@ void read(JsonReader reader, MemorySection& memory) {
   reader.get_bytes("tile_bytes", memory.tile_bytes);
   if (memory.tile_bytes == 0) reader.fail("tile_bytes", "a tile holds at least one row");
   reader.get("head_block_rows", memory.head_block_rows, kAtLeastOne);
+  reader.get("head_chunk_rows", memory.head_chunk_rows, kAtLeastOne);
   reader.get_bytes("keep_logits_bytes", memory.keep_logits_bytes);
   reader.finish();
 }

@@ -137,6 +137,7 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
   out["memory"] = {{"budget", format_bytes(m.budget)},
                    {"tile_bytes", format_bytes(m.tile_bytes)},
                    {"head_block_rows", m.head_block_rows},
+                   {"head_chunk_rows", m.head_chunk_rows},
                    {"keep_logits_bytes", format_bytes(m.keep_logits_bytes)}};
   out["ranks"] = {{"wire", name_of(config.ranks.wire, kWires)}};
   EvalSection const& e = config.eval;

@@ -144,6 +144,10 @@ std::string format_duration(double seconds) {
   return format("%lld:%02lld", total / 60, total % 60);
 }
 
+std::string peak_line(Ledger const& ledger) {
+  return "peak memory " + human_bytes(ledger.peak()) + ": " + format_memory(ledger.at_peak());
+}
+
 std::string format_memory(CategoryBytes const& bytes) {
   std::string text;
   for (int i = 0; i < kCategories; ++i) {

@@ -58,6 +58,7 @@ std::string_view to_string(StepOutcome outcome) {
 HeadOptions head_options(TrainConfig const& config) {
   HeadOptions head;
   head.block_rows = config.memory.head_block_rows;
+  head.chunk_rows = config.memory.head_chunk_rows;
   head.keep_logits_bytes = config.memory.keep_logits_bytes;
   head.wire = config.ranks.wire;
   return head;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -12,6 +13,27 @@
 
 using namespace lomo::test;
 namespace fs = std::filesystem;
+
+namespace {
+
+/// What stands in `text` after `before`, up to `after`; empty when it does not.
+std::string between(std::string const& text, std::string const& before, std::string const& after) {
+  const std::size_t at = text.find(before);
+  if (at == std::string::npos) return {};
+  const std::size_t begin = at + before.size();
+  return text.substr(begin, text.find(after, begin) - begin);
+}
+
+/// Engine memory by category at the peak, as a command plans it and as it says it was.
+std::string planned_in(std::string const& log) {
+  return between(log, "at the peak (", ")");
+}
+std::string held_in(std::string const& log) {
+  const std::string line = between(log, "peak memory ", "\n");
+  return line.substr(std::min(line.size(), line.find(": ") + 2));
+}
+
+}  // namespace
 
 TEST_CASE("a command line that makes no sense is one line and exit code 2") {
   const Workplace place;
@@ -83,6 +105,8 @@ TEST_CASE("a run trains, reports and saves, and is never overwritten") {
   INFO(eval.err);
   CHECK(eval.code == 0);
   CHECK(contains(eval.out, "loss "));
+  CHECK(contains(planned_in(eval.err), "weights"));
+  CHECK(held_in(eval.err) == planned_in(eval.err));
 }
 
 TEST_CASE(
@@ -213,6 +237,8 @@ TEST_CASE("generate continues a prompt within the memory it plans") {
   INFO(outcome.err);
   CHECK(outcome.code == 0);
   CHECK(contains(outcome.out, "Once upon a time, there was"));
+  CHECK(contains(planned_in(outcome.err), "weights"));
+  CHECK(held_in(outcome.err) == planned_in(outcome.err));
   CHECK(run(place, {"generate", "--model", model, "--max-tokens", "-1"}).code == 2);
 }
 

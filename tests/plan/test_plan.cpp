@@ -4,6 +4,7 @@
 
 #include "lomo/core/error.h"
 #include "lomo/plan/report.h"
+#include "lomo/plan/step_time.h"
 #include "planned.h"
 #include "support/errors.h"
 
@@ -95,7 +96,7 @@ TEST_CASE("an engine with the planned slab and not a byte more runs the plan") {
   CHECK_THROWS_AS(run(plan.slab - Slab::kAlignment), Error);
 }
 
-TEST_CASE("evaluation and generation fill the slab that is planned for them, and no more") {
+TEST_CASE("evaluation and generation hold what is planned, by category, and fill the slab") {
   const ModelConfig shape = test::tiny_config(false);
   const PlannedBatches batches = batches_of({50, 20, 70});
   for (const DType dtype : {DType::f32, DType::bf16}) {
@@ -103,13 +104,16 @@ TEST_CASE("evaluation and generation fill the slab that is planned for them, and
       TrainConfig config = config_of(OptimizerKind::lomo, dtype);
       config.memory.head_block_rows = 30;
       const MakeEngine make_dry = [threads] { return make_dry_backend({.threads = threads}); };
-      const auto on_slab = [&](std::size_t slab, auto const& use) {
-        const auto cpu = make_cpu_backend({.threads = threads, .memory = slab});
+      const auto on_slab = [&](Held const& plan, auto const& use) {
+        const auto cpu = make_cpu_backend({.threads = threads, .memory = plan.slab});
         Llama model(*cpu, shape, dtype,
                     {config.memory.head_block_rows, config.memory.keep_logits_bytes});
         test::fill_weights(model, 1);
         use(model);
-        CHECK(cpu->ledger().extent() == slab);
+        const Held real = held_by(cpu->ledger());
+        CHECK(real.slab == plan.slab);
+        CHECK(real.peak == plan.peak);
+        CHECK(real.at_peak == plan.at_peak);
       };
       on_slab(planned_evaluation(config, shape, batches.train, make_dry), [&](Llama& model) {
         for (Batch const& batch : batches.train) model.losses(batch);
@@ -154,6 +158,38 @@ TEST_CASE("the picture of a step shows the ledger's sums") {
   const std::string page = plan_picture(plan, DType::f32, device, "a <name>", plan.peak + 1);
   for (char const* part : {"a &lt;name>", "limit", "</html>"}) CHECK(test::contains(page, part));
   CHECK(test::contains(page, std::to_string(plan.peak)));
+}
+
+TEST_CASE("a step takes as long as its queues let it, exchanges beside computing") {
+  Trace trace;
+  DeviceProfile device;
+  device.bf16 = device.f16 = device.f32 = 100;  // flops a second
+  device.bandwidth = 10;
+  device.link = 2;
+  trace.exchange("all_gather", {.sent = 4, .received = 8});  // 4 s, until 4
+  trace.op("linear", {.flops = 300, .bytes = 10});           // 3 s of compute, until 3
+  trace.wait(1);                                             // until 4
+  trace.exchange("all_to_all", {.sent = 2, .received = 2});  // 1 s, until 5
+  trace.op("swiglu", {.flops = 1e9, .bytes = 20});           // 2 s of memory, until 6
+  trace.exchange("all_to_all", {.sent = 6, .received = 2});  // 3 s, from 6 to 9
+  trace.wait(2);                                             // done long ago
+  trace.op("linear", {.flops = 100, .bytes = 0});            // 1 s, until 7
+  StepClock clock(trace, DType::bf16, device);
+  for (Trace::Event const& event : trace.events()) clock.pass(event);
+  CHECK(clock.now() == 7);
+  const ExpectedTime time = clock.time();
+  CHECK(time.seconds == 9);  // the last exchange is the end of the step
+  CHECK(time.compute == 4);
+  CHECK(time.memory == 2);
+  CHECK(time.waited == 1);
+  CHECK(time.link == 8);
+  CHECK(time.bound() == "the link");
+
+  device.link = 0;  // not known
+  StepClock without(trace, DType::bf16, device);
+  for (Trace::Event const& event : trace.events()) without.pass(event);
+  CHECK(without.time().seconds == 6);
+  CHECK(without.time().bound() == "compute");
 }
 
 TEST_CASE("counts make the batch they say") {

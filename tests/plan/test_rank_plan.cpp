@@ -1,7 +1,9 @@
 // A plan for ranks against real ones that are threads.
+#include <algorithm>
 #include <vector>
 
 #include "lomo/backend/ranks.h"
+#include "lomo/core/error.h"
 #include "lomo/plan/plan.h"
 #include "train/on_ranks.h"
 
@@ -78,22 +80,96 @@ TEST_CASE("a plan for ranks is rank 0's peak to the byte, and what it exchanges"
   }
 }
 
-TEST_CASE("a share of a batch is as large as the largest of its shares") {
+TEST_CASE("ranks with batches of their own are each planned to the byte") {
+  for (const auto kind : {OptimizerKind::lomo, OptimizerKind::adalomo}) {
+    for (const int ranks : {2, 3, 5}) {
+      RankedRun run;
+      run.config = bench_config(kind, 1.0);
+      run.config.metrics.rounding_every = 1;
+      run.config.train.recompute = {ranks - 1};
+      run.config.memory.keep_logits_bytes = ranks == 2 ? 0 : 64u << 20;
+      run.config.memory.head_block_rows = 16;
+      run.config.model.dtype = run.dtype = DType::bf16;
+      run.head = head_options(run.config);
+      run.shape = tiny_config(ranks == 3);
+      run.batches = {random_sequences({9, 4, 13, 1, 8, 8, 2, 17, 5}, 2, 101, 3),
+                     random_sequences({30, 2, 6}, 12, 101, 4)};
+      const RankedResult real = train_on(ranks, run);
+      std::vector<Plan> plans(static_cast<std::size_t>(ranks));
+      rehearse_on_ranks(ranks, [&](Communicator& host) {
+        PlannedBatches mine;
+        for (auto const& global : run.batches) {
+          mine.train.push_back(share_of(global, {host.rank(), ranks}));
+        }
+        plans[static_cast<std::size_t>(host.rank())] =
+            make_plan(run.config, run.shape, mine, [&host] {
+              Engine engine(make_dry_backend({.threads = 1}));
+              engine.ranks = make_dry_communicator(*engine, host);
+              return engine;
+            });
+      });
+      for (std::size_t q = 0; q < plans.size(); ++q) {
+        INFO(to_string(kind) << ", rank " << q << " of " << ranks);
+        CHECK(plans[q].rank == static_cast<int>(q));
+        CHECK(plans[q].peak == real.ledgers[q].peak());
+        CHECK(plans[q].at_peak == real.ledgers[q].at_peak());
+        std::size_t named = 0;
+        for (PlannedBlock const& block : plans[q].blocks) named += block.bytes;
+        CHECK(named == plans[q].peak);
+      }
+    }
+  }
+}
+
+TEST_CASE("a rank of a rehearsal that fails ends the others, and its own words are heard") {
+  const auto fail = [](int failing) {
+    rehearse_on_ranks(3, [failing](Communicator& host) {
+      const std::vector<int> all = host.all_gather_host(host.rank());
+      if (all != std::vector{0, 1, 2}) throw Error("wrong words");
+      if (host.rank() == failing) throw Error(Exit::usage, "too much");
+      host.barrier();
+    });
+  };
+  CHECK_NOTHROW(fail(-1));
+  for (const int rank : {0, 2}) CHECK_THROWS_WITH(fail(rank), "too much");
+}
+
+TEST_CASE("of the batches of a run those are planned that may need most on some rank") {
+  TrainConfig config = bench_config(OptimizerKind::lomo, 0);
+  const ModelConfig shape = tiny_config(false);
+  std::vector<std::vector<Sequence>> globals{
+      random_sequences({5, 5}, 2, 101, 3),         // less of all than the next
+      random_sequences({9, 8}, 2, 101, 3),         //
+      random_sequences({40, 2}, 39, 101, 3),       // long, with few targets
+      random_sequences({3, 3, 3, 3}, 100, 101, 3)  // no targets: nothing is done
+  };
+  config.memory.keep_logits_bytes = 14 * 101 * sizeof(float);  // of up to 14 rows
+  const auto chosen = [&](int ranks) {
+    WorstBatches worst(config, shape, ranks);
+    std::vector<DrawnBatch> drawn;
+    for (auto const& global : globals) {
+      drawn.emplace_back();
+      for (Sequence const& s : global) drawn.back().push_back(&s);
+      worst.add(drawn.back());
+    }
+    std::vector<std::size_t> indices;
+    for (DrawnBatch const& found : worst.take()) {
+      indices.push_back(
+          static_cast<std::size_t>(std::find(drawn.begin(), drawn.end(), found) - drawn.begin()));
+    }
+    std::sort(indices.begin(), indices.end());
+    return indices;
+  };
+  CHECK(chosen(1) == std::vector<std::size_t>{1, 2});
+  CHECK(chosen(2) == std::vector<std::size_t>{1, 2});
+  // A batch that keeps its logits may need more than a larger one that does not.
+  config.memory.keep_logits_bytes = 8 * 101 * sizeof(float);
+  CHECK(chosen(1) == std::vector<std::size_t>{0, 1, 2});
+}
+
+TEST_CASE("a share of a batch that is cut evenly") {
   const BatchCounts share = lomo::share_of(BatchCounts{1001, 500, 9, 400}, 4);
   CHECK(share == BatchCounts{251, 125, 3, 251});
-  WorstBatches worst;
-  const auto sequences = random_sequences({9, 4, 13, 1, 8, 8, 2, 17, 5}, 2, 101, 3);
-  std::vector<Sequence const*> drawn;
-  for (Sequence const& s : sequences) drawn.push_back(&s);
-  worst.add_share(drawn, 3);
-  const std::vector<Batch> found = worst.take();
-  REQUIRE(found.size() == 1);
-  for (int q = 0; q < 3; ++q) {
-    const Batch share_of_rank = share_of(sequences, {q, 3});
-    CHECK(counts_of(found.front()).tokens >= share_of_rank.rows());
-    CHECK(counts_of(found.front()).targets >= share_of_rank.loss_count());
-    CHECK(counts_of(found.front()).sequences >= share_of_rank.sequences());
-  }
 }
 
 }  // namespace lomo::test

@@ -30,7 +30,8 @@ struct DryRank {
     std::vector<std::string> names;
     for (Trace::Event const& event : trace.events()) {
       std::string const& name = trace.name(event.name);
-      if (event.kind != Trace::Kind::op) continue;
+      const bool issued = event.kind == Trace::Kind::op || event.kind == Trace::Kind::exchange;
+      if (!issued) continue;
       if (std::find(listed.begin(), listed.end(), name) != listed.end()) names.push_back(name);
     }
     return names;

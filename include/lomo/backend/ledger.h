@@ -44,6 +44,9 @@ class Ledger {
   /// End of the highest block ever in use: what a slab must hold, fragmentation included.
   void extent(std::size_t end);
   void record(std::string_view op, Cost cost);
+  /// An exchange with other ranks, and a wait for one by its ticket.
+  void record_exchange(std::string_view name, Cost cost);
+  void record_wait(std::uint64_t ticket);
 
   std::size_t current() const;
   std::size_t current(Category category) const { return held_[index(category)]; }
@@ -68,6 +71,7 @@ class Ledger {
   void attach(Trace* trace) { trace_ = trace; }
 
  private:
+  void add(std::string_view op, Cost cost);
   static std::size_t index(Category c) { return static_cast<std::size_t>(c); }
 
   CategoryBytes held_{};

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -95,5 +96,11 @@ std::unique_ptr<Communicator> make_self_communicator(Backend& backend);
 /// Rank `rank` of `size` on a dry engine: moves nothing and books what that rank would exchange.
 /// Words of the host come out as if every rank had given the same.
 std::unique_ptr<Communicator> make_dry_communicator(Backend& backend, int rank, int size);
+/// The rank of `host` on a dry engine, beside ranks that have batches of their own: the same, but
+/// words of the host are said to theirs.
+std::unique_ptr<Communicator> make_dry_communicator(Backend& backend, Communicator& host);
+/// Calls f on so many threads at once, each a rank that has words for the others and no tensors.
+/// Blocks, and throws what the lowest rank threw that failed by itself.
+void rehearse_on_ranks(int ranks, std::function<void(Communicator& host)> const& f);
 
 }  // namespace lomo

@@ -14,19 +14,22 @@ namespace lomo {
 /// by, and what memory pictures are drawn from.
 class Trace {
  public:
-  enum class Kind : std::uint8_t { allocated, freed, op };
+  enum class Kind : std::uint8_t { allocated, freed, op, exchange, wait };
   struct Event {
     Kind kind;
-    Category category;   // of memory events
-    std::uint32_t name;  // of the block or the op; see name()
-    std::size_t offset;  // of the block in its slab
-    std::size_t bytes;   // of the block
-    Cost cost;           // of the op
+    Category category;     // of memory events
+    std::uint32_t name;    // of the block, op or exchange; see name()
+    std::size_t offset;    // of the block in its slab
+    std::size_t bytes;     // of the block
+    Cost cost;             // of the op or exchange
+    std::uint64_t ticket;  // of the exchange, counted from 1, or of the last that is waited for
   };
 
   void allocated(Category category, std::size_t offset, std::size_t bytes, std::string_view what);
   void freed(Category category, std::size_t offset, std::size_t bytes);
   void op(std::string_view name, Cost cost);
+  void exchange(std::string_view name, Cost cost);
+  void wait(std::uint64_t ticket);
 
   std::vector<Event> const& events() const { return events_; }
   std::string const& name(std::uint32_t index) const { return names_[index]; }
@@ -35,6 +38,7 @@ class Trace {
   std::uint32_t index_of(std::string_view name);
 
   std::vector<Event> events_;
+  std::uint64_t exchanges_ = 0;
   std::vector<std::string> names_;
   std::map<std::string, std::uint32_t, std::less<>> known_;
 };

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -25,6 +26,19 @@ struct HeadOptions {
   std::int64_t chunk_rows = 4096;
   /// What a rank's part of the gradient of the head's input is rounded to, to travel.
   DType wire = DType::bf16;
+
+  /// Whether the logits (A,V) of a pass are kept.
+  bool keeps_logits(std::int64_t rows, std::int64_t words) const {
+    return static_cast<std::size_t>(rows * words) * sizeof(float) <= keep_logits_bytes;
+  }
+  /// Rows of each rank that go through the head at once.
+  std::int64_t rows_of_rank(int ranks) const {
+    return std::max<std::int64_t>(chunk_rows / ranks, 1);
+  }
+  /// Rows of the vocabulary that each rank gives out at once.
+  std::int64_t vocabulary_tile(int ranks) const {
+    return std::max<std::int64_t>(block_rows / ranks, 1);
+  }
 };
 
 /// A LLaMA-architecture model (Touvron et al. 2023, arXiv 2302.13971) on one engine. Forward and
@@ -43,6 +57,10 @@ class Llama {
   Communicator* ranks() const { return ranks_; }
   LlamaWeights& weights() { return weights_; }
   LlamaWeights const& weights() const { return weights_; }
+
+  /// Whether the last block of a pass over so many rows, `loss_rows` of which carry loss (both of
+  /// all ranks), runs on those alone.
+  static bool last_block_on_loss_rows(std::int64_t rows, std::int64_t loss_rows);
 
   /// Runs the batch and keeps what `recompute` says. A token or target that is not an id of the
   /// vocabulary is an error (Exit::data).

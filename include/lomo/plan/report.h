@@ -21,29 +21,37 @@ struct Verdict {
 struct Advice {
   std::string change;  // "--set train.recompute=none"
   std::size_t slab = 0;
-  double flops = 0;   // of the step
-  bool fits = false;  // the device's memory
+  std::int64_t saved = 0;  // bytes of slab; below zero: it costs more
+  double work = 1;         // flops of the step over those without the change
+  bool fits = false;       // the device's memory
 };
 
 /// Everything that `lomo-train plan` prints.
 struct PlanReport {
-  std::string config;        // as named by the user
-  std::string batch_source;  // "from data.train", "given", "the largest the config allows"
-  Plan plan;
+  std::string config;         // as named by the user
+  std::string engine;         // "plan for the CUDA engine"
+  std::string batch_source;   // "from data.train", "given", "the largest the config allows"
+  Plan plan;                  // on ranks, of the one that needs most
+  std::vector<Held> by_rank;  // none where all are alike
   TrainConfig settled;
   Verdict verdict;
   std::vector<DeviceProfile> devices;
   std::vector<Advice> advice;
   std::int64_t largest_tokens = -1;  // largest batch that fits, in tokens; -1: not asked
+  int fewest_ranks = 0;              // that fit with the whole batch of a step; 0: none do
 
   std::string text() const;
   nlohmann::ordered_json json() const;
 };
 
-/// Fills `advice` and `largest_tokens`: plans again with one change at a time, and with ever larger
-/// batches of sequences like those of `report.plan.step`.
+/// Makes rank 0 of so many, all with the same batches; one: alone.
+using MakeRank = std::function<Engine(int ranks)>;
+
+/// Fills `advice`, `largest_tokens` and `fewest_ranks`: plans again with one change at a time, with
+/// ever larger batches of sequences like those of `report.plan.step`, and with the batch shared out
+/// to more or fewer. On ranks all are taken to have `batches`.
 void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& batches,
-            MakeEngine const& make_dry);
+            MakeRank const& make_rank);
 
 /// The memory of the planned step over its expected time on `device`, cut into `moments` of equal
 /// length: what each category held when most was held.
@@ -55,7 +63,8 @@ std::vector<CategoryBytes> memory_over_time(Plan const& plan, DType type,
 std::string plan_picture(Plan const& plan, DType type, DeviceProfile const& device,
                          std::string const& title, std::size_t limit);
 
-/// One line for the start of a run.
+/// One line for the start of a run, and of what does not train.
 std::string plan_line(Plan const& plan);
+std::string plan_line(Held const& held);
 
 }  // namespace lomo

@@ -118,6 +118,7 @@ struct MemorySection {
   std::size_t budget = 0;  // 0: what the machine has free
   std::size_t tile_bytes = 8u << 20;
   std::int64_t head_block_rows = 4096;
+  std::int64_t head_chunk_rows = 4096;  // on ranks
   std::size_t keep_logits_bytes = 64u << 20;
 };
 

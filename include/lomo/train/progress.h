@@ -52,5 +52,7 @@ class Progress {
 std::string format_duration(double seconds);
 /// "weights 4.0 MiB, activations 12.0 MiB", categories that hold nothing left out.
 std::string format_memory(CategoryBytes const& bytes);
+/// "peak memory 1.2 GiB: weights 1 GiB ..."
+std::string peak_line(Ledger const& ledger);
 
 }  // namespace lomo
