@@ -4,6 +4,7 @@
 
 #include "checks.h"
 #include "cost.h"
+#include "lomo/backend/trace.h"
 #include "lomo/core/error.h"
 
 // Memory and queues. The other families are in *_ops.cpp: one file an op family.
@@ -33,13 +34,18 @@ Backend::Ticket Backend::beside(std::function<void()> const& issue) {
   if (beside_) throw Error("beside: called within itself");
   const Ticket ticket = ++issued_;
   const bool second = queues() > 1;
+  const auto note = [&](Trace::Kind kind) {
+    if (Trace* trace = ledger_.trace(); second && trace != nullptr) trace->queue(kind, ticket);
+  };
   if (second) {
     do_enter_beside(ticket);
     slab_->hold_back(ticket);
   }
+  note(Trace::Kind::beside);
   const auto leave = [&] {
     beside_ = false;
     slab_->hold_back(0);
+    note(Trace::Kind::back);
     if (second) do_leave_beside(ticket);
   };
   beside_ = true;
@@ -58,6 +64,7 @@ void Backend::wait(Ticket ticket) {
   if (ticket > issued_) throw Error("wait: for work that was not issued");
   if (ticket <= waited_for_) return;
   if (queues() > 1) do_wait(ticket);
+  if (Trace* trace = ledger_.trace()) trace->queue(Trace::Kind::join, ticket);
   slab_->give_back(waited_for_ = ticket);
 }
 

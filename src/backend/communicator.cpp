@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "lomo/backend/trace.h"
 #include "lomo/core/error.h"
 
 namespace lomo {
@@ -67,6 +68,11 @@ Communicator::Ticket Communicator::all_to_all(Tensor received, Tensor sent,
                            .sent = travelling(sent, to, rank_),
                            .received = travelling(received, from, rank_)});
   return do_all_to_all(received, sent, from, to);
+}
+
+void Communicator::wait(Ticket ticket) {
+  if (Trace* trace = ledger_.trace()) trace->queue(Trace::Kind::wait, ticket);
+  do_wait(ticket);
 }
 
 void Communicator::all_gather_host(std::span<std::byte> all, std::span<std::byte const> mine) {

@@ -56,10 +56,6 @@ void Ledger::record_exchange(std::string_view name, Cost cost) {
   if (trace_ != nullptr) trace_->exchange(name, cost);
 }
 
-void Ledger::record_wait(std::uint64_t ticket) {
-  if (trace_ != nullptr) trace_->wait(ticket);
-}
-
 void Ledger::add(std::string_view op, Cost cost) {
   auto it = ops_.find(op);
   if (it == ops_.end()) it = ops_.emplace(op, Op{}).first;

@@ -63,12 +63,17 @@ std::int64_t largest(std::int64_t most, std::function<bool(std::int64_t)> const&
 void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& batches,
             MakeRank const& make_rank) {
   TrainConfig const& config = report.settled;
+  BatchCounts now = report.plan.step;  // of which this rank may have been given nothing
+  now.sequences = std::max<std::int64_t>(now.sequences, 1);
+  now.tokens = std::max(now.tokens, now.sequences);
+  now.targets = std::max<std::int64_t>(now.targets, 1);
+  now.ids = std::max<std::int64_t>(now.ids, 1);
   const MakeEngine make_dry = [&] { return make_rank(report.plan.ranks); };
   const auto fits_device = [&](std::size_t slab) {
     return slab + report.verdict.allowance <= report.verdict.memory;
   };
   PlannedBatches step;  // the one batch that report.plan.flops are of
-  step.train.push_back(batch_with(report.plan.step));
+  step.train.push_back(batch_with(now));
   const std::size_t slab_now = planned_work(config, shape, batches, make_dry).slab;
   const double flops_now = planned_work(config, shape, step, make_dry).flops;
   const auto change = [&](std::string name, auto const& apply) {
@@ -126,7 +131,6 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
     change("optimizer.name=lomo", [](TrainConfig& c) { c.optimizer.name = OptimizerKind::lomo; });
   }
 
-  BatchCounts const& now = report.plan.step;
   const auto tokens = [&](std::int64_t sequences) {
     return sequences == 0 ? 0 : scaled(now, sequences, shape.vocab).tokens;
   };

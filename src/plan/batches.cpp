@@ -50,7 +50,8 @@ Batch batch_with(BatchCounts const& counts) {
 
 WorstBatches::WorstBatches(TrainConfig const& config, ModelConfig const& shape, int ranks)
     : head_(head_options(config)),
-      gradient_tile_(TileSize{config.memory.tile_bytes}.rows_for({shape.vocab, shape.width})),
+      gradient_tile_(TileSize{config.memory.tile_bytes}.rows_for(
+          {owned_rows(shape.vocab, 0, ranks).count, shape.width})),
       vocab_(shape.vocab),
       ranks_(ranks) {}
 

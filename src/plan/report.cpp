@@ -51,8 +51,7 @@ std::string time_line(Plan const& plan, TrainConfig const& settled, DeviceProfil
              device.name.c_str(), t.seconds, tokens_per_second(plan, t),
              std::string(t.bound()).c_str(), t.compute, t.memory);
   if (plan.ranks > 1 && device.link > 0) {
-    line += format(", link %.3f s at %.1f GB/s, %.3f s of it waited for", t.link, device.link / 1e9,
-                   t.seconds - t.compute - t.memory);
+    line += format(", link %.3f s at %.1f GB/s", t.link, device.link / 1e9);
   } else if (plan.ranks > 1) {
     line += ", without exchanges: give --link";
   }
@@ -185,7 +184,6 @@ nlohmann::ordered_json PlanReport::json() const {
                      {"compute_seconds", t.compute},
                      {"memory_seconds", t.memory},
                      {"link_seconds", t.link},
-                     {"waited_seconds", t.seconds - t.compute - t.memory},
                      {"link_bytes_per_second", device.link},
                      {"tokens_per_second", tokens_per_second(plan, t)}});
   }

@@ -21,31 +21,46 @@ double expected_seconds(std::string_view op, Cost cost, DType type, DeviceProfil
 StepClock::StepClock(Trace const& trace, DType type, DeviceProfile const& device)
     : trace_(trace), type_(type), device_(device) {}
 
+void StepClock::operate(Trace::Event const& event) {
+  std::string const& name = trace_.name(event.name);
+  bool compute_bound = false;
+  const double seconds = expected_seconds(name, event.cost, type_, device_, &compute_bound);
+  (compute_bound ? time_.compute : time_.memory) += seconds;
+  products_ += compute_bound ? seconds : 0;
+  bytes_ += event.cost.bytes / device_.bandwidth;
+  now_[queue_] += seconds;
+}
+
+void StepClock::exchange(Trace::Event const& event) {
+  const double bytes = std::max(event.cost.sent, event.cost.received);
+  const double seconds = device_.link > 0 ? bytes / device_.link : 0;
+  time_.link += seconds;
+  link_free_ = std::max(now_[queue_], link_free_) + seconds;
+  exchanged_[event.ticket] = link_free_;
+}
+
 void StepClock::pass(Trace::Event const& event) {
+  const auto wait_for = [&](std::map<std::uint64_t, double> const& ends) {
+    const auto end = ends.find(event.ticket);
+    if (end != ends.end()) now_[queue_] = std::max(now_[queue_], end->second);
+  };  // what is not known was over before the step
   switch (event.kind) {
-    case Trace::Kind::op: {
-      bool compute_bound = false;
-      const double seconds =
-          expected_seconds(trace_.name(event.name), event.cost, type_, device_, &compute_bound);
-      (compute_bound ? time_.compute : time_.memory) += seconds;
-      now_ += seconds;
+    case Trace::Kind::op:
+      return operate(event);
+    case Trace::Kind::exchange:
+      return exchange(event);
+    case Trace::Kind::wait:
+      return wait_for(exchanged_);
+    case Trace::Kind::beside:
+      now_[1] = std::max(now_[0], now_[1]);
+      queue_ = 1;
       return;
-    }
-    case Trace::Kind::exchange: {
-      const double bytes = std::max(event.cost.sent, event.cost.received);
-      const double seconds = device_.link > 0 ? bytes / device_.link : 0;
-      time_.link += seconds;
-      link_free_ = std::max(now_, link_free_) + seconds;
-      ends_[event.ticket] = link_free_;
+    case Trace::Kind::back:
+      done_[event.ticket] = now_[1];
+      queue_ = 0;
       return;
-    }
-    case Trace::Kind::wait: {
-      const auto end = ends_.find(event.ticket);
-      if (end == ends_.end()) return;  // from before the clock
-      time_.waited += std::max(0.0, end->second - now_);
-      now_ = std::max(now_, end->second);
-      return;
-    }
+    case Trace::Kind::join:
+      return wait_for(done_);
     case Trace::Kind::allocated:
     case Trace::Kind::freed:
       return;
@@ -54,7 +69,7 @@ void StepClock::pass(Trace::Event const& event) {
 
 ExpectedTime StepClock::time() const {
   ExpectedTime time = time_;
-  time.seconds = std::max(now_, link_free_);
+  time.seconds = std::max({now_[0], now_[1], link_free_, products_, bytes_});
   return time;
 }
 

@@ -45,10 +45,7 @@ class Communicator {
                     std::span<std::int64_t const> to);
   /// Work issued from here on to the queue that is issued to starts when the exchange, and all
   /// before it, is done. Blocks the host only where that queue is the host itself (CPU).
-  void wait(Ticket ticket) {
-    ledger_.record_wait(ticket);
-    do_wait(ticket);
-  }
+  void wait(Ticket ticket);
 
   // ---- a few bytes of the host, blocking
 

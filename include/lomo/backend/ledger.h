@@ -44,9 +44,7 @@ class Ledger {
   /// End of the highest block ever in use: what a slab must hold, fragmentation included.
   void extent(std::size_t end);
   void record(std::string_view op, Cost cost);
-  /// An exchange with other ranks, and a wait for one by its ticket.
   void record_exchange(std::string_view name, Cost cost);
-  void record_wait(std::uint64_t ticket);
 
   std::size_t current() const;
   std::size_t current(Category category) const { return held_[index(category)]; }
@@ -69,6 +67,8 @@ class Ledger {
 
   /// From here on everything is noted in `trace` too, until it is given null.
   void attach(Trace* trace) { trace_ = trace; }
+  /// That trace; null: none.
+  Trace* trace() const { return trace_; }
 
  private:
   void add(std::string_view op, Cost cost);

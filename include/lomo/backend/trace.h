@@ -14,7 +14,16 @@ namespace lomo {
 /// by, and what memory pictures are drawn from.
 class Trace {
  public:
-  enum class Kind : std::uint8_t { allocated, freed, op, exchange, wait };
+  enum class Kind : std::uint8_t {
+    allocated,
+    freed,
+    op,
+    exchange,
+    wait,    // for an exchange
+    beside,  // what follows is issued to the second queue,
+    back,    // and from here on to the first one again
+    join,    // which waits for what was issued to the second
+  };
   struct Event {
     Kind kind;
     Category category;     // of memory events
@@ -22,14 +31,15 @@ class Trace {
     std::size_t offset;    // of the block in its slab
     std::size_t bytes;     // of the block
     Cost cost;             // of the op or exchange
-    std::uint64_t ticket;  // of the exchange, counted from 1, or of the last that is waited for
+    std::uint64_t ticket;  // of exchanges, counted from 1; of what is issued beside
   };
 
   void allocated(Category category, std::size_t offset, std::size_t bytes, std::string_view what);
   void freed(Category category, std::size_t offset, std::size_t bytes);
   void op(std::string_view name, Cost cost);
   void exchange(std::string_view name, Cost cost);
-  void wait(std::uint64_t ticket);
+  /// `wait`, `beside`, `back` or `join`.
+  void queue(Kind kind, std::uint64_t ticket);
 
   std::vector<Event> const& events() const { return events_; }
   std::string const& name(std::uint32_t index) const { return names_[index]; }

@@ -1,4 +1,6 @@
 #pragma once
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string_view>
@@ -9,17 +11,16 @@
 namespace lomo {
 
 /// A model, not a measurement. Each operation takes as long as its products at the profile's rate
-/// or its bytes at the profile's bandwidth, whichever is longer, one after the other; each exchange
-/// as long as what this rank sends or receives at the profile's link, whichever is more, one after
-/// the other beside them: it starts after what was computed before it was issued, and what waits
-/// for it starts after it. Nothing else takes time.
+/// or its bytes at the profile's bandwidth, whichever is longer, and each exchange as long as what
+/// this rank sends or receives at the profile's link, whichever is more. On each queue (compute,
+/// the second one, communication) one follows the other; what is issued starts after what it was
+/// issued after, and queues wait for each other where the trainer has them wait. Together they do
+/// no more than the device's rates. Nothing else takes time.
 struct ExpectedTime {
-  double seconds =
-      0;  // of the planned step: the next three, and what only exchanges fill at its end
-  double compute = 0;  // where products were the longer
-  double memory = 0;   // and where bytes were
-  double waited = 0;   // nothing was computed until an exchange was done
-  double link = 0;     // exchanges, most of it beside the rest
+  double seconds = 0;  // of the planned step: until all queues are done
+  double compute = 0;  // of operations whose products take longer than their bytes
+  double memory = 0;   // of the others
+  double link = 0;     // of exchanges
   /// What takes longest: "compute", "memory bandwidth" or "the link".
   std::string_view bound() const;
 };
@@ -30,16 +31,22 @@ class StepClock {
   StepClock(Trace const& trace, DType type, DeviceProfile const& device);
   void pass(Trace::Event const& event);
   /// Where the compute queue stands.
-  double now() const { return now_; }
+  double now() const { return now_[0]; }
   ExpectedTime time() const;
 
  private:
+  void operate(Trace::Event const& event);
+  void exchange(Trace::Event const& event);
+
   Trace const& trace_;
   DType type_;
   DeviceProfile const& device_;
-  double now_ = 0;                        // of the compute queue
-  double link_free_ = 0;                  // of the communication queue
-  std::map<std::uint64_t, double> ends_;  // of exchanges, by ticket
+  std::array<double, 2> now_{};                // of the compute queue and the second one
+  std::size_t queue_ = 0;                      // which of them is issued to
+  double link_free_ = 0;                       // when the communication queue is done
+  double products_ = 0, bytes_ = 0;            // seconds of all, whatever they run beside
+  std::map<std::uint64_t, double> exchanged_;  // ends by ticket,
+  std::map<std::uint64_t, double> done_;       // of what was issued beside too
   ExpectedTime time_;
 };
 
