@@ -34,18 +34,20 @@ Backend::Ticket Backend::beside(std::function<void()> const& issue) {
   if (beside_) throw Error("beside: called within itself");
   const Ticket ticket = ++issued_;
   const bool second = queues() > 1;
-  const auto note = [&](Trace::Kind kind) {
-    if (Trace* trace = ledger_.trace(); second && trace != nullptr) trace->queue(kind, ticket);
+  const auto note = [&](Trace::Kind kind, Lane lane) {
+    if (!second) return;
+    if (Trace* trace = ledger_.trace()) trace->queue(kind, ticket);
+    if (Timeline* timeline = ledger_.timeline()) timeline->issue_to(lane);
   };
   if (second) {
     do_enter_beside(ticket);
     slab_->hold_back(ticket);
   }
-  note(Trace::Kind::beside);
+  note(Trace::Kind::beside, Lane::updates);
   const auto leave = [&] {
     beside_ = false;
     slab_->hold_back(0);
-    note(Trace::Kind::back);
+    note(Trace::Kind::back, Lane::compute);
     if (second) do_leave_beside(ticket);
   };
   beside_ = true;
@@ -63,7 +65,13 @@ void Backend::wait(Ticket ticket) {
   if (beside_) throw Error("wait: within beside, whose queue waits for itself");
   if (ticket > issued_) throw Error("wait: for work that was not issued");
   if (ticket <= waited_for_) return;
-  if (queues() > 1) do_wait(ticket);
+  if (queues() > 1) {
+    Timeline* const timeline = ledger_.timeline();
+    Timeline::Span* const span = timeline == nullptr ? nullptr : &timeline->wait(0);
+    if (span != nullptr) note_begin(*span);
+    do_wait(ticket);
+    if (span != nullptr) note_end(*span);
+  }
   if (Trace* trace = ledger_.trace()) trace->queue(Trace::Kind::join, ticket);
   slab_->give_back(waited_for_ = ticket);
 }
@@ -74,11 +82,27 @@ Buffer Backend::workspace_of(std::string_view op, std::size_t bytes) {
                          "workspace of " + std::string(op));
 }
 
+void Backend::observe(Timeline* timeline) {
+  synchronize();
+  if (ledger_.timeline() != nullptr) settle_clock();
+  ledger_.keep(timeline);
+  if (timeline != nullptr) start_clock();
+}
+
+Backend::Operation::Operation(Backend& backend, std::string_view name, Cost cost)
+    : backend_(backend) {
+  backend.ledger_.record(name, cost);
+  Timeline* const timeline = backend.ledger_.timeline();
+  if (timeline == nullptr) return;
+  span_ = &timeline->operation(name, cost);
+  backend.note_begin(*span_);
+}
+
 void Backend::upload(Tensor dst, std::span<std::byte const> src) {
   const Check check("upload", device_);
   check.any({"dst", dst}, kEverything);
   require_bytes(check, "dst", src.size(), dst);
-  ledger_.record("upload", cost::move({dst}));
+  const Operation op(*this, "upload", cost::move({dst}));
   if (dst.numel() > 0) do_upload(dst, src);
 }
 
@@ -86,7 +110,7 @@ void Backend::download(std::span<std::byte> dst, Tensor src) {
   const Check check("download", device_);
   check.any({"src", src}, kEverything);
   require_bytes(check, "src", dst.size(), src);
-  ledger_.record("download", cost::move({src}));
+  const Operation op(*this, "download", cost::move({src}));
   if (src.numel() > 0) do_download(dst, src);
 }
 
@@ -98,13 +122,13 @@ void Backend::copy(Tensor dst, Tensor src) {
   if (dst.dtype() == DType::i32 || src.dtype() == DType::i32) {
     check.same_type({"dst", dst}, {"src", src});
   }
-  ledger_.record("copy", cost::move({dst, src}));
+  const Operation op(*this, "copy", cost::move({dst, src}));
   if (dst.numel() > 0) do_copy(dst, src);
 }
 
 void Backend::zero(Tensor x) {
   Check("zero", device_).any({"x", x}, kEverything);
-  ledger_.record("zero", cost::move({x}));
+  const Operation op(*this, "zero", cost::move({x}));
   if (x.numel() > 0) do_zero(x);
 }
 

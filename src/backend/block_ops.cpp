@@ -66,7 +66,8 @@ void Backend::rmsnorm(Tensor y, Tensor rstd, Tensor x, Tensor w, float eps) {
   check.same_rows({"rstd", rstd}, {"x", x});
   check.same_type({"y", y}, {"x", x});
   check.same_type({"w", w}, {"x", x});
-  ledger_.record("rmsnorm", cost::elementwise(cost::kRmsnorm, count(x.numel()), {y, rstd, x, w}));
+  const Operation op(*this, "rmsnorm",
+                     cost::elementwise(cost::kRmsnorm, count(x.numel()), {y, rstd, x, w}));
   if (x.numel() > 0) do_rmsnorm(y, rstd, x, w, eps);
 }
 
@@ -94,8 +95,9 @@ void Backend::rmsnorm_backward(Tensor dx, Tensor dw, Tensor dy, Tensor x, Tensor
     check.same_shape({"residual", residual}, {"x", x});
     check.same_type({"residual", residual}, {"x", x});
   }
-  ledger_.record("rmsnorm_backward", cost::elementwise(cost::kRmsnormBackward, count(x.numel()),
-                                                       {dx, dw, dy, x, w, rstd, residual}));
+  const Operation op(*this, "rmsnorm_backward",
+                     cost::elementwise(cost::kRmsnormBackward, count(x.numel()),
+                                       {dx, dw, dy, x, w, rstd, residual}));
   if (x.numel() > 0) return do_rmsnorm_backward(dx, dw, dy, x, w, rstd, residual);
   if (dw && dw.numel() > 0) do_zero(dw);
 }
@@ -108,8 +110,8 @@ void Backend::rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotatio
   check.same_rows({"positions", positions}, {"x", x});
   check.match(inv_freq.rows() > 0 && x.cols() % (2 * inv_freq.rows()) == 0, {"x", x},
               {"inv_freq", inv_freq});
-  ledger_.record("rope",
-                 cost::elementwise(cost::kRope, count(x.numel()), {x, positions, inv_freq}));
+  const Operation op(*this, "rope",
+                     cost::elementwise(cost::kRope, count(x.numel()), {x, positions, inv_freq}));
   if (x.numel() > 0) do_rope(x, positions, inv_freq, rotation);
 }
 
@@ -118,8 +120,8 @@ void Backend::attention(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,
   const Check check("attention", device_);
   check_attention(check, out, lse, q, k, v, q_rows, k_rows, heads);
   const double pairs = cost::attention_pairs(q_rows, k_rows, count(q.rows()));
-  ledger_.record("attention",
-                 {cost::attention_flops(pairs, heads), cost::touched({out, lse, q, k, v})});
+  const Operation op(*this, "attention",
+                     {cost::attention_flops(pairs, heads), cost::touched({out, lse, q, k, v})});
   if (q.rows() > 0) do_attention(out, lse, q, k, v, q_rows, k_rows, heads);
 }
 
@@ -137,8 +139,9 @@ void Backend::attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, T
   check.same_shape({"dv", dv}, {"v", v});
   check.same_shape({"dout", dout}, {"out", out});
   const double pairs = cost::attention_pairs(q_rows, k_rows, count(q.rows()));
-  ledger_.record("attention_backward", {cost::attention_backward_flops(pairs, heads),
-                                        cost::touched({dq, dk, dv, dout, out, lse, q, k, v})});
+  const Operation op(*this, "attention_backward",
+                     {cost::attention_backward_flops(pairs, heads),
+                      cost::touched({dq, dk, dv, dout, out, lse, q, k, v})});
   if (q.rows() > 0 && k.rows() > 0) {
     return do_attention_backward(dq, dk, dv, dout, out, lse, q, k, v, q_rows, k_rows, heads);
   }
@@ -154,7 +157,8 @@ void Backend::swiglu(Tensor act, Tensor gate_up) {
   check.same_type({"act", act}, {"gate_up", gate_up});
   check.match(act.rows() == gate_up.rows() && 2 * act.cols() == gate_up.cols(), {"act", act},
               {"gate_up", gate_up});
-  ledger_.record("swiglu", cost::elementwise(cost::kSwiglu, count(act.numel()), {act, gate_up}));
+  const Operation op(*this, "swiglu",
+                     cost::elementwise(cost::kSwiglu, count(act.numel()), {act, gate_up}));
   if (act.numel() > 0) do_swiglu(act, gate_up);
 }
 
@@ -168,8 +172,9 @@ void Backend::swiglu_backward(Tensor d_gate_up, Tensor d_act, Tensor gate_up) {
   check.same_shape({"d_gate_up", d_gate_up}, {"gate_up", gate_up});
   check.match(d_act.rows() == gate_up.rows() && 2 * d_act.cols() == gate_up.cols(),
               {"d_act", d_act}, {"gate_up", gate_up});
-  ledger_.record("swiglu_backward", cost::elementwise(cost::kSwigluBackward, count(d_act.numel()),
-                                                      {d_gate_up, d_act, gate_up}));
+  const Operation op(
+      *this, "swiglu_backward",
+      cost::elementwise(cost::kSwigluBackward, count(d_act.numel()), {d_gate_up, d_act, gate_up}));
   if (d_act.numel() > 0) do_swiglu_backward(d_gate_up, d_act, gate_up);
 }
 

@@ -49,10 +49,10 @@ Communicator::Ticket Communicator::all_gather(Tensor all, Tensor mine,
   require(mine.rows() == rows[static_cast<std::size_t>(rank_)], "all_gather",
           mine.shape().str() + " is not what this rank's count says");
   const double sent = static_cast<double>(mine.bytes()) * (size_ - 1);
-  ledger_.record_exchange("all_gather", {.bytes = static_cast<double>(all.bytes()),
-                                         .sent = sent,
-                                         .received = travelling(all, rows, rank_)});
-  return do_all_gather(all, mine, rows);
+  book("all_gather", {.bytes = static_cast<double>(all.bytes()),
+                      .sent = sent,
+                      .received = travelling(all, rows, rank_)});
+  return issued(do_all_gather(all, mine, rows));
 }
 
 Communicator::Ticket Communicator::all_to_all(Tensor received, Tensor sent,
@@ -63,16 +63,32 @@ Communicator::Ticket Communicator::all_to_all(Tensor received, Tensor sent,
   require_counts("all_to_all", to, size_, sent);
   const auto self = static_cast<std::size_t>(rank_);
   require(from[self] == to[self], "all_to_all", "what this rank keeps has two sizes");
-  ledger_.record_exchange("all_to_all",
-                          {.bytes = static_cast<double>(received.bytes() + sent.bytes()),
-                           .sent = travelling(sent, to, rank_),
-                           .received = travelling(received, from, rank_)});
-  return do_all_to_all(received, sent, from, to);
+  book("all_to_all", {.bytes = static_cast<double>(received.bytes() + sent.bytes()),
+                      .sent = travelling(sent, to, rank_),
+                      .received = travelling(received, from, rank_)});
+  return issued(do_all_to_all(received, sent, from, to));
 }
 
 void Communicator::wait(Ticket ticket) {
   if (Trace* trace = ledger_.trace()) trace->queue(Trace::Kind::wait, ticket);
+  Timeline* const timeline = ledger_.timeline();
+  span_ = nullptr;
+  if (timeline == nullptr) return do_wait(ticket);
+  span_ = &timeline->wait(ticket);
   do_wait(ticket);
+  span_->begin = span_->issued;
+  span_->end = Timeline::Clock::now();
+}
+
+void Communicator::book(std::string_view name, Cost cost) {
+  ledger_.record_exchange(name, cost);
+  Timeline* const timeline = ledger_.timeline();
+  span_ = timeline == nullptr ? nullptr : &timeline->exchange(name, cost);
+}
+
+Communicator::Ticket Communicator::issued(Ticket ticket) {
+  if (span_ != nullptr) span_->exchange = ticket;
+  return ticket;
 }
 
 void Communicator::all_gather_host(std::span<std::byte> all, std::span<std::byte const> mine) {

@@ -14,7 +14,7 @@ double count(std::int64_t n) {
 
 void Backend::cross_entropy_begin(Tensor running) {
   check_running(Check("cross_entropy_begin", device_), {"running", running});
-  ledger_.record("cross_entropy_begin", cost::move({running}));
+  const Operation op(*this, "cross_entropy_begin", cost::move({running}));
   if (running.rows() > 0) do_cross_entropy_begin(running);
 }
 
@@ -25,8 +25,9 @@ void Backend::cross_entropy_block(Tensor running, Tensor z, Tensor targets, std:
   check.vector({"targets", targets}, kI32);
   check.same_rows({"z", z}, {"running", running});
   check.same_rows({"targets", targets}, {"running", running});
-  ledger_.record("cross_entropy_block",
-                 cost::elementwise(cost::kCrossEntropy, count(z.numel()), {running, z, targets}));
+  const Operation op(
+      *this, "cross_entropy_block",
+      cost::elementwise(cost::kCrossEntropy, count(z.numel()), {running, z, targets}));
   if (z.numel() > 0) do_cross_entropy_block(running, z, targets, first);
 }
 
@@ -37,8 +38,8 @@ void Backend::cross_entropy_end(Tensor loss, Tensor lse, Tensor running) {
   check.vector({"lse", lse}, kF32);
   check.same_rows({"loss", loss}, {"running", running});
   check.same_rows({"lse", lse}, {"running", running});
-  ledger_.record("cross_entropy_end",
-                 cost::elementwise(3, count(running.rows()), {loss, lse, running}));
+  const Operation op(*this, "cross_entropy_end",
+                     cost::elementwise(3, count(running.rows()), {loss, lse, running}));
   if (running.rows() > 0) do_cross_entropy_end(loss, lse, running);
 }
 
@@ -52,8 +53,8 @@ void Backend::cross_entropy_backward(Tensor dz, Tensor z, Tensor lse, Tensor tar
   check.same_shape({"dz", dz}, {"z", z});
   check.same_rows({"lse", lse}, {"z", z});
   check.same_rows({"targets", targets}, {"z", z});
-  ledger_.record(
-      "cross_entropy_backward",
+  const Operation op(
+      *this, "cross_entropy_backward",
       cost::elementwise(cost::kCrossEntropyBackward, count(z.numel()), {dz, z, lse, targets}));
   if (z.numel() > 0) do_cross_entropy_backward(dz, z, lse, targets, first, scale);
 }

@@ -28,8 +28,9 @@ void Backend::linear(Tensor y, Tensor x, Tensor w, Tensor residual) {
     check.any({"residual", residual}, kStorage);
     if (residual.dtype() != y.dtype()) check.same_type({"residual", residual}, {"x", x});
   }
-  ledger_.record("linear", cost::product(count(x.rows()), count(w.rows()), count(w.cols()), adds,
-                                         {y, x, w, residual}));
+  const Operation op(
+      *this, "linear",
+      cost::product(count(x.rows()), count(w.rows()), count(w.cols()), adds, {y, x, w, residual}));
   if (y.numel() == 0) return;
   if (x.cols() > 0) return do_linear(y, x, w, residual);
   if (!adds) return do_zero(y);
@@ -46,8 +47,9 @@ void Backend::linear_backward_input(Tensor dx, Tensor dy, Tensor w, bool accumul
   check.same_cols({"dx", dx}, {"w", w});
   check.same_type({"w", w}, {"dy", dy});
   if (dx.dtype() != DType::f32) check.same_type({"dx", dx}, {"dy", dy});
-  ledger_.record("linear_backward_input", cost::product(count(dy.rows()), count(w.cols()),
-                                                        count(w.rows()), accumulate, {dx, dy, w}));
+  const Operation op(
+      *this, "linear_backward_input",
+      cost::product(count(dy.rows()), count(w.cols()), count(w.rows()), accumulate, {dx, dy, w}));
   if (dx.numel() == 0) return;
   if (dy.cols() > 0) return do_linear_backward_input(dx, dy, w, accumulate);
   if (!accumulate) do_zero(dx);
@@ -62,8 +64,9 @@ void Backend::linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool accumul
   check.match(g.rows() == dy.cols(), {"g", g}, {"dy", dy});
   check.same_cols({"g", g}, {"x", x});
   check.same_type({"dy", dy}, {"x", x});
-  ledger_.record("linear_backward_weight", cost::product(count(g.rows()), count(g.cols()),
-                                                         count(x.rows()), accumulate, {g, dy, x}));
+  const Operation op(
+      *this, "linear_backward_weight",
+      cost::product(count(g.rows()), count(g.cols()), count(x.rows()), accumulate, {g, dy, x}));
   if (g.numel() == 0) return;
   if (x.rows() > 0) return do_linear_backward_weight(g, dy, x, accumulate);
   if (!accumulate) do_zero(g);
@@ -78,7 +81,7 @@ void Backend::gather_rows(Tensor y, Tensor x, Tensor index) {
   check.same_cols({"y", y}, {"x", x});
   check.same_rows({"y", y}, {"index", index});
   check.match(x.rows() > 0 || index.rows() == 0, {"index", index}, {"x", x});
-  ledger_.record("gather_rows", cost::move({y, y, index}));
+  const Operation op(*this, "gather_rows", cost::move({y, y, index}));
   if (y.numel() > 0) do_gather_rows(y, x, index);
 }
 
@@ -91,7 +94,7 @@ void Backend::scatter_rows(Tensor y, Tensor x, Tensor index) {
   check.same_cols({"y", y}, {"x", x});
   check.same_rows({"x", x}, {"index", index});
   check.match(x.rows() <= y.rows(), {"x", x}, {"y", y});
-  ledger_.record("scatter_rows", cost::move({x, x, index}));
+  const Operation op(*this, "scatter_rows", cost::move({x, x, index}));
   if (x.numel() > 0) do_scatter_rows(y, x, index);
 }
 
@@ -104,7 +107,8 @@ void Backend::sum_rows(Tensor out, Tensor dy, Tensor order, Tensor segments) {
   check.same_cols({"out", out}, {"dy", dy});
   check.same_rows({"order", order}, {"dy", dy});
   check.match(segments.rows() == out.rows() + 1, {"segments", segments}, {"out", out});
-  ledger_.record("sum_rows", cost::elementwise(1, count(dy.numel()), {out, dy, order, segments}));
+  const Operation op(*this, "sum_rows",
+                     cost::elementwise(1, count(dy.numel()), {out, dy, order, segments}));
   if (out.numel() > 0) do_sum_rows(out, dy, order, segments);
 }
 
@@ -117,7 +121,8 @@ void Backend::add_rows(Tensor g, Tensor u, Tensor index, std::int64_t first) {
   check.same_rows({"index", index}, {"u", u});
   // Which rows fall into the tile is a matter of values: at most all of u or all of g.
   const Tensor moved = u.rows() < g.rows() ? u : g;
-  ledger_.record("add_rows", cost::elementwise(1, count(moved.numel()), {moved, moved, index}));
+  const Operation op(*this, "add_rows",
+                     cost::elementwise(1, count(moved.numel()), {moved, moved, index}));
   if (g.numel() > 0 && u.rows() > 0) do_add_rows(g, u, index, first);
 }
 

@@ -29,7 +29,7 @@ void Backend::sum_ranks(Tensor out, Tensor parts) {
     check.matrix({"parts", parts}, kStorage);
   }
   check_parts(check, {"out", out}, {"parts", parts});
-  ledger_.record("sum_ranks", cost::elementwise(1, count(parts.numel()), {out, parts}));
+  const Operation op(*this, "sum_ranks", cost::elementwise(1, count(parts.numel()), {out, parts}));
   if (out.numel() > 0) do_sum_ranks(out, parts);
 }
 
@@ -38,8 +38,8 @@ void Backend::cross_entropy_merge(Tensor running, Tensor parts) {
   check_running(check, {"running", running});
   check_running(check, {"parts", parts});
   check_parts(check, {"running", running}, {"parts", parts});
-  ledger_.record("cross_entropy_merge",
-                 cost::elementwise(cost::kMerge, count(parts.rows()), {running, parts}));
+  const Operation op(*this, "cross_entropy_merge",
+                     cost::elementwise(cost::kMerge, count(parts.rows()), {running, parts}));
   if (running.rows() > 0) do_cross_entropy_merge(running, parts);
 }
 

@@ -31,7 +31,8 @@ void Backend::measure(Tensor stats, Tensor g, float scale) {
   const Check check("measure", device_);
   check.vector({"stats", stats}, kF64, 2);
   check.any({"g", g}, kF32);
-  ledger_.record("measure", cost::elementwise(cost::kMeasure, count(g.numel()), {stats, g}));
+  const Operation op(*this, "measure",
+                     cost::elementwise(cost::kMeasure, count(g.numel()), {stats, g}));
   if (g.numel() > 0) do_measure(stats, as_matrix(g), scale);
 }
 
@@ -41,8 +42,8 @@ void Backend::inner_product(Tensor sums, Tensor a, Tensor b, double weight) {
   check.matrix({"a", a}, kF32);
   check.matrix({"b", b}, kF32);
   check.same_shape({"a", a}, {"b", b});
-  ledger_.record("inner_product",
-                 cost::elementwise(cost::kInnerProduct, count(a.numel()), {sums, a, b}));
+  const Operation op(*this, "inner_product",
+                     cost::elementwise(cost::kInnerProduct, count(a.numel()), {sums, a, b}));
   if (a.numel() > 0) do_inner_product(sums, a, b, weight);
 }
 
@@ -64,8 +65,8 @@ void Backend::sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan c
     check.same_rows({"w", w}, {"g", g});
   }
   const double w_bytes = count(g.numel()) * count(static_cast<std::int64_t>(size_of(w.dtype())));
-  ledger_.record("sgd_update",
-                 {cost::kSgd * count(g.numel()), w_bytes + cost::touched({g, guard, rows})});
+  const Operation op(*this, "sgd_update",
+                     {cost::kSgd * count(g.numel()), w_bytes + cost::touched({g, guard, rows})});
   if (g.numel() > 0) do_sgd_update(w, g, step, plan, guard, rows);
 }
 
@@ -78,8 +79,8 @@ void Backend::momentum_update(Tensor m, Tensor g, float momentum, GradientScalin
   m = as_matrix(m);
   g = as_matrix(g);
   check.same_shape({"m", m}, {"g", g});
-  ledger_.record("momentum_update",
-                 cost::elementwise(cost::kMomentum, count(g.numel()), {m, g, guard}));
+  const Operation op(*this, "momentum_update",
+                     cost::elementwise(cost::kMomentum, count(g.numel()), {m, g, guard}));
   if (g.numel() > 0) do_momentum_update(m, g, momentum, gradient, guard);
 }
 
@@ -96,8 +97,8 @@ void Backend::adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep cons
   v = as_matrix(v);
   g = as_matrix(g);
   for (const Arg a : {Arg{"w", w}, Arg{"m", m}, Arg{"v", v}}) check.same_shape(a, {"g", g});
-  ledger_.record("adamw_update",
-                 cost::elementwise(cost::kAdamw, count(g.numel()), {w, m, v, g, guard}));
+  const Operation op(*this, "adamw_update",
+                     cost::elementwise(cost::kAdamw, count(g.numel()), {w, m, v, g, guard}));
   if (g.numel() > 0) do_adamw_update(w, m, v, g, step, plan, guard);
 }
 
@@ -106,8 +107,8 @@ void Backend::square_sums(Tensor row, Tensor col, Tensor g, GradientScaling cons
   check.any({"g", g}, kF32);
   g = as_matrix(g);
   check_factors(check, row, col, {"g", g});
-  ledger_.record("square_sums",
-                 cost::elementwise(cost::kSquareSums, count(g.numel()), {row, col, g}));
+  const Operation op(*this, "square_sums",
+                     cost::elementwise(cost::kSquareSums, count(g.numel()), {row, col, g}));
   if (g.numel() > 0) return do_square_sums(row, col, g, gradient);
   for (const Tensor sums : {row, col}) {
     if (sums.numel() > 0) do_zero(sums);
@@ -121,8 +122,9 @@ void Backend::decay_average(Tensor state, Tensor sums, float beta, float scale, 
   check.vector({"sums", sums}, kF32);
   check.same_shape({"state", state}, {"sums", sums});
   check.guard(guard);
-  ledger_.record("decay_average", cost::elementwise(cost::kDecayAverage, count(state.numel()),
-                                                    {state, sums, guard}));
+  const Operation op(
+      *this, "decay_average",
+      cost::elementwise(cost::kDecayAverage, count(state.numel()), {state, sums, guard}));
   if (state.numel() > 0) do_decay_average(state, sums, beta, scale, eps, guard);
 }
 
@@ -130,7 +132,7 @@ void Backend::sum(Tensor total, Tensor x) {
   const Check check("sum", device_);
   check.vector({"total", total}, kF64, 1);
   check.vector({"x", x}, kF32);
-  ledger_.record("sum", cost::elementwise(1, count(x.numel()), {total, x}));
+  const Operation op(*this, "sum", cost::elementwise(1, count(x.numel()), {total, x}));
   if (x.numel() > 0) do_sum(total, x);
 }
 
@@ -145,8 +147,9 @@ void Backend::adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row, Tenso
   check.same_shape({"w", w}, {"g", g});
   check_factors(check, row, col, {"g", g});
   check_whole(check, whole, {"g", g});
-  ledger_.record("adalomo_measure", cost::elementwise(cost::kAdaLomoMeasure, count(g.numel()),
-                                                      {sums, w, g, row, col}));
+  const Operation op(
+      *this, "adalomo_measure",
+      cost::elementwise(cost::kAdaLomoMeasure, count(g.numel()), {sums, w, g, row, col}));
   if (g.numel() > 0) do_adalomo_measure(sums, w, g, row, col, whole, gradient);
 }
 
@@ -164,8 +167,9 @@ void Backend::adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, Tensor 
   check_whole(check, whole, {"g", g});
   check.guard(guard);
   check.rounding(plan);
-  ledger_.record("adalomo_update", cost::elementwise(cost::kAdaLomoUpdate, count(g.numel()),
-                                                     {w, g, row, col, sums, guard}));
+  const Operation op(
+      *this, "adalomo_update",
+      cost::elementwise(cost::kAdaLomoUpdate, count(g.numel()), {w, g, row, col, sums, guard}));
   if (g.numel() > 0) do_adalomo_update(w, g, row, col, sums, whole, step, plan, guard);
 }
 

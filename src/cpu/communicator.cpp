@@ -83,7 +83,7 @@ class MpiCommunicator final : public Communicator {
  private:
   Ticket do_all_gather(Tensor all, Tensor mine, std::span<std::int64_t const> rows) override {
     Blocks<std::byte> blocks(all);
-    return issue(exchange_of("all_gather", kAllGather, queue_, [&](int q) {
+    return issue_tensors(exchange_of("all_gather", kAllGather, queue_, [&](int q) {
       const auto [in, coming] = blocks.next(rows[static_cast<std::size_t>(q)]);
       return Part{in, coming, static_cast<std::byte const*>(mine.raw()), mine.bytes()};
     }));
@@ -93,7 +93,7 @@ class MpiCommunicator final : public Communicator {
                        std::span<std::int64_t const> to) override {
     Blocks<std::byte> in_blocks(received);
     Blocks<std::byte const> out_blocks(sent);
-    return issue(exchange_of("all_to_all", kAllToAll, queue_, [&](int q) {
+    return issue_tensors(exchange_of("all_to_all", kAllToAll, queue_, [&](int q) {
       const auto [in, coming] = in_blocks.next(from[static_cast<std::size_t>(q)]);
       const auto [out, going] = out_blocks.next(to[static_cast<std::size_t>(q)]);
       return Part{in, coming, out, going};
@@ -104,6 +104,11 @@ class MpiCommunicator final : public Communicator {
 
   void do_all_gather_host(std::span<std::byte> all, std::span<std::byte const> mine) override {
     queue_.wait(issue(host_exchange("all_gather_host", kHost, queue_, all.data(), mine)));
+  }
+
+  Ticket issue_tensors(Exchange exchange) {
+    exchange.span = span();
+    return issue(std::move(exchange));
   }
 
   Ticket issue(Exchange exchange) {

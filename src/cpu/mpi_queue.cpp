@@ -224,7 +224,9 @@ void MpiQueue::serve() {
       exchange = std::move(waiting_.front());
       waiting_.pop_front();
     }
+    if (exchange.span != nullptr) exchange.span->begin = Timeline::Clock::now();
     carry_out(exchange);
+    if (exchange.span != nullptr) exchange.span->end = Timeline::Clock::now();
     const std::lock_guard lock(mutex_);
     ++finished_;
     changed_.notify_all();

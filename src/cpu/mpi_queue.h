@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "lomo/backend/timeline.h"
+
 namespace lomo::cpu {
 
 /// What this rank gives to the others and takes from them at one time.
@@ -33,6 +35,7 @@ struct Exchange {
   std::vector<Send> sends;
   std::vector<Receive> receives;
   Keep keep;
+  Timeline::Span* span = nullptr;  // where its beginning and end are noted
 };
 
 /// MPI of this process from its start to its end, and the thread that makes all MPI calls: the

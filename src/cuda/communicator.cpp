@@ -81,17 +81,21 @@ class NcclCommunicator final : public Communicator {
     if (all_ == nullptr) lost("the ranks were parted before");
     check(cudaEventRecord(issued_, engine_.queue()), "cudaEventRecord, of an exchange");
     check(cudaStreamWaitEvent(queue_, issued_, 0), "cudaStreamWaitEvent, of an exchange");
+    if (span() != nullptr) engine_.stopwatch().begin(*span(), queue_);
     check_nccl(nccl_.group_start(), "ncclGroupStart");
     f();
     check_nccl(nccl_.group_end(), "ncclGroupEnd");
+    if (span() != nullptr) engine_.stopwatch().end(queue_);
     const Ticket ticket = ++exchanges_;
     check(cudaEventRecord(event_of(ticket), queue_), "cudaEventRecord, of an exchange");
     return ticket;
   }
 
   void do_wait(Ticket ticket) override {
+    if (span() != nullptr) engine_.stopwatch().begin(*span(), engine_.queue());
     check(cudaStreamWaitEvent(engine_.queue(), event_of(ticket), 0),
           "cudaStreamWaitEvent, of an exchange");
+    if (span() != nullptr) engine_.stopwatch().end(engine_.queue());
   }
 
   void do_all_gather_host(std::span<std::byte> all, std::span<std::byte const> mine) override {

@@ -8,6 +8,7 @@
 #include "lomo/backend/backend.h"
 #include "lomo/backend/cuda_workspace.h"
 #include "staging.h"
+#include "stopwatch.h"
 #include "waiting.h"
 
 namespace lomo::cuda {
@@ -29,8 +30,14 @@ class CudaBackend final : public Backend {
   cudaStream_t queue() const { return queue_; }
   /// From here on whenever the host waits; none: {}.
   void watch(Watcher watcher) { watcher_ = std::move(watcher); }
+  /// For what its queue, or one that keeps order with it, is given beside the operations.
+  Stopwatch& stopwatch() { return stopwatch_; }
 
  private:
+  void start_clock() override { stopwatch_.start(queue_); }
+  void note_begin(Timeline::Span& span) override { stopwatch_.begin(span, queue_); }
+  void note_end(Timeline::Span&) noexcept override { stopwatch_.end(queue_); }
+  void settle_clock() override { stopwatch_.settle(watcher_); }
   void do_synchronize() override;
   void do_enter_beside(Ticket ticket) override;
   void do_leave_beside(Ticket ticket) override;
@@ -110,6 +117,7 @@ class CudaBackend final : public Backend {
   Staging staging_;
   std::unique_ptr<Gemm> gemm_;
   Watcher watcher_;
+  Stopwatch stopwatch_;
 };
 
 }  // namespace lomo::cuda

@@ -45,6 +45,11 @@ inline Event make_event() {
   check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "cudaEventCreateWithFlags");
   return Event(event);
 }
+inline Event make_timed_event() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDefault), "cudaEventCreateWithFlags");
+  return Event(event);
+}
 inline DeviceMemory make_device_memory(std::size_t bytes) {
   void* address = nullptr;
   check(cudaMalloc(&address, bytes), "cudaMalloc");

@@ -114,6 +114,43 @@ TEST_CASE("all_gather takes this rank's rows from their place in the result") {
   }
 }
 
+TEST_CASE("a timeline has exchanges as they ran, one after the other, and what waited for them") {
+  Bench bench;
+  const Counts rows(static_cast<std::size_t>(bench.size), 3);
+  const Buffer all = make(*bench.backend, total(rows), 5, DType::f32);
+  const Buffer mine = make(*bench.backend, 3, 5, DType::f32);
+  const Buffer tiles = make(*bench.backend, total(rows), 5, DType::f32);
+  const Buffer arrived = make(*bench.backend, total(rows), 5, DType::f32);
+  Timeline timeline;
+  bench.backend->observe(&timeline);
+  const auto gather = bench.communicator->all_gather(all, mine, rows);
+  const auto exchange = bench.communicator->all_to_all(arrived, tiles, rows, rows);
+  bench.communicator->wait(exchange);
+  bench.backend->observe(nullptr);
+  if (bench.size == 1) return;  // alone nothing is exchanged
+
+  REQUIRE(timeline.spans().size() == 3);
+  Timeline::Span const& first = timeline.spans()[0];
+  Timeline::Span const& second = timeline.spans()[1];
+  Timeline::Span const& wait = timeline.spans()[2];
+  CHECK(first.name == "all_gather");
+  CHECK(first.exchange == gather);
+  CHECK(first.cost.received == 60.0 * (bench.size - 1));
+  CHECK(second.name == "all_to_all");
+  CHECK(second.exchange == exchange);
+  CHECK(wait.name == "wait");
+  CHECK(wait.lane == Lane::compute);
+  CHECK(wait.exchange == exchange);
+  for (Timeline::Span const* span : {&first, &second}) {
+    CHECK(span->lane == Lane::communication);
+    CHECK(span->issued <= span->begin);
+    CHECK(span->begin <= span->end);
+  }
+  CHECK(first.end <= second.begin);
+  CHECK(second.issued <= wait.begin);
+  CHECK(second.end <= wait.end);
+}
+
 TEST_CASE("all_to_all brings each rank what every other has for it") {
   Bench bench;
   for (int round = 0; round < 4; ++round) {

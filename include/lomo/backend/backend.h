@@ -11,6 +11,7 @@
 #include "lomo/backend/ledger.h"
 #include "lomo/backend/ops.h"
 #include "lomo/backend/slab.h"
+#include "lomo/backend/timeline.h"
 #include "lomo/core/tensor.h"
 
 namespace lomo {
@@ -56,6 +57,10 @@ class Backend {
   void zero(Tensor x);
   /// Blocks until all work issued so far is done, on every queue.
   void synchronize();
+  /// From here on notes in `timeline` when operations run, and exchanges of tensors of this engine,
+  /// until it is given null. Blocks both times until all work is done, not in between. After the
+  /// second every operation has its times, and every exchange that was waited for.
+  void observe(Timeline* timeline);
 
   // ---- a second queue ---------------------------------------------------------------------------
 
@@ -231,6 +236,28 @@ class Backend {
   Buffer workspace_of(std::string_view op, std::size_t bytes);
 
  private:
+  /// One operation while it is issued: on the books, and where a timeline is kept, on that.
+  class Operation {
+   public:
+    Operation(Backend& backend, std::string_view name, Cost cost);
+    Operation(Operation const&) = delete;
+    Operation& operator=(Operation const&) = delete;
+    ~Operation() {
+      if (span_ != nullptr) backend_.note_end(*span_);
+    }
+
+   private:
+    Backend& backend_;
+    Timeline::Span* span_ = nullptr;
+  };
+
+  /// Notes when the queue comes to an operation, and when it is done with it. Where that is not
+  /// now, both are known by `settle_clock`; `start_clock` comes before the first. As they are here,
+  /// the queue is the host.
+  virtual void start_clock() {}
+  virtual void note_begin(Timeline::Span& span) { span.begin = Timeline::Clock::now(); }
+  virtual void note_end(Timeline::Span& span) noexcept { span.end = Timeline::Clock::now(); }
+  virtual void settle_clock() {}
   virtual void do_synchronize() = 0;
   /// The queue that is issued to: the second from `enter` to `leave`, both with the same ticket.
   /// Never called where there is one queue.

@@ -2,9 +2,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "lomo/backend/ledger.h"
+#include "lomo/backend/timeline.h"
 #include "lomo/core/tensor.h"
 
 namespace lomo {
@@ -61,7 +63,15 @@ class Communicator {
   /// Returns when every rank has come here.
   void barrier() { all_gather_host(char{0}); }
 
+ protected:
+  /// Of the call under way: where it notes when it begins and ends on its queue; null: nowhere. A
+  /// wait of which nothing is noted held up the host for as long as the call took.
+  Timeline::Span* span() const { return span_; }
+
  private:
+  void book(std::string_view name, Cost cost);
+  Ticket issued(Ticket ticket);
+
   virtual Ticket do_all_gather(Tensor all, Tensor mine, std::span<std::int64_t const> rows) = 0;
   virtual Ticket do_all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const> from,
                                std::span<std::int64_t const> to) = 0;
@@ -71,6 +81,7 @@ class Communicator {
   int rank_;
   int size_;
   Ledger& ledger_;
+  Timeline::Span* span_ = nullptr;
 };
 
 }  // namespace lomo

@@ -31,6 +31,7 @@ struct Cost {
   double received = 0;
 };
 
+class Timeline;
 class Trace;
 
 /// The books of one engine: bytes held by category, their peak, and the work done by op. Sizes are
@@ -70,6 +71,10 @@ class Ledger {
   /// That trace; null: none.
   Trace* trace() const { return trace_; }
 
+  /// Where who books an operation also notes when it runs; null: nowhere. See Backend::observe.
+  Timeline* timeline() const { return timeline_; }
+  void keep(Timeline* timeline) { timeline_ = timeline; }
+
  private:
   void add(std::string_view op, Cost cost);
   static std::size_t index(Category c) { return static_cast<std::size_t>(c); }
@@ -81,6 +86,7 @@ class Ledger {
   std::size_t extent_ = 0;
   std::map<std::string, Op, std::less<>> ops_;
   Trace* trace_ = nullptr;
+  Timeline* timeline_ = nullptr;
 };
 
 }  // namespace lomo

@@ -1,5 +1,8 @@
 // The CUDA engine's exchanges: every rank runs the same cases, on an emulated GPU of its own.
 #include <chrono>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "cuda/communicator.h"
 #include "ranks/ranks.h"
@@ -65,6 +68,40 @@ TEST_CASE("all_gather starts after what was computed before it, and ends before 
     INFO("rank " << bench.rank << " round " << round);
     CHECK(raw_values<float>(bench.engine, seen) == wanted);
   }
+}
+
+TEST_CASE("a timeline shows what is computed beside an exchange, and what waits for it") {
+  Bench bench;
+  const Counts rows(static_cast<std::size_t>(bench.size), 2);
+  const Buffer all = make_poisoned(bench.engine, {2 * bench.size, 3}, DType::f32);
+  const Buffer mine = make_poisoned(bench.engine, {2, 3}, DType::f32);
+  const Buffer other = make_poisoned(bench.engine, {2, 3}, DType::f32);
+  Timeline timeline;
+  bench.engine.observe(&timeline);
+  bench.engine.zero(mine);
+  const auto ticket = bench.communicator->all_gather(all, mine, rows);
+  bench.engine.zero(other);
+  bench.communicator->wait(ticket);
+  bench.engine.zero(all);
+  bench.engine.observe(nullptr);
+
+  std::map<std::string, std::vector<Timeline::Span>> by_name;
+  for (Timeline::Span const& span : timeline.spans()) {
+    REQUIRE(span.known());
+    by_name[std::string(span.name)].push_back(span);
+  }
+  REQUIRE(by_name["all_gather"].size() == 1);
+  REQUIRE(by_name["wait"].size() == 1);
+  REQUIRE(by_name["zero"].size() == 3);
+  auto const& zeros = by_name["zero"];
+  Timeline::Span const &gather = by_name["all_gather"].front(), &wait = by_name["wait"].front();
+  CHECK(gather.lane == Lane::communication);
+  CHECK(gather.exchange == ticket);
+  CHECK(wait.exchange == ticket);
+  CHECK(gather.begin >= zeros[0].end);  // it reads what that wrote
+  CHECK(zeros[1].begin < gather.end);   // beside it
+  CHECK(wait.end >= gather.end);
+  CHECK(zeros[2].begin >= wait.end);
 }
 
 TEST_CASE("all_gather of what lies at its own place") {

@@ -17,6 +17,7 @@ void Streams::reset(std::uint64_t seed, bool lazy) {
   streams_.clear();
   events_.clear();
   preferred_ = nullptr;
+  host_ = 0;
   follow(seed, lazy);
 }
 
@@ -48,13 +49,15 @@ cudaStream_t Streams::create_stream(bool blocking) {
   return reinterpret_cast<cudaStream_t>(streams_.back().get());
 }
 
-cudaEvent_t Streams::create_event() {
+cudaEvent_t Streams::create_event(bool timed) {
   events_.push_back(std::make_unique<Event>());
+  events_.back()->timed = timed;
   return reinterpret_cast<cudaEvent_t>(events_.back().get());
 }
 
 void Streams::enqueue(Stream& stream, Work work) {
   work.ticket = ++tickets_;
+  work.issued = host_ += kCallSeconds;
   stream.work.push_back(std::move(work));
   if (!lazy_) return finish_all();
   if (random_() % 8 == 0) pass_time();
@@ -81,6 +84,21 @@ bool Streams::can_run(Stream const& stream) const {
   return true;
 }
 
+double Streams::start_of(Stream const& stream, Work const& work) const {
+  double start = std::max(stream.seconds, work.issued);
+  if (work.waits_for != nullptr && work.version > 0) {
+    start = std::max(start, work.waits_for->seconds[work.version - 1]);
+  }
+  if (!stream.blocking) return start;
+  const bool is_default = &stream == streams_[0].get();
+  for (auto const& other : streams_) {
+    if (other->blocking && (is_default || other == streams_[0])) {
+      start = std::max(start, other->seconds);
+    }
+  }
+  return start;
+}
+
 bool Streams::run_one() {
   std::vector<Stream*> able;
   for (auto const& s : streams_) {
@@ -93,6 +111,7 @@ bool Streams::run_one() {
   if (!keeps || random_() % 8 == 0) preferred_ = able[random_() % able.size()];
   const Work work = std::move(preferred_->work.front());
   preferred_->work.pop_front();
+  preferred_->seconds = start_of(*preferred_, work) + work.lasts;
   running_ = true;
   const std::string failure = work.run ? work.run() : std::string();
   running_ = false;
@@ -145,10 +164,12 @@ void Streams::finish_when(Done done) {
 
 void Streams::finish(Stream const& stream) {
   finish_when([&] { return stream.work.empty(); });
+  host_saw(stream.seconds);
 }
 
 void Streams::finish(Event const& event, std::uint64_t version) {
   finish_when([&] { return event.completed >= version; });
+  if (version > 0 && event.completed >= version) host_saw(event.seconds[version - 1]);
 }
 
 void Streams::finish_all() {
@@ -158,6 +179,7 @@ void Streams::finish_all() {
     }
     return true;
   });
+  for (auto const& s : streams_) host_saw(s->seconds);
 }
 
 void Streams::reach(Stream const& stream, std::uint64_t ticket) {
@@ -171,14 +193,6 @@ void log_to(std::vector<Ran>* log) {
 }  // namespace cuda_host
 
 using namespace cuda_host;
-
-namespace {
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-}  // namespace
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned int flags) {
   if (sticky() != cudaSuccess) return sticky();
@@ -215,7 +229,9 @@ cudaError_t cudaStreamQuery(cudaStream_t handle) {
   if (stream == nullptr) return note(cudaErrorInvalidResourceHandle);
   streams().pass_time();
   if (sticky() != cudaSuccess) return sticky();
-  return stream->work.empty() ? cudaSuccess : cudaErrorNotReady;
+  if (!stream->work.empty()) return cudaErrorNotReady;
+  streams().host_saw(stream->seconds);
+  return cudaSuccess;
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event_handle, unsigned int) {
@@ -226,6 +242,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event_handle, u
   Work work;
   work.waits_for = event;
   work.version = event->recorded;  // an event that was never recorded holds nothing up
+  work.lasts = 0;
   streams().enqueue(*stream, std::move(work));
   return sticky();
 }
@@ -235,9 +252,9 @@ cudaError_t cudaDeviceSynchronize() {
   return sticky();
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned int) {
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned int flags) {
   if (sticky() != cudaSuccess) return sticky();
-  *event = streams().create_event();
+  *event = streams().create_event((flags & cudaEventDisableTiming) == 0);
   return cudaSuccess;
 }
 
@@ -258,9 +275,11 @@ cudaError_t cudaEventRecord(cudaEvent_t event_handle, cudaStream_t handle) {
   Event* const event = streams().find(event_handle);
   if (stream == nullptr || event == nullptr) return note(cudaErrorInvalidResourceHandle);
   Work work;
-  work.run = [event, version = ++event->recorded] {
+  work.lasts = 0;
+  work.run = [event, stream, version = ++event->recorded] {
     event->completed = std::max(event->completed, version);
-    event->seconds = now();
+    event->seconds.resize(std::max(event->seconds.size(), version));
+    event->seconds[version - 1] = stream->seconds;
     return std::string();
   };
   streams().enqueue(*stream, std::move(work));
@@ -281,17 +300,18 @@ cudaError_t cudaEventQuery(cudaEvent_t handle) {
   if (event == nullptr) return note(cudaErrorInvalidResourceHandle);
   streams().pass_time();
   if (sticky() != cudaSuccess) return sticky();
-  return event->completed >= event->recorded ? cudaSuccess : cudaErrorNotReady;
+  if (event->completed < event->recorded) return cudaErrorNotReady;
+  if (event->recorded > 0) streams().host_saw(event->seconds.back());
+  return cudaSuccess;
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
   if (sticky() != cudaSuccess) return sticky();
   Event* const a = streams().find(start);
   Event* const b = streams().find(end);
-  if (a == nullptr || b == nullptr || a->recorded == 0 || b->recorded == 0) {
-    return note(cudaErrorInvalidResourceHandle);
-  }
+  const auto timed = [](Event const* e) { return e != nullptr && e->recorded > 0 && e->timed; };
+  if (!timed(a) || !timed(b)) return note(cudaErrorInvalidResourceHandle);
   if (a->completed < a->recorded || b->completed < b->recorded) return cudaErrorNotReady;
-  *milliseconds = static_cast<float>((b->seconds - a->seconds) * 1e3);
+  *milliseconds = static_cast<float>((b->seconds.back() - a->seconds.back()) * 1e3);
   return cudaSuccess;
 }

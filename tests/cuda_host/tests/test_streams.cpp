@@ -41,6 +41,21 @@ int wrong_seeds(Program program) {
   return wrong;
 }
 
+/// A moment of a stream.
+struct Moment {
+  explicit Moment(cudaStream_t stream, unsigned int flags = cudaEventDefault) {
+    REQUIRE(cudaEventCreateWithFlags(&event, flags) == cudaSuccess);
+    REQUIRE(cudaEventRecord(event, stream) == cudaSuccess);
+  }
+  cudaEvent_t event = nullptr;
+};
+
+double milliseconds(Moment const& from, Moment const& to) {
+  float elapsed = 0;
+  REQUIRE(cudaEventElapsedTime(&elapsed, from.event, to.event) == cudaSuccess);
+  return elapsed;
+}
+
 bool all(std::vector<float> const& x, float value) {
   for (float v : x) {
     if (!(v == value)) return false;
@@ -181,4 +196,48 @@ TEST_CASE("the log tells what ran, in order and by stream") {
   launch(on(q.b), add_one, x, x);
   REQUIRE(cudaDeviceSynchronize() == cudaSuccess);
   CHECK(log == std::vector<Ran>{{Ran::What::copy, 1}, {Ran::What::kernel, 2}});
+}
+
+TEST_CASE("by the clock of events streams run at once, whatever order their work runs in") {
+  for (int seed = 0; seed < kSeeds; ++seed) {
+    reset({Order::forward, static_cast<std::uint64_t>(seed)});
+    const Queues q;
+    float* const x = to_device(std::vector<float>(32, 1.0f));
+    float* const y = on_device<float>(32);
+    launch(on(q.a), add_one, y, x);
+    const Moment one(q.a);
+    launch(on(q.a), add_one, y, x);
+    const Moment two(q.a);
+    for (int i = 0; i < 6; ++i) launch(on(q.a), add_one, y, x);
+    REQUIRE(cudaEventRecord(q.event, q.a) == cudaSuccess);
+    const Moment eight(q.a);
+    const Moment beside(q.b);
+    launch(on(q.b), add_one, y, x);
+    const Moment done_beside(q.b);
+    REQUIRE(cudaStreamWaitEvent(q.b, q.event, 0) == cudaSuccess);
+    const Moment waited(q.b);
+    launch(on(q.b), add_one, y, x);
+    const Moment after(q.b);
+    REQUIRE(cudaDeviceSynchronize() == cudaSuccess);
+
+    const double kernel = milliseconds(one, two);
+    const auto about = [&](double ms) { return Approx(ms).margin(0.01 * kernel); };
+    CHECK(kernel > 0);
+    CHECK(milliseconds(one, eight) == about(7 * kernel));
+    // An idle stream waits for the host, whose calls are much shorter.
+    CHECK(milliseconds(beside, done_beside) >= kernel);
+    CHECK(milliseconds(beside, done_beside) < 1.5 * kernel);
+    CHECK(milliseconds(done_beside, eight) > 0);
+    CHECK(milliseconds(eight, waited) == about(0));
+    CHECK(milliseconds(waited, after) == about(kernel));
+
+    // What the host issues when it has waited begins no sooner.
+    const Moment later(q.a);
+    REQUIRE(cudaDeviceSynchronize() == cudaSuccess);
+    CHECK(milliseconds(after, later) > 0);
+    float elapsed = 0;
+    const Moment untimed(q.a, cudaEventDisableTiming);
+    CHECK(cudaEventElapsedTime(&elapsed, one.event, untimed.event) ==
+          cudaErrorInvalidResourceHandle);
+  }
 }
