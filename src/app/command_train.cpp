@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <ctime>
 #include <filesystem>
 #include <optional>
@@ -9,6 +11,7 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/dist/words.h"
+#include "lomo/run/agreement.h"
 #include "lomo/run/run_folder.h"
 #include "lomo/run/training_state.h"
 #include "setting.h"
@@ -29,6 +32,23 @@ std::string time_stamp() {
   return text.data();
 }
 
+/// What --trace and --trace-steps say.
+TraceRequest trace_request(std::string const& file, std::string const& steps) {
+  TraceRequest request{.file = file};
+  const std::size_t dash = std::min(steps.find('-'), steps.size());
+  const auto number = [&](std::size_t begin, std::size_t end, std::int64_t& value) {
+    char const* const last = steps.data() + end;
+    const auto read = std::from_chars(steps.data() + begin, last, value);
+    return read.ec == std::errc() && read.ptr == last;
+  };
+  bool good = number(0, dash, request.first);
+  request.last = request.first;
+  if (dash < steps.size()) good = good && number(dash + 1, steps.size(), request.last);
+  if (good && 1 <= request.first && request.first <= request.last) return request;
+  throw Error(Exit::usage, "--trace-steps " + steps +
+                               ": expected FIRST-LAST, or one number, counted from 1, as in 2-3");
+}
+
 }  // namespace
 
 void TrainCommand::options(CLI::App& app) {
@@ -45,6 +65,14 @@ void TrainCommand::options(CLI::App& app) {
                "start though the disk cannot hold what the run will write");
   app.add_flag("--override-memory", override_memory,
                "start though the plan says that the run does not fit");
+  auto* const traced =
+      app.add_option("--trace", trace,
+                     "write a Chrome trace of some steps to this file: what ran when on the queues "
+                     "of every rank");
+  app.add_option("--trace-steps", trace_steps,
+                 "which steps of this process, FIRST-LAST, counted from 1")
+      ->needs(traced)
+      ->capture_default_str();
 }
 
 /// Where the run goes on, when it does.
@@ -130,6 +158,9 @@ int TrainCommand::run(Common const& common) const {
   Communicator& host = common.ranks.host();
   listen_for_stop(host.size() == 1);
   RunSetting setting = run_setting(common);
+  setting.trace = trace_request(trace, trace_steps);
+  require_agreement(&host,
+                    {{"--trace", trace, Exit::usage}, {"--trace-steps", trace_steps, Exit::usage}});
   setting.ignore_disk_space = ignore_disk_space;
   setting.override_memory = override_memory;
   std::optional<Start> found;

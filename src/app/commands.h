@@ -22,7 +22,7 @@ struct Common {
 
 /// The options of one command and what it does. `run` returns the exit code.
 struct TrainCommand {
-  std::string config, resume, output;
+  std::string config, resume, output, trace, trace_steps = "2-3";
   std::vector<std::string> overrides;
   bool no_resume = false, ignore_disk_space = false, override_memory = false;
   void options(CLI::App& app);

@@ -55,6 +55,7 @@ void WholeWeights::linear(Tensor y, Tensor x, Stack w, Tensor residual) {
   std::int64_t column = 0;  // of y
   for (std::size_t i = 0; i < w.count; ++i) {
     const std::int64_t rows = w.member(i).whole.rows();
+    const Timeline::About about(backend_.ledger().timeline(), w.member(i).name);
     backend_.linear(y.col_block(column, rows), x, whole(w.member(i)),
                     residual ? residual.col_block(column, rows) : residual);
     column += rows;
@@ -67,6 +68,7 @@ void WholeWeights::linear_backward_input(Tensor dx, Tensor dy, Stack w, bool acc
   for (std::size_t i = w.count; i-- > 0;) {
     const std::int64_t rows = w.member(i).whole.rows();
     column -= rows;
+    const Timeline::About about(backend_.ledger().timeline(), w.member(i).name);
     const bool adds = accumulate || i + 1 < w.count;
     backend_.linear_backward_input(dx, dy.col_block(column, rows), whole(w.member(i)), adds);
   }
@@ -98,6 +100,7 @@ WholeWeights::Slot* WholeWeights::slot_of(Parameter const& parameter) {
 
 /// Starts after all products issued so far, among them the last that read the slot.
 void WholeWeights::fetch(Slot& slot, Parameter const& parameter) {
+  const Timeline::About about(backend_.ledger().timeline(), parameter.name);
   slot.holds = &parameter;
   slot.ticket = ranks_->all_gather(shaped(slot.memory, parameter.whole), parameter.value,
                                    owned_counts(parameter.whole.rows(), ranks_->size()));

@@ -65,6 +65,11 @@ RowRange GradientTiles::owned_rows_of(Job const& job, At at) const {
   return tile_rows({0, job.parameter(at).matrix().rows()}, job.t, at.k);
 }
 
+/// What is issued next is about a tile of this member.
+Timeline::About GradientTiles::note(Job const& job, At at) const {
+  return {backend_.ledger().timeline(), job.parameter(at).name};
+}
+
 // ---- what all ways share
 
 /// Where tiles are rendered that no place is given for: one piece of memory for each that may be
@@ -119,6 +124,7 @@ void GradientTiles::in_place(Job const& job) {
   Uses uses(backend_);
   for (std::size_t i = 0; i < job.tiles.size(); ++i) {
     const At at = job.tiles[i];
+    const Timeline::About about = note(job, at);
     const RowRange rows = owned_rows_of(job, at);
     const Tensor g = scratch.of(i, rows);  // (t,I)
     uses.wait_for_all_but_one();
@@ -158,11 +164,13 @@ void GradientTiles::dense(Job const& job) {
   Uses uses(backend_);
 
   const auto begin = [&](std::size_t i) {
+    const Timeline::About about = note(job, job.tiles[i]);
     uses.wait_for_all_but_one();
     send_dense(job, job.tiles[i], flights[i % 2], to_send);
   };
   const auto finish = [&](std::size_t i) {
     const At at = job.tiles[i];
+    const Timeline::About about = note(job, at);
     Flight const& flight = flights[i % 2];
     const RowRange rows = owned_rows_of(job, at);
     const Tensor g = scratch.of(i, rows);  // (t,I)
@@ -226,6 +234,7 @@ void GradientTiles::by_rows(Job const& job, EmbeddingOffer const& offer) {
   };
 
   const auto begin = [&](std::size_t i) {
+    const Timeline::About about = note(job, job.tiles[i]);
     Flight& flight = flights[i % 2];
     if (flight.ticket != 0) ranks.wait(flight.ticket);
     const VocabularyTile tile = tile_at(i);
@@ -245,6 +254,7 @@ void GradientTiles::by_rows(Job const& job, EmbeddingOffer const& offer) {
   };
   const auto finish = [&](std::size_t i) {
     const At at = job.tiles[i];
+    const Timeline::About about = note(job, at);
     Flight const& flight = flights[i % 2];
     const VocabularyTile tile = tile_at(i);
     const std::int64_t first = tile.here.first - parameter.owned.first;
@@ -274,6 +284,7 @@ void GradientTiles::vector(Job const& job) {
   const Tensor dw = std::get<VectorOffer>(job.offers.front()).dw;  // (C)
   const Scratch scratch(backend_, job, 1);
   const Tensor g = scratch.of(0, {0, 1});  // (1,C)
+  const Timeline::About about = note(job, job.tiles.front());
   Uses uses(backend_);
   uses.issue([&] {
     sum_over_ranks(backend_, *exchange_.ranks, g, dw);

@@ -19,6 +19,7 @@
 #include "lomo/plan/report.h"
 #include "lomo/run/agreement.h"
 #include "lomo/run/run_folder.h"
+#include "lomo/run/step_recorder.h"
 #include "lomo/train/inputs.h"
 #include "lomo/train/progress.h"
 #include "lomo/train/trainer.h"
@@ -43,6 +44,7 @@ class Run {
         host_(setting.ranks.host()),
         leads_(host_.rank() == 0),
         new_output_(!folder),
+        recorder_(setting.trace, setting.ranks),
         given_(std::move(config), resume, new_output_, setting),
         config_(given_.config),
         state_(std::move(given_.state)),
@@ -168,8 +170,10 @@ class Run {
 
   void one_step() {
     const std::int64_t epoch = given_.sampler->position().epoch;
-    const StepReport report =
-        trainer_->step(share_of(given_.sampler->draw(), host_.rank(), host_.size()));
+    const Batch batch = share_of(given_.sampler->draw(), host_.rank(), host_.size());
+    recorder_.before(*backend_, state_.batches + 1);
+    const StepReport report = trainer_->step(batch);
+    recorder_.after(*backend_);
     state_.batches += 1;
     state_.position = given_.sampler->position();
     state_.trainer = trainer_->state();
@@ -234,6 +238,7 @@ class Run {
   }
 
   RunEnd stop() {
+    recorder_.finish();
     const fs::path path = checkpoint();
     if (!leads_) return RunEnd::stopped;
     log::warn("stopped after {} of {} steps. Go on with: {} --resume {}", state_.batches,
@@ -243,6 +248,7 @@ class Run {
 
   void finish() {
     progress_->clear();
+    recorder_.finish();
     // Before the last evaluation and the model, so that neither can lose the run.
     SaveSection const& save = config_.save;
     if (!save.final_model) {
@@ -292,6 +298,7 @@ class Run {
   Communicator& host_;
   bool leads_;  // writes what is written once
   bool new_output_;
+  StepRecorder recorder_;  // outlives the engine
   RunMaterial given_;
   TrainConfig& config_;  // of given_; what the plan settles is noted there
   TrainingState state_;

@@ -14,6 +14,7 @@
 #include "lomo/model/llama.h"
 #include "lomo/plan/plan.h"
 #include "lomo/run/run_folder.h"
+#include "lomo/run/step_recorder.h"
 #include "lomo/train/config.h"
 #include "lomo/train/evaluator.h"
 
@@ -39,6 +40,7 @@ struct RunSetting {
   std::string program;             // for the command that a message tells the user to type
   bool terminal = false;           // stderr can draw a progress bar
   bool ignore_disk_space = false;  // start though the disk cannot hold what will be written
+  TraceRequest trace;              // which steps to record
 };
 
 /// Throws Error(Exit::data) saying what belongs into a model folder when it is not one.

@@ -1,0 +1,91 @@
+#include "chrome_trace.h"
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+
+#include "lomo/io/json.h"
+
+namespace lomo::chrome_trace {
+
+namespace {
+
+/// Viewers want threads of all processes to differ, and take one with its process's id for main.
+int thread_of_steps(int rank) {
+  return 10 * (rank + 1);
+}
+int thread_of(int rank, Lane lane) {
+  return thread_of_steps(rank) + 1 + static_cast<int>(lane);
+}
+
+template <class... Args>
+void append(std::string& text, char const* pattern, Args... args) {
+  std::array<char, 512> line{};
+  std::snprintf(line.data(), line.size(), pattern, args...);
+  text += line.data();
+}
+
+void name_thread(std::string& text, int rank, int thread, std::string_view name) {
+  append(text, R"(,
+{"ph":"M","name":"thread_name","pid":%d,"tid":%d,"args":{"name":"%s"}},
+{"ph":"M","name":"thread_sort_index","pid":%d,"tid":%d,"args":{"sort_index":%d}})",
+         rank, thread, std::string(name).c_str(), rank, thread, thread);
+}
+
+}  // namespace
+
+std::string head(int ranks) {
+  std::string text = R"({"displayTimeUnit":"ms","traceEvents":[)";
+  for (int rank = 0; rank < ranks; ++rank) {
+    append(text, R"(%s
+{"ph":"M","name":"process_name","pid":%d,"args":{"name":"rank %d"}},
+{"ph":"M","name":"process_sort_index","pid":%d,"args":{"sort_index":%d}})",
+           rank == 0 ? "" : ",", rank, rank, rank, rank);
+    name_thread(text, rank, thread_of_steps(rank), "steps");
+    for (int lane = 0; lane < kLanes; ++lane) {
+      name_thread(text, rank, thread_of(rank, static_cast<Lane>(lane)),
+                  to_string(static_cast<Lane>(lane)));
+    }
+  }
+  return text;
+}
+
+std::string Events::next(std::size_t bytes) {
+  std::string text;
+  for (; text.size() < bytes && step_ < steps_.size(); ++step_) add(text, steps_[step_]);
+  for (; text.size() < bytes && span_ < spans_.size(); ++span_) {
+    if (spans_[span_].known()) add(text, spans_[span_]);
+  }
+  return text;
+}
+
+void Events::add(std::string& text, RecordedStep const& step) const {
+  append(text, R"(,
+{"ph":"X","pid":%d,"tid":%d,"name":"step %lld","ts":%.3f,"dur":%.3f})",
+         rank_, thread_of_steps(rank_), static_cast<long long>(step.number),
+         microseconds(step.begin), microseconds(step.end) - microseconds(step.begin));
+}
+
+void Events::add(std::string& text, Timeline::Span const& span) const {
+  append(text, R"(,
+{"ph":"X","pid":%d,"tid":%d,"name":"%s","ts":%.3f,"dur":%.3f,"args":{"issued":%.3f)",
+         rank_, thread_of(rank_, span.lane), std::string(span.name).c_str(),
+         microseconds(span.begin), microseconds(span.end) - microseconds(span.begin),
+         microseconds(span.issued));
+  const auto figure = [&](char const* name, double value) {
+    if (value != 0) append(text, R"(,"%s":%.0f)", name, value);
+  };
+  figure("flops", span.cost.flops);
+  figure("bytes", span.cost.bytes);
+  figure("sent", span.cost.sent);
+  figure("received", span.cost.received);
+  figure("exchange", static_cast<double>(span.exchange));
+  if (!span.tensor.empty()) text += ",\"tensor\":" + Json(span.tensor).dump();
+  text += "}}";
+}
+
+double Events::microseconds(Timeline::Time time) const {
+  return std::chrono::duration<double, std::micro>(time - origin_).count();
+}
+
+}  // namespace lomo::chrome_trace

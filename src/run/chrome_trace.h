@@ -1,0 +1,41 @@
+#pragma once
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "lomo/backend/timeline.h"
+#include "lomo/run/step_recorder.h"
+
+/// The trace format of Chrome, "Trace Event Format", as JSON: the head, the events of every rank,
+/// the tail.
+namespace lomo::chrome_trace {
+
+/// Up to the first event, with the names of the processes and threads of `ranks` ranks.
+std::string head(int ranks);
+inline constexpr char const* kTail = "\n]}\n";
+
+/// The events of one rank as text, a piece at a time. What it refers to must stay.
+class Events {
+ public:
+  /// Times count from `origin`.
+  Events(int rank, Timeline::Time origin, std::vector<RecordedStep> const& steps,
+         Timeline const& timeline)
+      : rank_(rank), origin_(origin), steps_(steps), spans_(timeline.spans()) {}
+
+  /// Whole events of about so many bytes, each with a comma before it; empty when there are no
+  /// more.
+  std::string next(std::size_t bytes);
+
+ private:
+  void add(std::string& text, RecordedStep const& step) const;
+  void add(std::string& text, Timeline::Span const& span) const;
+  double microseconds(Timeline::Time time) const;
+
+  int rank_;
+  Timeline::Time origin_;
+  std::vector<RecordedStep> const& steps_;
+  std::deque<Timeline::Span> const& spans_;
+  std::size_t step_ = 0, span_ = 0;  // the next ones
+};
+
+}  // namespace lomo::chrome_trace
