@@ -3,6 +3,7 @@
 #
 #   scripts/mpirun.sh N CONFIG [OPTION...]     begins a run; options are those of lomo-train
 #   scripts/mpirun.sh N --resume DIR           goes on with one, on any number of ranks
+#   scripts/mpirun.sh N comm [OPTION...]       measures what they exchange: lomo-bench comm
 #
 # Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 to this script let all ranks finish their step and save; the
 # exit code is then 7. A second Ctrl-C stops at once (130). mpirun alone would kill the ranks within
@@ -39,7 +40,12 @@ program=${LOMO_TRAIN:-$root/build/release/bin/lomo-train}
   die "there is no lomo-train: cmake --preset release && cmake --build --preset release"
 
 arguments=("$@")
-[[ $1 == -* ]] || arguments=(--config "$@")
+if [[ $1 == comm ]]; then
+  program=$(dirname "$program")/lomo-bench
+  [[ -x $program ]] || die "there is no lomo-bench beside lomo-train"
+elif [[ $1 != -* ]]; then
+  arguments=(--config "$@")
+fi
 
 # The folder of the run, to find its checkpoints when it ends badly.
 folder=
@@ -51,7 +57,7 @@ for ((i = 0; i + 1 < ${#arguments[@]}; ++i)); do
   esac
 done
 folder=${folder%/checkpoints/step-*}
-if [[ -z $folder ]]; then
+if [[ -z $folder && $1 != comm ]]; then
   folder=runs/$(basename "$1" .json)-$(date +%Y%m%d-%H%M%S)
   arguments+=(--output "$folder")
 fi
@@ -97,6 +103,7 @@ while :; do
 done
 if ((interrupts > 1 && code != 7 && code != 0)); then code=130; fi
 
+if [[ $1 == comm ]]; then exit "$code"; fi
 case $code in
   0 | 2 | 7) exit "$code" ;;
   137) echo "mpirun.sh: a rank was killed; did the machine run out of memory?" >&2 ;;

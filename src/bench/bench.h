@@ -4,7 +4,9 @@
 #include <string>
 
 #include "lomo/backend/backend.h"
+#include "lomo/backend/ranks.h"
 #include "lomo/model/config.h"
+#include "lomo/optim/sinks.h"
 #include "lomo/plan/device_profile.h"
 #include "lomo/train/config.h"
 
@@ -35,5 +37,18 @@ void bench_operations(Backend& backend, Extents const& extents, DeviceProfile co
 /// has them (optimizer, clipping, recomputation), and prints tokens and flops a second.
 void bench_step(Backend& backend, Extents const& extents, TrainConfig const& config,
                 DeviceProfile const& peaks, int repetitions);
+
+/// What ranks exchange in training.
+struct CommOptions {
+  Extents extents;           // the model's, and the type weights travel as
+  DType wire = DType::bf16;  // gradients travel as it
+  TileSize tile;             // of a gradient
+  int repetitions = 5;
+};
+
+/// Times every exchange of a training step among the ranks of `engine`, each by itself, all ranks
+/// at once; rank 0 prints a line each (bytes received, median and range of the time of the slowest
+/// rank, bytes a second), and what they come to for a block of the model. Collective.
+void bench_comm(Engine const& engine, CommOptions const& options);
 
 }  // namespace lomo::bench

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <set>
 
 #include "../app/ranks.h"
 #include "../app/setting.h"
@@ -17,13 +18,16 @@ constexpr char const* kAbout =
     "Times every operation of an engine and the whole training step, at the shapes of a model and\n"
     "beside what the device itself does: a large product and a large copy, or a profile. A share "
     "of\n"
-    "the peak above 100 % means that operands stayed in caches.";
+    "the peak above 100 % means that operands stayed in caches. With `comm`, started by mpirun: "
+    "what\n"
+    "ranks exchange in training.";
 
 constexpr char const* kFooter = R"(Examples:
   lomo-bench --config llama7b.json --layers 2
   lomo-bench ops --config llama7b.json --tokens 4096 --only attention
   lomo-bench step --config llama7b.json --layers 4 --set clip.norm=1.0
-  lomo-bench ops --config llama7b.json --profile devices/rtx3090.json)";
+  lomo-bench ops --config llama7b.json --profile devices/rtx3090.json
+  mpirun -np 8 lomo-bench comm --config llama65b.json         # see scripts/mpirun.sh)";
 
 struct Options {
   std::string config = "llama7b.json", profile, only;
@@ -39,11 +43,14 @@ ModelConfig model_of(TrainConfig const& config, std::string const& where) {
   return model_config_from_json(JsonReader(config.model.shape, where, Exit::usage, "/model/shape"));
 }
 
-int bench(Options const& o, app::Common const& common, bool operations, bool step) {
+TrainConfig config_of(Options const& o) {
   const auto file = find_config(o.config, app::shipped_configs());
-  const TrainConfig config = parse_config(read_config_file(file, o.overrides), file.string());
+  return parse_config(read_config_file(file, o.overrides), file.string());
+}
+
+Extents extents_of(Options const& o, TrainConfig const& config) {
   Extents e;
-  e.model = model_of(config, file.string());
+  e.model = model_of(config, o.config);
   e.type = config.model.dtype.value_or(DType::bf16);
   e.model.dtype = e.type;
   if (o.layers > 0) e.model.layers = o.layers;
@@ -53,7 +60,17 @@ int bench(Options const& o, app::Common const& common, bool operations, bool ste
   e.tile = o.tile;
   e.head_block = config.memory.head_block_rows;
   if (e.head_block == 0 || e.head_block > e.model.vocab) e.head_block = e.model.vocab;
+  return e;
+}
 
+int bench(Options const& o, app::Common const& common, bool operations, bool step) {
+  if (common.ranks.size() > 1) {
+    throw Error(Exit::usage,
+                "lomo-bench times operations and steps on one rank; start it without mpirun or "
+                "srun, or time exchanges: lomo-bench comm");
+  }
+  const TrainConfig config = config_of(o);
+  const Extents e = extents_of(o, config);
   const auto backend = app::make_engine(common, 0);
   DeviceProfile peaks = measure_device(*backend, e.type);
   std::printf("%s\n%s: product of large matrices %.3f TFLOP/s, copy of 256 MiB %.1f GB/s\n",
@@ -67,6 +84,37 @@ int bench(Options const& o, app::Common const& common, bool operations, bool ste
   std::printf("\n");
   if (operations) bench_operations(*backend, e, peaks, o.only, o.repetitions);
   if (step) bench_step(*backend, e, config, peaks, o.repetitions);
+  return static_cast<int>(Exit::done);
+}
+
+int comm(Options const& o, app::Common common) {
+  Ranks& ranks = common.ranks;
+  if (ranks.size() == 1) {
+    throw Error(
+        Exit::usage,
+        "lomo-bench comm times what ranks exchange, and this is the only one; start it as in "
+        "mpirun -np 2 lomo-bench comm, or scripts/mpirun.sh 2 comm");
+  }
+  const TrainConfig config = config_of(o);
+  const CommOptions options{extents_of(o, config), config.ranks.wire,
+                            TileSize{config.memory.tile_bytes}, o.repetitions};
+  if (common.threads == 0) common.threads = app::threads_of_rank(ranks);
+  const RunSetting setting = app::run_setting(common);
+  const Engine engine = setting.make_engine(0);
+  const std::vector<int> all = ranks.host().all_gather_host(ranks.machine());
+  const std::size_t machines = std::set<int>(all.begin(), all.end()).size();
+  if (ranks.rank() == 0) {
+    std::printf("%s; %d ranks on %zu machine%s; weights travel as %s, gradients as %s\n\n",
+                engine->describe().c_str(), ranks.size(), machines, machines == 1 ? "" : "s",
+                std::string(to_string(options.extents.type)).c_str(),
+                std::string(to_string(options.wire)).c_str());
+  }
+  try {
+    bench_comm(engine, options);
+  } catch (...) {
+    setting.failing(std::current_exception());
+    throw;
+  }
   return static_cast<int>(Exit::done);
 }
 
@@ -106,12 +154,16 @@ int run(int argc, char** argv, app::Common common) {
   CLI::App* const operations = cli.add_subcommand("ops", "Only the operations");
   operations->add_option("--only", o.only, "those whose name contains this");
   CLI::App* const step = cli.add_subcommand("step", "Only the training step");
+  CLI::App* const exchanges =
+      cli.add_subcommand("comm", "What ranks exchange in training; started by mpirun or srun");
   try {
     cli.parse(argc, argv);
   } catch (CLI::ParseError const& e) {
-    return cli.exit(e) == 0 ? static_cast<int>(Exit::done) : static_cast<int>(Exit::usage);
+    const int code = common.ranks.rank() == 0 ? cli.exit(e) : e.get_exit_code();
+    return static_cast<int>(code == 0 ? Exit::done : Exit::usage);
   }
   app::start_log("info", common.ranks);
+  if (*exchanges) return comm(o, common);
   return bench(o, common, !*step, !*operations);
 }
 
@@ -129,10 +181,6 @@ int main(int argc, char** argv) {
   }
   lomo::app::LastWords last_words(*ranks);
   try {
-    if (ranks->size() > 1) {
-      throw lomo::Error(lomo::Exit::usage,
-                        "lomo-bench runs on one rank; start it without mpirun or srun");
-    }
     return lomo::bench::run(argc, argv, lomo::app::Common{*ranks, last_words});
   } catch (...) {
     return last_words.say(std::current_exception());

@@ -78,8 +78,9 @@ inline Outcome run(Workplace const& place, std::vector<std::string> const& argum
   return Process(place, arguments).wait();
 }
 
-/// The program on several ranks, each with arguments of its own.
-inline std::vector<std::string> on_ranks(std::vector<std::vector<std::string>> const& each) {
+/// A program on several ranks, each with arguments of its own, as mpirun takes it.
+inline std::vector<std::string> on_ranks(std::vector<std::vector<std::string>> const& each,
+                                         std::string const& program = LOMO_TRAIN_PROGRAM) {
   for (char const* root : {"OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"}) {
     setenv(root, "1", 1);  // mpirun asks for both where tests run as root
   }
@@ -88,7 +89,7 @@ inline std::vector<std::string> on_ranks(std::vector<std::vector<std::string>> c
                                "none"};
   for (std::size_t rank = 0; rank < each.size(); ++rank) {
     if (rank > 0) all.emplace_back(":");
-    all.insert(all.end(), {"-np", "1", LOMO_TRAIN_PROGRAM});
+    all.insert(all.end(), {"-np", "1", program});
     all.insert(all.end(), each[rank].begin(), each[rank].end());
   }
   return all;

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "environment.h"
+#include "launch/comm.h"
 #include "launch/launch.h"
 #include "support/catch.h"
 
@@ -54,4 +55,19 @@ TEST_CASE("two GPUs train the model that one trains, with the same bits whatever
     }
     CHECK(weights(place / "two/model") == weights(place / "again/model"));
   }
+}
+
+TEST_CASE("lomo-bench comm measures what two GPUs exchange") {
+  const Environment gpu = hosted();
+  const Workplace place;
+  Arguments arguments = small_comm();
+  arguments.insert(arguments.end(), {"--device", "cuda"});
+  const Outcome outcome =
+      Process(place, LOMO_MPIRUN,
+              on_ranks(std::vector<Arguments>(2, arguments), LOMO_BENCH_PROGRAM))
+          .wait();
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(contains(outcome.out, "emulated CUDA (tests)"));
+  check_comm_of_two(outcome.out);
 }

@@ -1,0 +1,33 @@
+// lomo-bench comm on ranks of processors.
+#include "comm.h"
+
+using namespace lomo::test;
+
+TEST_CASE("lomo-bench comm measures what ranks exchange, and one of them speaks") {
+  const Workplace place;
+  const Outcome outcome =
+      Process(place, LOMO_MPIRUN,
+              on_ranks(std::vector<Arguments>(2, small_comm()), LOMO_BENCH_PROGRAM))
+          .wait();
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  CHECK(count_lines(outcome.out,
+                    "2 ranks on 1 machine; weights travel as bf16, gradients as bf16") == 1);
+  CHECK(count_lines(outcome.out, "GB/s\n") == 2);  // of the heading and of the last line
+  check_comm_of_two(outcome.out);
+}
+
+TEST_CASE("scripts/mpirun.sh starts lomo-bench comm, which alone says how it is started") {
+  const Workplace place;
+  setenv("LOMO_TRAIN", LOMO_TRAIN_PROGRAM, 1);
+  Arguments arguments = small_comm();
+  arguments.insert(arguments.begin(), "2");
+  const Outcome outcome = Process(place, LOMO_MPIRUN_SCRIPT, arguments).wait();
+  unsetenv("LOMO_TRAIN");
+  INFO(outcome.err);
+  REQUIRE(outcome.code == 0);
+  check_comm_of_two(outcome.out);
+  const Outcome alone = Process(place, LOMO_BENCH_PROGRAM, small_comm()).wait();
+  CHECK(alone.code == 2);
+  CHECK(contains(alone.err, "scripts/mpirun.sh 2 comm"));
+}
