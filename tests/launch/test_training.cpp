@@ -24,7 +24,7 @@ TEST_CASE("any number of ranks trains the same model, and the same number to the
   REQUIRE(alone.size() == 24);
   // Sums over at most 64 rows in another order, in f32, at each of 24 steps.
   const double tolerance = 24 * 64 * std::ldexp(1.0, -24) * alone.front();
-  for (const int ranks : {2, 3}) {
+  for (const int ranks : {2, 3, 4, 8}) {
     const std::string name = "ranks" + std::to_string(ranks);
     const Outcome outcome = launch(place, ranks, command(place, name));
     INFO(outcome.err);

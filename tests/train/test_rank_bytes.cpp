@@ -115,4 +115,147 @@ TEST_CASE("a step sends and receives what the closed form says") {
   }
 }
 
+namespace {
+
+std::size_t allocated(std::int64_t rows, std::int64_t cols, std::size_t element) {
+  const std::size_t bytes = static_cast<std::size_t>(rows * cols) * element;
+  return (bytes + Slab::kAlignment - 1) / Slab::kAlignment * Slab::kAlignment;
+}
+
+/// Matrices of one block of memory: owned and tiled together.
+struct Group {
+  std::vector<std::int64_t> rows;  // of the whole members
+  std::int64_t cols = 0;
+};
+
+std::vector<Group> groups_of_block(ModelConfig const& c) {
+  const std::int64_t queries = c.heads * c.head_width, keys = c.kv_heads * c.head_width;
+  return {{{queries, keys, keys}, c.width},
+          {{c.width}, queries},
+          {{c.ffn, c.ffn}, c.width},
+          {{c.width}, c.ffn}};
+}
+
+/// What rank q of R holds at most, by category, in a bf16 step of LOMO with bf16 on the wire.
+struct Held {
+  std::size_t weights = 0, gradients = 0, communication = 0;
+};
+
+Held closed_form_held(ModelConfig const& c, std::vector<Batch> const& batches, int rank,
+                      TileSize tile) {
+  const int ranks = static_cast<int>(batches.size());
+  constexpr std::size_t kElement = 2, kF32 = 4;
+  const auto owned = [&](std::int64_t rows, int q) { return owned_rows(rows, q, ranks).count; };
+  Held held;
+  // The shard; norms are whole.
+  held.weights = static_cast<std::size_t>(2 * c.layers + 1) * allocated(1, c.width, kElement) +
+                 2 * allocated(owned(c.vocab, rank), c.width, kElement);
+  // The ring, and in one group at a time two tiles under way to their owners and back.
+  std::int64_t largest = 0;
+  std::size_t flights = 0;
+  for (Group const& group : groups_of_block(c)) {
+    std::int64_t shard = 0, most = 0, here = 0, tiles = 0;
+    for (const std::int64_t rows : group.rows) {
+      shard += owned(rows, rank);
+      most = std::max(most, owned(rows, 0));
+      here = std::max(here, owned(rows, rank));
+      largest = std::max(largest, rows * group.cols);
+    }
+    held.weights += static_cast<std::size_t>(c.layers) * allocated(shard, group.cols, kElement);
+    const std::int64_t t = tile.rows_for(Shape(most, group.cols));
+    std::int64_t sent = 0;
+    for (const std::int64_t rows : group.rows) {
+      tiles += (owned(rows, 0) + t - 1) / t;
+      std::int64_t of_member = 0;
+      for (int q = 0; q < ranks; ++q) of_member += std::min(t, owned(rows, q));
+      sent = std::max(sent, of_member);
+    }
+    const std::int64_t arrives = ranks * std::min(t, here);
+    flights = std::max(flights, static_cast<std::size_t>(std::min<std::int64_t>(tiles, 2)) *
+                                    (allocated(sent, group.cols, kElement) +
+                                     allocated(arrives, group.cols, kElement)));
+    held.gradients = std::max(held.gradients, allocated(std::min(t, most), group.cols, kF32) +
+                                                  allocated(std::min(t, here), group.cols, kF32));
+  }
+  // Rows of the embedding go the same way, as many as ids allow.
+  const std::int64_t t = tile.rows_for(Shape(owned(c.vocab, 0), c.width));
+  std::int64_t arrive = 0;
+  for (Batch const& batch : batches) {
+    arrive += std::min(t, static_cast<std::int64_t>(batch.unique_ids.size()));
+  }
+  const auto ids =
+      static_cast<std::int64_t>(batches[static_cast<std::size_t>(rank)].unique_ids.size());
+  flights = std::max(flights, 2 * (allocated(std::min(ids, ranks * t), c.width, kElement) +
+                                   allocated(arrive, c.width, kElement)));
+  held.gradients =
+      std::max(held.gradients, 2 * allocated(std::min(t, owned(c.vocab, rank)), c.width, kF32));
+  // In forward they come from their owners, a tile of the vocabulary at a time.
+  const std::int64_t words = HeadOptions{}.vocabulary_tile(ranks);
+  std::int64_t asked = 0;
+  for (Batch const& batch : batches) {
+    asked += std::min(words, static_cast<std::int64_t>(batch.unique_ids.size()));
+  }
+  flights = std::max(flights, allocated(asked, c.width, kElement) +
+                                  allocated(std::min(ids, ranks * words), c.width, kElement) +
+                                  allocated(asked, 1, sizeof(std::int32_t)));
+  held.communication = 2 * allocated(largest, 1, kElement) + flights;
+  return held;
+}
+
+/// Activations of rank q: as one rank alone would have them with its share, but of the head the
+/// rows of all ranks with its own part of the vocabulary, and everyone's ids. (What else is kept of
+/// the rows that carry loss is less than an aligned block either way.)
+std::size_t activations_of(RankedRun const& run, std::vector<Batch> const& shares, int rank) {
+  Batch const& batch = shares[static_cast<std::size_t>(rank)];
+  ModelConfig const& c = run.shape;
+  std::size_t held = 0;
+  on_ranks(1, [&](Backend& backend, Communicator*, int) {
+    Llama model(backend, run.shape, run.dtype, run.head);
+    fill_weights(model, 1);
+    Trainer trainer(model, run.config, Schedule(ScheduleKind::constant, 0.05, 0, 10));
+    backend.ledger().restart();
+    trainer.step(batch);
+    held = backend.ledger().peak_by_category()[static_cast<std::size_t>(Category::activations)];
+  });
+  const auto head = [&](std::int64_t rows, std::int64_t words) {  // X' and logits
+    return allocated(rows, c.width, 2) + allocated(rows, words, sizeof(float));
+  };
+  std::int64_t rows = 0, ids = 0;
+  for (Batch const& share : shares) {
+    rows += share.loss_count();
+    ids += static_cast<std::int64_t>(share.unique_ids.size());
+  }
+  const std::int64_t words = owned_rows(c.vocab, rank, static_cast<int>(shares.size())).count;
+  return held - head(batch.loss_count(), c.vocab) + head(rows, words) +
+         allocated(ids, 1, sizeof(std::int32_t));
+}
+
+}  // namespace
+
+TEST_CASE("a rank holds its shard, the ring, tiles, and the activations of its share") {
+  for (const int ranks : {2, 3, 4, 8}) {
+    RankedRun run;
+    run.config = bench_config(OptimizerKind::lomo, 0.5);
+    run.config.memory.tile_bytes = 3000;
+    run.dtype = DType::bf16;
+    // Few targets, so that blocks hold more than the head.
+    run.batches = {random_sequences({40, 36, 38, 33, 37, 39, 34, 35, 40, 36}, 31, 101, 3)};
+    const RankedResult got = train_on(ranks, run);
+    std::vector<Batch> shares;
+    for (int q = 0; q < ranks; ++q) shares.push_back(share_of(run.batches.front(), {q, ranks}));
+    for (int q = 0; q < ranks; ++q) {
+      INFO("rank " << q << " of " << ranks);
+      const auto& peak = got.ledgers[static_cast<std::size_t>(q)].peak_by_category();
+      const auto of = [&](Category category) { return peak[static_cast<std::size_t>(category)]; };
+      const Held held =
+          closed_form_held(run.shape, shares, q, TileSize{run.config.memory.tile_bytes});
+      CHECK(of(Category::weights) == held.weights);
+      CHECK(of(Category::gradients) == held.gradients);
+      CHECK(of(Category::communication) == held.communication);
+      CHECK(of(Category::optimizer) == 0);
+      CHECK(of(Category::activations) == activations_of(run, shares, q));
+    }
+  }
+}
+
 }  // namespace lomo::test

@@ -71,11 +71,16 @@ void check_ranks(RankedRun const& run, std::vector<int> const& counts) {
   }
 }
 
+/// Runs the test once for each.
+OptimizerKind any_rule() {
+  return GENERATE(OptimizerKind::lomo, OptimizerKind::adalomo, OptimizerKind::sgd,
+                  OptimizerKind::adamw);
+}
+
 }  // namespace
 
 TEST_CASE("any number of ranks trains like one") {
-  const auto kind = GENERATE(OptimizerKind::lomo, OptimizerKind::adalomo, OptimizerKind::sgd,
-                             OptimizerKind::adamw);
+  const auto kind = any_rule();
   for (const bool tied : {false, true}) {
     check_ranks(run_of(kind, tied, DType::f32), {2, 3, 8});
     check_ranks(run_of(kind, tied, DType::bf16), {2, 4});
@@ -83,10 +88,11 @@ TEST_CASE("any number of ranks trains like one") {
 }
 
 TEST_CASE("the same number of ranks gives the same bits") {
-  RankedRun run = run_of(OptimizerKind::lomo, true, DType::bf16);
+  RankedRun run = run_of(any_rule(), true, DType::bf16);
   run.dtype = DType::bf16;
   run.config.optimizer.rounding = Rounding::stochastic;
-  const RankedResult once = train_on(3, run), again = train_on(3, run);
+  const int ranks = GENERATE(3, 8);
+  const RankedResult once = train_on(ranks, run), again = train_on(ranks, run);
   CHECK(once.weights == again.weights);
   for (std::size_t i = 0; i < once.reports.size(); ++i) {
     CHECK(once.reports[i].loss == again.reports[i].loss);
@@ -120,18 +126,18 @@ TEST_CASE("ranks score like one, and all know all scores") {
 }
 
 TEST_CASE("ranks take part that have no row of a matrix") {
-  RankedRun run = run_of(OptimizerKind::lomo, false, DType::f32);
-  check_ranks(run, {24, 41});  // 20 rows of k and v; 40 of the embedding width
+  check_ranks(run_of(any_rule(), false, DType::f32), {24});           // 20 rows of k and v
+  check_ranks(run_of(OptimizerKind::lomo, false, DType::f32), {41});  // 40 of q and of down
 }
 
 TEST_CASE("value clipping, the head by blocks and chunks, and kept activations agree on ranks") {
-  RankedRun run = run_of(OptimizerKind::lomo, true, DType::f32);
+  RankedRun run = run_of(any_rule(), true, DType::f32);
   run.config.clip.value = 0.02;
   check_ranks(run, {3});
   run.config.clip.value = 0;
   run.config.memory.tile_bytes = 600;  // tiles of a few rows
   run.head = {.block_rows = 16, .keep_logits_bytes = 0, .chunk_rows = 4};
-  check_ranks(run, {2, 3});
+  check_ranks(run, {2, 3, 8});
   run.shape.tied_embeddings = false;
   run.config.train.recompute = Recompute::none;
   check_ranks(run, {2, 5});
@@ -155,7 +161,7 @@ TEST_CASE("factors kept on ranks, and blocks run again together, change no bit")
 }
 
 TEST_CASE("an fp16 run on ranks applies gradients that an fp16 wire could not carry") {
-  RankedRun run = run_of(OptimizerKind::lomo, false, GENERATE(DType::bf16, DType::f32));
+  RankedRun run = run_of(any_rule(), GENERATE(false, true), GENERATE(DType::bf16, DType::f32));
   run.dtype = DType::f16;
   run.config.loss_scale.initial = 16384;
   run.batches.resize(1);
@@ -181,24 +187,38 @@ TEST_CASE("an fp16 run on ranks applies gradients that an fp16 wire could not ca
   });
   REQUIRE(std::isfinite(largest));
   REQUIRE(largest > 65504);
-  const RankedResult alone = train_on(1, run), got = train_on(3, run);
+  const RankedResult alone = train_on(1, run);
   REQUIRE(alone.reports.front().outcome == StepOutcome::applied);
-  CHECK(got.reports.front().outcome == StepOutcome::applied);
-  // A few dozen fp16 roundings lie on the way of each gradient.
-  CHECK(got.reports.front().grad_norm ==
-        Approx(alone.reports.front().grad_norm).epsilon(30 * 0x1p-11));
+  for (const int ranks : {2, 3, 8}) {
+    INFO(to_string(run.config.optimizer.name) << " ranks " << ranks);
+    const RankedResult got = train_on(ranks, run);
+    CHECK(got.reports.front().outcome == StepOutcome::applied);
+    // A few dozen fp16 roundings lie on the way of each gradient.
+    CHECK(got.reports.front().grad_norm ==
+          Approx(alone.reports.front().grad_norm).epsilon(30 * 0x1p-11));
+  }
 }
 
 TEST_CASE("an overflow on one rank is one on all, and changes nothing") {
-  for (const auto kind : {OptimizerKind::lomo, OptimizerKind::adalomo, OptimizerKind::adamw}) {
-    RankedRun run = run_of(kind, false, DType::bf16);
-    run.dtype = DType::f16;
-    run.config.loss_scale.initial = 0x1p30;
-    run.batches.resize(1);
-    const RankedResult got = train_on(3, run);
-    CHECK(got.reports.front().outcome == StepOutcome::overflow);
-    CHECK(got.weights == start_of(run).weights);
+  RankedRun run = run_of(any_rule(), GENERATE(false, true), DType::bf16);
+  run.dtype = DType::f16;
+  run.config.loss_scale.initial = 0x1p30;
+  run.batches.resize(1);
+  const RankedResult got = train_on(3, run);
+  CHECK(got.reports.front().outcome == StepOutcome::overflow);
+  CHECK(got.weights == start_of(run).weights);
+}
+
+TEST_CASE("a batch without targets is skipped by all ranks, and the next one is not") {
+  RankedRun run = run_of(any_rule(), false, DType::f32);
+  for (Sequence& sequence : run.batches.front()) {
+    sequence.targets.assign(sequence.targets.size(), kNoTarget);
   }
+  const RankedResult got = train_on(4, run);
+  CHECK(got.reports[0].outcome == StepOutcome::no_targets);
+  CHECK(got.reports[1].outcome == StepOutcome::applied);
+  run.batches.erase(run.batches.begin());
+  CHECK(train_on(4, run).weights == got.weights);
 }
 
 // As in the test of one rank: the gradient of the last rows of one matrix overflows, and only the
