@@ -26,10 +26,10 @@ Outcome bench(std::vector<std::string> const& arguments) {
   return Process(place, LOMO_BENCH_PROGRAM, all).wait();
 }
 
-/// Names of the operations that backend.h declares.
+/// Names of the operations that backend.h declares: what engines do with tensors.
 std::set<std::string> operations() {
   const std::string text = slurp(source_dir() / "include" / "lomo" / "backend" / "backend.h");
-  const std::regex declaration("virtual void do_([a-z_]+)\\(");
+  const std::regex declaration("virtual void do_([a-z_]+)\\((Tensor|std::span)");
   std::set<std::string> names;
   for (std::sregex_iterator i(text.begin(), text.end(), declaration), end; i != end; ++i) {
     names.insert((*i)[1]);
