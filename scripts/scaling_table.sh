@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes docs/SCALING.md: what ranks exchange in a step, and when that hides behind computing.
-#   scripts/scaling_table.sh PROGRAM [OUTPUT]     needs jq; takes a minute or two
+#   scripts/scaling_table.sh PROGRAM [OUTPUT]     needs jq; takes some minutes
 set -euo pipefail
 
 program=$(realpath "${1:?usage: scripts/scaling_table.sh PROGRAM [OUTPUT]}")
@@ -80,8 +80,8 @@ Assumptions of the model:
 - between GPUs each one receives, and at the same time sends, at the rate that heads the column, all at
   once. GeForce cards have no peer access: what they exchange goes through the memory of the host, and
   5 to 12 GB/s are more likely there than the 20 GB/s and more of PCIe 4 with peer access;
-- exchanges run beside computing in the order in which the trainer issues both: one starts when what was
-  issued before it is done, and what needs it waits (\`include/lomo/plan/step_time.h\`);
+- exchanges, and updates of tiles, run beside products in the order in which the trainer issues them: one
+  starts when what was issued before it is done, and what needs it waits (\`include/lomo/plan/step_time.h\`);
 - nothing else takes time: no launches, no host.
 
 ## What a step takes
