@@ -77,10 +77,8 @@ __device__ __forceinline__ void store_rounded(T* w, float const (&x)[N], Roundin
       store(w, x);
     } else if constexpr (N == 1) {
       const uint4 words = philox(rule, static_cast<std::uint64_t>(element) / 4);
-      const auto bits = static_cast<unsigned short>(
-          stochastic_bits<T>(x[0], word_of(words, static_cast<int>(element % 4))));
-      if constexpr (std::is_same_v<T, bf16>) *w = __ushort_as_bfloat16(bits);
-      if constexpr (std::is_same_v<T, f16>) *w = __ushort_as_half(bits);
+      *w = from_bits<T>(static_cast<std::uint16_t>(
+          stochastic_bits<T>(x[0], word_of(words, static_cast<int>(element % 4)))));
     } else {
       const uint4 words = philox(rule, static_cast<std::uint64_t>(element) / 4);
       std::uint32_t bits[4];

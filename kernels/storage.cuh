@@ -26,6 +26,13 @@ __device__ __forceinline__ float to_float(f16 x) {
   return __half2float(x);
 }
 
+/// The 16-bit number of these bits. (On the host the toolkit has no __ushort_as_half before 12.2.)
+template <class T>
+__device__ __forceinline__ T from_bits(std::uint16_t bits) {
+  if constexpr (std::is_same_v<T, bf16>) return bf16(__nv_bfloat16_raw{bits});
+  if constexpr (std::is_same_v<T, f16>) return f16(__half_raw{bits});
+}
+
 /// Nearest, ties to even.
 template <class T>
 __device__ __forceinline__ T round_to(float x) {
@@ -53,8 +60,8 @@ __device__ __forceinline__ void unpack(float& low, float& high, std::uint32_t wo
     low = __uint_as_float(word << 16);
     high = __uint_as_float(word & 0xffff0000u);
   } else {
-    low = __half2float(__ushort_as_half(static_cast<unsigned short>(word & 0xffffu)));
-    high = __half2float(__ushort_as_half(static_cast<unsigned short>(word >> 16)));
+    low = __half2float(from_bits<T>(static_cast<std::uint16_t>(word & 0xffffu)));
+    high = __half2float(from_bits<T>(static_cast<std::uint16_t>(word >> 16)));
   }
 }
 

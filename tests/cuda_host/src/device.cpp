@@ -32,9 +32,9 @@ struct Fragments {
 
 /// Element `high` (0 or 1) of a register that holds two.
 float element(std::uint32_t word, int high, bool half) {
-  const auto raw = static_cast<unsigned short>(word >> (16 * high));
-  if (half) return __half2float(__ushort_as_half(raw));
-  return __bfloat162float(__ushort_as_bfloat16(raw));
+  const auto raw = static_cast<std::uint16_t>(word >> (16 * high));
+  if (half) return __half2float(__half(__half_raw{raw}));
+  return __bfloat162float(__nv_bfloat16(__nv_bfloat16_raw{raw}));
 }
 
 /// Gathers the matrices from the lanes, multiplies, and scatters the sums. Products of one output
