@@ -1,15 +1,22 @@
 #include "communicator.h"
 
+#include <algorithm>
 #include <array>
+#include <exception>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "device.h"
 #include "lomo/core/error.h"
 #include "nccl.h"
 
 namespace lomo::cuda {
 namespace {
 
+/// NCCL waits for nobody: its calls return before they are done, and the host asks until they are,
+/// as long as its patience lasts. A call that waited itself would wait for ever for a rank that is
+/// gone, in the first meeting of all as in the first exchange between two.
 class NcclCommunicator final : public Communicator {
  public:
   NcclCommunicator(CudaBackend& engine, Communicator& host, std::chrono::seconds patience)
@@ -21,18 +28,37 @@ class NcclCommunicator final : public Communicator {
         queue_(make_queue()),
         issued_(make_event()) {
     for (Event& event : done_) event = make_event();
+    require_own_gpu();
     ncclUniqueId id{};
     if (rank() == 0) check_nccl(nccl_.get_unique_id(&id), "ncclGetUniqueId");
     id = host_.all_gather_host(id).front();
-    check_nccl(nccl_.init_rank(&all_, size(), id, rank()), "ncclCommInitRank");
-    engine_.watch([this](std::chrono::nanoseconds waited) { look_at_others(waited); });
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    settle(nccl_.init_rank(&all_, size(), id, rank(), &config), "ncclCommInitRankConfig");
+    engine_.watch([this](std::chrono::nanoseconds waited) { look_at_others(waited); }, queue_);
   }
   ~NcclCommunicator() override {
     engine_.watch({});
-    if (all_ != nullptr) static_cast<void>(nccl_.destroy(all_));
+    if (all_ == nullptr) return;
+    // What others no longer send NCCL would wait for.
+    const bool rests = std::uncaught_exceptions() == 0 && comes_to_rest();
+    if (all_ != nullptr) static_cast<void>(rests ? nccl_.destroy(all_) : nccl_.abort(all_));
   }
 
  private:
+  /// NCCL only says "invalid usage" where two ranks were given one GPU.
+  void require_own_gpu() {
+    const auto mine = gpu_identity();
+    const auto all = host_.all_gather_host(mine);
+    for (int q = 0; q < size(); ++q) {
+      if (q == rank() || all[static_cast<std::size_t>(q)] != mine) continue;
+      throw Error(Exit::usage, "ranks " + std::to_string(std::min(q, rank())) + " and " +
+                                   std::to_string(std::max(q, rank())) +
+                                   " were given the same GPU; start as many ranks a machine as it "
+                                   "has GPUs");
+    }
+  }
+
   Ticket do_all_gather(Tensor all, Tensor mine, std::span<std::int64_t const> rows) override {
     return exchange([&] {
       std::int64_t first = 0;
@@ -84,7 +110,7 @@ class NcclCommunicator final : public Communicator {
     if (span() != nullptr) engine_.stopwatch().begin(*span(), queue_);
     check_nccl(nccl_.group_start(), "ncclGroupStart");
     f();
-    check_nccl(nccl_.group_end(), "ncclGroupEnd");
+    settle(nccl_.group_end(), "ncclGroupEnd");  // before that nothing is on the queue
     if (span() != nullptr) engine_.stopwatch().end(queue_);
     const Ticket ticket = ++exchanges_;
     check(cudaEventRecord(event_of(ticket), queue_), "cudaEventRecord, of an exchange");
@@ -111,8 +137,37 @@ class NcclCommunicator final : public Communicator {
     ncclResult_t state = ncclSuccess;
     check_nccl(nccl_.async_error(all_, &state), "ncclCommGetAsyncError");
     if (state != ncclSuccess && state != ncclInProgress) lost(nccl_.error_string(state));
-    if (waited > patience_) {
-      lost("another rank does not answer for " + std::to_string(patience_.count()) + " s");
+    if (waited > patience_) does_not_answer();
+  }
+
+  [[noreturn]] void does_not_answer() {
+    lost("another rank does not answer for " + std::to_string(patience_.count()) + " s");
+  }
+
+  /// Until `call`, which returned `status`, is done.
+  void settle(ncclResult_t status, char const* call) {
+    WaitingTime waiting;
+    while (status == ncclInProgress) {
+      const std::chrono::nanoseconds waited = waiting.look();
+      if (waited > patience_) does_not_answer();
+      // Most calls are done within microseconds, less than a sleep takes.
+      if (waited > std::chrono::milliseconds(1)) {
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+      }
+      check_nccl(nccl_.async_error(all_, &status), "ncclCommGetAsyncError");
+    }
+    check_nccl(status, call);
+  }
+
+  /// Whether all exchanges ended and all ranks said so.
+  bool comes_to_rest() {
+    try {
+      wait_while_watching([this](std::chrono::nanoseconds waited) { look_at_others(waited); },
+                          [this] { return cudaStreamQuery(queue_); }, "cudaStreamQuery");
+      settle(nccl_.finalize(all_), "ncclCommFinalize");
+      return true;
+    } catch (Error const&) {
+      return false;
     }
   }
 

@@ -68,6 +68,17 @@ std::size_t available_memory() {
   return free - std::min(free, kBesideTheSlab);
 }
 
+std::array<char, 16> gpu_identity() {
+  int device = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  cudaDeviceProp p{};
+  check(cudaGetDeviceProperties(&p, device), "cudaGetDeviceProperties");
+  std::array<char, 16> id{};
+  static_assert(sizeof p.uuid.bytes == id.size());
+  std::copy_n(p.uuid.bytes, id.size(), id.begin());
+  return id;
+}
+
 std::string describe(int device) {
   cudaDeviceProp p{};
   check(cudaGetDeviceProperties(&p, device), "cudaGetDeviceProperties");

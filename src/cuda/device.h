@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <cstddef>
 #include <string>
 
@@ -14,6 +15,9 @@ int device_of(int local_rank);
 /// Bytes that the engine may take of the current GPU: what is free, less what the driver and the
 /// libraries will take beside it.
 std::size_t available_memory();
+
+/// What tells the current GPU from all others, on any machine.
+std::array<char, 16> gpu_identity();
 
 /// "NVIDIA GeForce RTX 3090, sm_86, 23.7 GiB".
 std::string describe(int device);

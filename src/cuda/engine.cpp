@@ -39,7 +39,7 @@ DeviceMemory make_slab_memory(std::size_t bytes) {
 void require_kernels(void* memory, std::string const& gpu, cudaStream_t queue) {
   const cudaError_t status = kernels::cross_entropy_begin(static_cast<float*>(memory), 1, queue);
   if (status == cudaErrorNoKernelImageForDevice || status == cudaErrorInvalidPtx ||
-      status == cudaErrorUnsupportedPtxVersion) {
+      status == cudaErrorUnsupportedPtxVersion || status == cudaErrorJitCompilerNotFound) {
     throw Error(Exit::usage, gpu + ": the CUDA engine was built for " LOMO_CUDA_ARCHITECTURES
                                    " only; build it with -DLOMO_CUDA_ARCHITECTURES=native");
   }
@@ -73,7 +73,7 @@ std::string CudaBackend::describe() const {
 void CudaBackend::do_synchronize() {
   wait_for(compute_);
   wait_for(second_);
-  check(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+  if (exchanges_ != nullptr) wait_for(exchanges_);  // cudaDeviceSynchronize cannot be watched
 }
 
 void CudaBackend::do_enter_beside(Ticket) {

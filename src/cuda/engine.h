@@ -28,8 +28,12 @@ class CudaBackend final : public Backend {
 
   /// The queue that is issued to now, for exchanges that keep order with it.
   cudaStream_t queue() const { return queue_; }
-  /// From here on whenever the host waits; none: {}.
-  void watch(Watcher watcher) { watcher_ = std::move(watcher); }
+  /// From here on `watcher` whenever the host waits, and `synchronize` waits for `exchanges` as
+  /// well; none: {}.
+  void watch(Watcher watcher, cudaStream_t exchanges = nullptr) {
+    watcher_ = std::move(watcher);
+    exchanges_ = exchanges;
+  }
   /// For what its queue, or one that keeps order with it, is given beside the operations.
   Stopwatch& stopwatch() { return stopwatch_; }
 
@@ -117,6 +121,7 @@ class CudaBackend final : public Backend {
   Staging staging_;
   std::unique_ptr<Gemm> gemm_;
   Watcher watcher_;
+  cudaStream_t exchanges_ = nullptr;  // of the communicator that watches
   Stopwatch stopwatch_;
 };
 

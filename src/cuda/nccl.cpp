@@ -16,7 +16,7 @@ void find(void* library, char const* name, F& function) {
   function = reinterpret_cast<F>(dlsym(library, name));
   if (function == nullptr) {
     throw Error(Exit::usage, std::string(kLibrary) + " has no " + name +
-                                 "; several GPUs need NCCL 2.7 or newer");
+                                 "; several GPUs need NCCL 2.14 or newer");
   }
 }
 
@@ -31,7 +31,8 @@ Nccl open_nccl() {
   }
   Nccl nccl{};
   find(library, "ncclGetUniqueId", nccl.get_unique_id);
-  find(library, "ncclCommInitRank", nccl.init_rank);
+  find(library, "ncclCommInitRankConfig", nccl.init_rank);
+  find(library, "ncclCommFinalize", nccl.finalize);
   find(library, "ncclCommDestroy", nccl.destroy);
   find(library, "ncclCommAbort", nccl.abort);
   find(library, "ncclCommGetAsyncError", nccl.async_error);

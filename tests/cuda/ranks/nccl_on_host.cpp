@@ -2,8 +2,10 @@
 #include "cuda/nccl.h"
 
 lomo::cuda::Nccl lomo::cuda::open_nccl() {
-  return {&ncclGetUniqueId, &ncclCommInitRank,      &ncclCommDestroy,
-          &ncclCommAbort,   &ncclCommGetAsyncError, &ncclGetErrorString,
-          &ncclGroupStart,  &ncclGroupEnd,          &ncclSend,
-          &ncclRecv,        &ncclBroadcast};
+  return {&ncclGetUniqueId,    &ncclCommInitRankConfig,
+          &ncclCommFinalize,   &ncclCommDestroy,
+          &ncclCommAbort,      &ncclCommGetAsyncError,
+          &ncclGetErrorString, &ncclGroupStart,
+          &ncclGroupEnd,       &ncclSend,
+          &ncclRecv,           &ncclBroadcast};
 }

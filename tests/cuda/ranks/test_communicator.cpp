@@ -1,10 +1,13 @@
 // The CUDA engine's exchanges: every rank runs the same cases, on an emulated GPU of its own.
+#include <nccl.h>
+
 #include <chrono>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "cuda/communicator.h"
+#include "cuda/device.h"
 #include "ranks/ranks.h"
 #include "support/catch.h"
 #include "support/errors.h"
@@ -169,4 +172,23 @@ TEST_CASE("a rank that does not answer is lost", "[.lost]") {
     CHECK(contains(text, "NCCL, rank 0"));
   }
   bench.communicator->barrier();  // the second comes here at once and exchanges nothing
+}
+
+// Run by itself, on two ranks: the second never comes to NCCL's first meeting.
+TEST_CASE("a rank that NCCL waits for in vain is lost", "[.absent]") {
+  if (ranks().host().rank() == 0) {
+    const std::string text = error_of(Exit::communication, [] { Bench bench(seconds(1)); });
+    CHECK(contains(text, "another rank does not answer for 1 s"));
+  } else {
+    cuda::CudaBackend engine{{.memory = std::size_t{1} << 20}};
+    ranks().host().all_gather_host(cuda::gpu_identity());
+    ranks().host().all_gather_host(ncclUniqueId{});
+  }
+  ranks().host().barrier();
+}
+
+// Run by itself, on two ranks that have the same GPU.
+TEST_CASE("ranks that were given one GPU are told so", "[.shared]") {
+  const std::string text = error_of(Exit::usage, [] { Bench bench; });
+  CHECK(contains(text, "ranks 0 and 1 were given the same GPU"));
 }

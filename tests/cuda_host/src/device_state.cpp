@@ -1,5 +1,7 @@
 #include "device_state.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <stdexcept>
@@ -54,6 +56,13 @@ Driver driver() {
   if (text == "old") return Driver::old;
   if (text == "without-device") return Driver::without_device;
   bad_environment("CUDA_HOST_DRIVER", text, "present, none, old or without-device");
+}
+
+/// CUDA_HOST_GPU: whether the process has a GPU of its own or one that all others have, too.
+bool has_own_gpu() {
+  const std::string_view text = environment("CUDA_HOST_GPU", "own");
+  if (text != "own" && text != "shared") bad_environment("CUDA_HOST_GPU", text, "own or shared");
+  return text == "own";
 }
 
 struct State {
@@ -242,6 +251,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
   *p = cudaDeviceProp{};
   constexpr std::string_view kName = "emulated CUDA (tests)";
   kName.copy(p->name, kName.size());
+  const pid_t owner = has_own_gpu() ? getpid() : 0;
+  std::memcpy(p->uuid.bytes, &owner, sizeof owner);
   std::size_t free = 0;
   cudaMemGetInfo(&free, &p->totalGlobalMem);
   p->major = a.number / 10;

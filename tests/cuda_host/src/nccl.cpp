@@ -6,6 +6,7 @@
 #include <cstring>
 #include <random>
 #include <stdexcept>
+#include <utility>
 
 #include "communicators.h"
 #include "device_state.h"
@@ -45,11 +46,17 @@ ncclResult_t refuse(ncclResult_t error, std::string const& why) {
 ncclResult_t launch_group() {
   std::vector<Gathered> group = std::move(state().group);
   state().group.clear();
+  ncclResult_t result = ncclSuccess;
   for (Gathered& g : group) {
-    g.comm->enqueue(*g.stream, std::move(g.exchange));
-    if (sticky() != cudaSuccess) return refuse(ncclUnhandledCudaError, report());
+    const ncclResult_t launched = g.comm->finish([mine = std::make_shared<Gathered>(std::move(g))] {
+      mine->comm->enqueue(*mine->stream, std::move(mine->exchange));
+      if (sticky() != cudaSuccess) return refuse(ncclUnhandledCudaError, report());
+      return ncclSuccess;
+    });
+    if (launched != ncclSuccess && launched != ncclInProgress) return launched;
+    if (launched == ncclInProgress) result = launched;
   }
-  return ncclSuccess;
+  return result;
 }
 
 bool reachable(void const* p, std::size_t bytes) {
@@ -63,6 +70,11 @@ ncclResult_t call(char const* name, std::size_t count, ncclDataType_t type, int 
                   ncclComm_t comm, cudaStream_t handle, F add) {
   const std::string who(name);
   if (sticky() != cudaSuccess) return refuse(ncclUnhandledCudaError, report());
+  if (comm != nullptr && comm->in_progress()) {
+    return refuse(
+        ncclInvalidArgument,
+        who + ": the last call of the communicator is not done: ask ncclCommGetAsyncError");
+  }
   if (comm == nullptr || comm->wire == nullptr) {
     return refuse(ncclInvalidArgument, who + ": no communicator, or one that was given back");
   }
@@ -129,52 +141,68 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
 }
 
 ncclResult_t ncclCommInitRank(ncclComm_t* comm, int size, ncclUniqueId id, int rank) {
+  return ncclCommInitRankConfig(comm, size, id, rank, nullptr);
+}
+
+ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int size, ncclUniqueId id, int rank,
+                                    ncclConfig_t* config) {
   if (sticky() != cudaSuccess) return refuse(ncclUnhandledCudaError, report());
   if (size < 1 || rank < 0 || rank >= size) {
     return refuse(ncclInvalidArgument,
                   "ncclCommInitRank: rank " + std::to_string(rank) + " of " + std::to_string(size));
   }
+  const ncclConfig_t plain = NCCL_CONFIG_INITIALIZER;
+  if (config != nullptr && (config->size != plain.size || config->magic != plain.magic)) {
+    return refuse(ncclInvalidArgument, "ncclCommInitRankConfig: not from NCCL_CONFIG_INITIALIZER");
+  }
   auto made = std::make_unique<ncclComm>();
   made->rank = rank;
   made->size = size;
+  made->blocking = config == nullptr || config->blocking != 0;
   id.internal[NCCL_UNIQUE_ID_BYTES - 1] = '\0';
-  try {
-    made->wire = std::make_unique<Wire>(id.internal, rank, size);
-  } catch (std::runtime_error const& e) {
-    return refuse(ncclSystemError, std::string("ncclCommInitRank: ") + e.what());
-  }
+  made->joining = std::async(std::launch::async,
+                             [name = std::string(id.internal), rank, size, &up = made->given_up] {
+                               return std::make_unique<Wire>(name, rank, size, up);
+                             });
   *comm = made.get();
   state().communicators.push_back(std::move(made));
-  return ncclSuccess;
+  if (!(*comm)->blocking) return ncclInProgress;
+  (*comm)->joining.wait();
+  return (*comm)->look();
 }
 
 ncclResult_t ncclCommFinalize(ncclComm_t comm) {
-  if (comm == nullptr || comm->wire == nullptr) return ncclInvalidArgument;
-  return cudaDeviceSynchronize() == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
+  if (comm == nullptr || comm->wire == nullptr || comm->in_progress()) return ncclInvalidArgument;
+  return comm->finish(
+      [] { return cudaDeviceSynchronize() == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError; });
 }
 
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
-  const ncclResult_t result = ncclCommFinalize(comm);
-  if (comm == nullptr || comm->wire == nullptr) return result;
+  if (comm == nullptr || comm->wire == nullptr || comm->in_progress()) return ncclInvalidArgument;
+  const ncclResult_t result =
+      cudaDeviceSynchronize() == cudaSuccess ? ncclSuccess : ncclUnhandledCudaError;
   comm->wire->say_farewell();
   comm->wire.reset();
   return result;
 }
 
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
-  if (comm == nullptr || comm->wire == nullptr) return ncclInvalidArgument;
+  if (comm == nullptr || (comm->wire == nullptr && !comm->in_progress()))
+    return ncclInvalidArgument;
+  comm->given_up = true;
+  if (comm->joining.valid()) comm->joining.wait();
+  comm->joining = {};
+  comm->unfinished = nullptr;
   comm->wire.reset();  // what waits for it runs through without effect
   return ncclSuccess;
 }
 
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* error) {
-  if (comm == nullptr || comm->wire == nullptr) return ncclInvalidArgument;
-  const int lost = comm->wire->lost();
-  if (comm->error == ncclSuccess && lost >= 0) {
-    comm->error = ncclRemoteError;
-    comm->text = "rank " + std::to_string(lost) + " is gone";
+  if (comm == nullptr ||
+      (comm->wire == nullptr && !comm->in_progress() && comm->error == ncclSuccess)) {
+    return ncclInvalidArgument;
   }
-  *error = comm->error;
+  *error = comm->look();
   return ncclSuccess;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
+#include <utility>
 
 #include "memory.h"
 
@@ -153,4 +155,36 @@ void ncclComm::enqueue(Stream& stream, Exchange exchange) {
   };
   streams().reach(stream, sent);
   streams().enqueue(stream, std::move(in));
+}
+
+ncclResult_t ncclComm::finish(std::function<ncclResult_t()> rest) {
+  if (blocking) return rest();
+  unfinished = std::move(rest);
+  looks = 0;
+  return ncclInProgress;
+}
+
+ncclResult_t ncclComm::look() {
+  if (joining.valid()) {
+    if (joining.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      return ncclInProgress;
+    }
+    try {
+      wire = joining.get();
+    } catch (std::runtime_error const& e) {
+      error = ncclSystemError;
+      text = std::string("ncclCommInitRank: ") + e.what();
+    }
+  }
+  if (unfinished != nullptr) {
+    if (looks++ == 0) return ncclInProgress;
+    const ncclResult_t result = std::exchange(unfinished, nullptr)();
+    if (result != ncclSuccess) error = result;
+  }
+  const int lost = wire == nullptr ? -1 : wire->lost();
+  if (error == ncclSuccess && lost >= 0) {
+    error = ncclRemoteError;
+    text = "rank " + std::to_string(lost) + " is gone";
+  }
+  return error;
 }

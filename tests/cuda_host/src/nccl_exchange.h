@@ -1,8 +1,11 @@
 #pragma once
 #include <nccl.h>
 
+#include <atomic>
 #include <chrono>
 #include <deque>
+#include <functional>
+#include <future>
 #include <memory>
 #include <string>
 #include <vector>
@@ -44,6 +47,21 @@ struct ncclComm {
   std::deque<cuda_host::Exchange> exchanges;
   ncclResult_t error = ncclSuccess;
   std::string text;
+
+  /// Of one that was made with blocking 0: its calls return ncclInProgress, and what they do is
+  /// done when the host has looked at it often enough.
+  bool blocking = true;
+  std::future<std::unique_ptr<cuda_host::Wire>> joining;
+  std::atomic<bool> given_up = false;  // what is joining
+  std::function<ncclResult_t()> unfinished;
+  int looks = 0;
+
+  ~ncclComm() { given_up = true; }
+  bool in_progress() const { return joining.valid() || unfinished != nullptr; }
+  /// Does `rest` now, or leaves it to the looks of the host.
+  ncclResult_t finish(std::function<ncclResult_t()> rest);
+  /// A look of the host.
+  ncclResult_t look();
 
   void enqueue(cuda_host::Stream& stream, cuda_host::Exchange exchange);
 

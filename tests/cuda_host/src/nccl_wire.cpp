@@ -52,15 +52,15 @@ int open_socket() {
 }
 
 [[noreturn]] void alone(int rank) {
-  throw std::runtime_error("rank " + std::to_string(rank) + " did not come within a minute");
+  throw std::runtime_error("rank " + std::to_string(rank) + " did not come");
 }
 
 }  // namespace
 
-Wire::Wire(std::string const& name, int rank, int size)
+Wire::Wire(std::string const& name, int rank, int size, std::atomic<bool> const& given_up)
     : rank_(rank), size_(size), peers_(static_cast<std::size_t>(size)) {
   if (::pipe(stop_) != 0) throw std::runtime_error("no pipe");
-  connect_all(name);
+  connect_all(name, given_up);
   reader_ = std::thread([this] { read_all(); });
 }
 
@@ -74,7 +74,7 @@ Wire::~Wire() {
 }
 
 /// Every rank calls those below it and answers those above.
-void Wire::connect_all(std::string const& name) {
+void Wire::connect_all(std::string const& name, std::atomic<bool> const& given_up) {
   const auto end = Clock::now() + kPatience;
   const int door = open_socket();
   auto [own, own_length] = address_of(name, rank_);
@@ -88,7 +88,7 @@ void Wire::connect_all(std::string const& name) {
     auto [address, length] = address_of(name, to);
     const int s = open_socket();
     while (::connect(s, reinterpret_cast<sockaddr*>(&address), length) != 0) {
-      if (Clock::now() > end) alone(to);
+      if (given_up || Clock::now() > end) alone(to);
       std::this_thread::sleep_for(kPause);
     }
     write_all(s, reinterpret_cast<char const*>(&mine), sizeof mine);
@@ -96,8 +96,9 @@ void Wire::connect_all(std::string const& name) {
   }
   for (int missing = size_ - rank_ - 1; missing > 0; --missing) {
     pollfd ready{door, POLLIN, 0};
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
-    if (::poll(&ready, 1, static_cast<int>(left.count())) <= 0) alone(rank_ + 1);
+    while (::poll(&ready, 1, static_cast<int>(kPause.count())) <= 0) {
+      if (given_up || Clock::now() > end) alone(rank_ + 1);
+    }
     const int s = ::accept4(door, nullptr, nullptr, SOCK_CLOEXEC);
     Hello other{-1, -1};
     if (::recv(s, &other, sizeof other, MSG_WAITALL) != sizeof other || other.rank <= rank_ ||

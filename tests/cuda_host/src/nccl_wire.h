@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <mutex>
@@ -24,8 +25,9 @@ struct Message {
 /// send; it touches no device memory.
 class Wire {
  public:
-  /// Returns when all ranks are there. Throws std::runtime_error after a minute without one.
-  Wire(std::string const& name, int rank, int size);
+  /// Returns when all ranks are there. Throws std::runtime_error after a minute without one, or
+  /// when `given_up` becomes true.
+  Wire(std::string const& name, int rank, int size, std::atomic<bool> const& given_up);
   ~Wire();
   Wire(Wire const&) = delete;
   Wire& operator=(Wire const&) = delete;
@@ -52,7 +54,7 @@ class Wire {
     std::vector<char> partial;  // of the next message, its header first
     std::deque<Message> inbox;
   };
-  void connect_all(std::string const& name);
+  void connect_all(std::string const& name, std::atomic<bool> const& given_up);
   void read_all();
   void take_in(Peer& peer, char const* bytes, std::size_t n);
 

@@ -225,6 +225,56 @@ TEST_CASE("nccl: a host that waits for a lost rank without looking is told so") 
   CHECK(statuses == std::vector<int>{0, 128 + SIGKILL});
 }
 
+TEST_CASE("nccl: without blocking a call is done when the host has looked, not before") {
+  const auto statuses = run_ranks(2, [](int rank, ncclUniqueId id) {
+    reset({Order::forward, static_cast<std::uint64_t>(rank) + 5});
+    cudaStream_t stream = nullptr;
+    RANK_CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) == cudaSuccess);
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    ncclComm_t comm = nullptr;
+    float* const x = to_device(numbers(rank, 4));
+    const auto settle = [&](ncclResult_t result) {
+      RANK_CHECK(result == ncclInProgress);
+      while (result == ncclInProgress) {
+        RANK_CHECK(ncclAllReduce(x, x, 4, ncclFloat32, ncclSum, comm, stream) ==
+                   ncclInvalidArgument);  // one thing at a time
+        RANK_CHECK(ncclCommGetAsyncError(comm, &result) == ncclSuccess);
+      }
+      RANK_CHECK(result == ncclSuccess);
+    };
+    settle(ncclCommInitRankConfig(&comm, 2, id, rank, &config));
+    const ncclResult_t begun = ncclAllReduce(x, x, 4, ncclFloat32, ncclSum, comm, stream);
+    RANK_CHECK(cudaStreamSynchronize(stream) == cudaSuccess);
+    RANK_CHECK(to_host(x, 4)[3] == static_cast<float>(100 * rank + 3));  // not on the stream yet
+    settle(begun);
+    RANK_CHECK(cudaStreamSynchronize(stream) == cudaSuccess);
+    RANK_CHECK(to_host(x, 4)[3] == 106);
+    settle(ncclCommFinalize(comm));
+    RANK_CHECK(ncclCommDestroy(comm) == ncclSuccess);
+  });
+  CHECK(statuses == std::vector<int>{0, 0});
+}
+
+TEST_CASE("nccl: without blocking a rank that never comes can be given up") {
+  const auto statuses = run_ranks(2, [](int rank, ncclUniqueId id) {
+    if (rank == 1) return;
+    reset();
+    ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+    config.blocking = 0;
+    ncclComm_t comm = nullptr;
+    ncclResult_t result = ncclCommInitRankConfig(&comm, 2, id, rank, &config);
+    for (int i = 0; i < 50; ++i) {
+      RANK_CHECK(result == ncclInProgress);
+      usleep(1000);
+      RANK_CHECK(ncclCommGetAsyncError(comm, &result) == ncclSuccess);
+    }
+    RANK_CHECK(ncclCommAbort(comm) == ncclSuccess);
+    RANK_CHECK(ncclCommGetAsyncError(comm, &result) == ncclInvalidArgument);
+  });
+  CHECK(statuses == std::vector<int>{0, 0});
+}
+
 TEST_CASE("nccl: calls are held to their arguments") {
   const auto statuses = run_ranks(1, [](int, ncclUniqueId id) {
     const Rank r(0, 1, id);
