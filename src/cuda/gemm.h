@@ -30,7 +30,10 @@ class Gemm {
     std::int64_t cols() const { return transposed ? matrix.rows() : matrix.cols(); }
   };
   /// How an element is summed: in whatever way is fastest, or in one sequence and by an algorithm
-  /// that is chosen without looking at the number of rows of c.
+  /// that is chosen without looking at the number of rows of c: for 1024 of them, with no scheme
+  /// allowed that would add up parts of a sum, and then checked for the rows there are. That one
+  /// algorithm gives an element the same bits in any number of rows is how tiled products work and
+  /// not documented: tests/engine holds it, on a GPU as well (scripts/gpu-check.sh).
   enum class Sums : std::uint8_t { fastest, same_for_any_rows };
   /// c (M,N) = a (M,K) b (K,N) [+ added (M,N) of c's type, which may be c]. a and b are of one
   /// storage type, c is of it or f32. No extent is 0. Any row pitch. `workspace` is

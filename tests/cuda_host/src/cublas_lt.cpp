@@ -3,7 +3,9 @@
 // The heuristic offers an algorithm that uses workspace, where the preference has room for it, and
 // one that uses none. An algorithm belongs to the types, orders and transposes of the problem and
 // to the alignments it was offered for; extents may be others. Where no reduction scheme is allowed
-// each element is summed in one sequence, and its bits depend on its row and column alone. The one
+// each element is summed in one sequence, and its bits depend on its row, its column and the
+// algorithm, which adds up more or fewer terms at a time: the heuristic takes more for larger
+// results, as it chooses larger tiles on hardware. The one
 // with workspace overwrites it, so that nothing else can have been kept there.
 #include "cublas_lt.h"
 
@@ -12,6 +14,8 @@
 #include <cuda_fp16.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cstring>
 #include <vector>
 
@@ -34,8 +38,9 @@ struct Algorithm {
   std::uint64_t mark;
   std::uint64_t problem;
   std::uint64_t workspace;
-  std::uint64_t in_sequence;
-  std::uint32_t alignment[4];
+  std::uint32_t terms;         // that are added up at a time, in sequence; 0: by OpenBLAS
+  std::uint32_t alignment[4];  // of A, B, C, D
+  std::uint32_t pitches[4];    // alignment of their columns' distance, at most 16 bytes
 };
 static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t));
 
@@ -48,6 +53,16 @@ std::int64_t rows_of(Layout const& x, cublasOperation_t op) {
 }
 std::int64_t cols_of(Layout const& x, cublasOperation_t op) {
   return static_cast<std::int64_t>(op == CUBLAS_OP_N ? x.cols : x.rows);
+}
+
+std::array<std::uint32_t, 4> pitches_of(Problem const& p) {
+  std::array<std::uint32_t, 4> alignments{};
+  std::size_t i = 0;
+  for (Layout const* x : {&p.a, &p.b, &p.c, &p.d}) {
+    const auto bytes = static_cast<std::uint64_t>(x->ld) * bytes_of(x->type);
+    alignments[i++] = std::uint32_t{1} << std::min(4, std::countr_zero(bytes | 16));
+  }
+  return alignments;
 }
 
 void mix(std::uint64_t& hash, std::uint64_t x) {
@@ -129,14 +144,28 @@ std::vector<float> dense(void const* data, Layout const& x, cublasOperation_t op
   return y;
 }
 
-/// sums (m,n) = left (m,k) right (k,n), element by element from the first term to the last.
-void multiply_in_sequence(float* sums, float const* left, float const* right, int m, int n, int k) {
+/// sums (m,n) = left (m,k) right (k,n), element by element from the first term to the last: so many
+/// terms are added up, and then added to the sum.
+void multiply_in_sequence(float* sums, float const* left, float const* right, int m, int n, int k,
+                          std::int64_t terms) {
+  std::vector<float> part(static_cast<std::size_t>(n));
   for (std::int64_t i = 0; i < m; ++i) {
-    for (std::int64_t l = 0; l < k; ++l) {
-      const float x = left[i * k + l];
-      for (std::int64_t j = 0; j < n; ++j) sums[i * n + j] += x * right[l * n + j];
+    for (std::int64_t first = 0; first < k; first += terms) {
+      std::fill(part.begin(), part.end(), 0.0f);
+      for (std::int64_t l = first, end = std::min<std::int64_t>(k, first + terms); l < end; ++l) {
+        const float x = left[i * k + l];
+        for (std::int64_t j = 0; j < n; ++j)
+          part[static_cast<std::size_t>(j)] += x * right[l * n + j];
+      }
+      for (std::int64_t j = 0; j < n; ++j) sums[i * n + j] += part[static_cast<std::size_t>(j)];
     }
   }
+}
+
+/// As a heuristic chooses tiles: by the result, whatever is asked of the sums.
+std::uint32_t terms_for(Layout const& d) {
+  const std::uint64_t least = std::min(d.rows, d.cols);
+  return least >= 128 ? 64 : least >= 32 ? 32 : 16;
 }
 
 struct Call {
@@ -147,7 +176,7 @@ struct Call {
   void const *device_alpha, *device_beta;  // read when the stream gets here, if not null
   void* workspace;
   std::uint64_t workspace_bytes;
-  bool in_sequence;
+  std::uint32_t terms;
 
   std::string run() const {
     Problem const& p = problem;
@@ -162,8 +191,8 @@ struct Call {
       const std::vector<float> left = dense(a, p.a, p.operation.a, batch);
       const std::vector<float> right = dense(b, p.b, p.operation.b, batch);
       std::fill(sums.begin(), sums.end(), 0.0f);
-      if (in_sequence) {
-        multiply_in_sequence(sums.data(), left.data(), right.data(), m, n, k);
+      if (terms > 0) {
+        multiply_in_sequence(sums.data(), left.data(), right.data(), m, n, k, terms);
       } else if (k > 0) {
         cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, n, k, 1.0f, left.data(), k,
                     right.data(), n, 0.0f, sums.data(), n);
@@ -260,9 +289,11 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle,
   Preference const& wish = preference_of(preference);
   for (std::uint64_t workspace : {kWorkspace, std::uint64_t{0}}) {
     if (workspace > wish.workspace || *count == most) continue;
-    const bool in_sequence = wish.reductions == CUBLASLT_REDUCTION_SCHEME_NONE;
-    Algorithm algorithm{kMark, hash_of(problem), workspace, in_sequence, {}};
+    const bool splits = wish.reductions != CUBLASLT_REDUCTION_SCHEME_NONE;
+    Algorithm algorithm{kMark, hash_of(problem), workspace, splits ? 0 : terms_for(problem.d), {},
+                        {}};
     std::copy_n(wish.alignment, 4, algorithm.alignment);
+    std::copy_n(pitches_of(problem).begin(), 4, algorithm.pitches);
     cublasLtMatmulHeuristicResult_t& result = results[(*count)++];
     result = cublasLtMatmulHeuristicResult_t{};
     std::memcpy(&result.algo, &algorithm, sizeof algorithm);
@@ -287,6 +318,13 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDe
   if (algorithm.mark != kMark || algorithm.problem != hash_of(problem)) {
     return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "matmul: an algorithm of another problem");
   }
+  const std::array<std::uint32_t, 4> pitches = pitches_of(problem);
+  for (std::size_t i = 0; i < 4; ++i) {
+    if (pitches[i] < algorithm.pitches[i]) {
+      return refuse(CUBLAS_STATUS_NOT_SUPPORTED,
+                    "matmul: columns less aligned than where the algorithm was offered");
+    }
+  }
   result->workspaceSize = algorithm.workspace;
   result->state = CUBLAS_STATUS_SUCCESS;
   result->wavesCount = 1.0f;
@@ -305,7 +343,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
   if (stream == nullptr || alpha == nullptr || beta == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   const Problem problem = problem_of(operation, a_layout, b_layout, c_layout, d_layout);
   if (char const* why = complaint(problem)) return refuse(CUBLAS_STATUS_NOT_SUPPORTED, why);
-  Call call{problem, a, b, c, d, 0.0f, 0.0f, nullptr, nullptr, workspace, 0, false};
+  Call call{problem, a, b, c, d, 0.0f, 0.0f, nullptr, nullptr, workspace, 0, 0};
   if (algo != nullptr) {
     cublasLtMatmulHeuristicResult_t result;
     const cublasStatus_t status = cublasLtMatmulAlgoCheck(handle, operation, a_layout, b_layout,
@@ -320,7 +358,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
       }
     }
     call.workspace_bytes = algorithm.workspace;
-    call.in_sequence = algorithm.in_sequence != 0;
+    call.terms = algorithm.terms;
   }
   if (call.workspace_bytes > workspace_bytes ||
       (call.workspace_bytes > 0 &&
