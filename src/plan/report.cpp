@@ -121,7 +121,7 @@ std::string PlanReport::text() const {
     }
     if (fewest_ranks > 0) {
       out += format("  fewest GPUs for all %lld tokens of a step: %d\n",
-                    static_cast<long long>(plan.step.tokens * plan.ranks), fewest_ranks);
+                    static_cast<long long>(plan.step.tokens) * plan.ranks, fewest_ranks);
     } else {
       out += "  no number of GPUs makes this batch fit\n";
     }

@@ -16,13 +16,27 @@ struct Goal {
   int together = 1;  // blocks that are run again together
 };
 
-Outcome plan(Workplace const& place, Goal const& goal) {
-  return run(
-      place,
-      {"plan", "--config", goal.config, "--threads", "1", "--ranks", std::to_string(goal.ranks),
-       "--tokens", std::to_string(goal.tokens * goal.ranks), "--sequences",
-       std::to_string(goal.tokens * goal.ranks / 512), "--memory", goal.memory, "--profile",
-       "rtx3090", "--set", "train.recompute=" + std::to_string(goal.together)});
+Outcome plan(Workplace const& place, Goal const& goal, std::vector<std::string> const& more = {}) {
+  const int sequences = goal.tokens * goal.ranks / 512;
+  std::vector<std::string> arguments{"plan",
+                                     "--config",
+                                     goal.config,
+                                     "--threads",
+                                     "1",
+                                     "--ranks",
+                                     std::to_string(goal.ranks),
+                                     "--tokens",
+                                     std::to_string(goal.tokens * goal.ranks),
+                                     "--sequences",
+                                     std::to_string(sequences),
+                                     "--memory",
+                                     goal.memory,
+                                     "--profile",
+                                     "rtx3090",
+                                     "--set",
+                                     "train.recompute=" + std::to_string(goal.together)};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return run(place, arguments);
 }
 
 }  // namespace
@@ -47,6 +61,16 @@ TEST_CASE("the plans of the shipped configs fit the cards they are meant for") {
   CHECK(plan(place, {"llama65b.json", 4, 512, "24GiB"}).code == 3);
   CHECK(plan(place, {"llama2-70b.json", 8, 4096, "24GiB"}).code == 3);
   CHECK(plan(place, {"llama65b.json", 0, 512, "24GiB"}).code == 2);
+}
+
+TEST_CASE("advice names the fewest GPUs for a batch, and how many blocks to run again together") {
+  const Workplace place;
+  const Outcome outcome = plan(place, {"llama65b.json", 8, 4096, "24GiB"}, {"--advise"});
+  INFO(outcome.err << outcome.out);
+  CHECK(outcome.code == 0);
+  CHECK(contains(outcome.out, "fewest GPUs for all 32768 tokens of a step: 8"));
+  CHECK(contains(outcome.out, "--set train.recompute=2 "));
+  CHECK_FALSE(contains(outcome.out, "--set train.recompute=block "));  // as it is
 }
 
 }  // namespace lomo::test
