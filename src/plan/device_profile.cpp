@@ -5,7 +5,7 @@
 
 #include "lomo/core/error.h"
 #include "lomo/io/json.h"
-#include "lomo/train/progress.h"
+#include "lomo/train/gemm_peak.h"
 
 namespace lomo {
 

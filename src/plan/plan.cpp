@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "lomo/core/error.h"
-#include "lomo/train/progress.h"
+#include "lomo/train/gemm_peak.h"
 #include "lomo/train/trainer.h"
 
 namespace lomo {

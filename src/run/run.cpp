@@ -20,6 +20,7 @@
 #include "lomo/run/agreement.h"
 #include "lomo/run/run_folder.h"
 #include "lomo/run/step_recorder.h"
+#include "lomo/train/gemm_peak.h"
 #include "lomo/train/inputs.h"
 #include "lomo/train/progress.h"
 #include "lomo/train/trainer.h"

@@ -115,29 +115,6 @@ std::string Progress::line(StepReport const& report, std::int64_t done) const {
   return text;
 }
 
-double measure_gemm_peak(Backend& backend, DType dtype) {
-  constexpr std::int64_t kSide = 1024;
-  constexpr double kSeconds = 0.25;  // long enough to outlast a neighbour's burst
-  Buffer x = backend.allocate(Shape(kSide, kSide), dtype, Category::workspace, "probe x");
-  Buffer w = backend.allocate(Shape(kSide, kSide), dtype, Category::workspace, "probe w");
-  Buffer y = backend.allocate(Shape(kSide, kSide), dtype, Category::workspace, "probe y");
-  backend.zero(x);
-  backend.zero(w);
-  backend.linear(y, x, w);  // makes the primitive
-  if (!backend.computes()) return 0;
-  double best = 0;
-  for (const auto begin = Clock::now(); since(begin) < kSeconds;) {
-    const double before = backend.ledger().flops();
-    backend.synchronize();
-    const auto start = Clock::now();
-    backend.linear(y, x, w);
-    backend.synchronize();
-    const double seconds = since(start);
-    if (seconds > 0) best = std::max(best, (backend.ledger().flops() - before) / seconds);
-  }
-  return best;
-}
-
 std::string format_duration(double seconds) {
   const auto total = static_cast<long long>(std::llround(std::max(0.0, seconds)));
   if (total >= 3600) return format("%lld:%02lld:%02lld", total / 3600, total / 60 % 60, total % 60);

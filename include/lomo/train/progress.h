@@ -4,14 +4,10 @@
 #include <optional>
 #include <string>
 
-#include "lomo/backend/backend.h"
+#include "lomo/backend/ledger.h"
 #include "lomo/train/trainer.h"
 
 namespace lomo {
-
-/// Multiply-adds a second (as flops) that the engine reaches on large products of this type.
-/// Blocks; takes a fraction of a second and leaves the books as it found them.
-double measure_gemm_peak(Backend& backend, DType dtype);
 
 /// Shows a run: on a terminal one line that is drawn again, else a plain log line every few
 /// seconds.
