@@ -50,6 +50,13 @@ std::size_t CpuWorkspaces::linear_backward_weight(Tensor g, Tensor dy, Tensor x)
                           panels + product(kPanel, g.cols(), depth));
 }
 
+std::size_t CpuWorkspaces::linear_backward_weights(Tensor g, Tensor dy, Tensor x,
+                                                   ColumnBlocks blocks) const {
+  const Tensor block = g.row_block(0, g.rows() / blocks.count);
+  const std::size_t sum = g.dtype() == DType::f32 ? 0 : piece(block.numel(), DType::f32);
+  return sum + linear_backward_weight(block, dy.col_block(0, block.rows()), x);
+}
+
 std::size_t CpuWorkspaces::rmsnorm_backward(Tensor x, Tensor dw) const {
   if (!dw) return 0;
   const std::int64_t runs = std::min(kMostRuns, (x.rows() + kLeastRunRows - 1) / kLeastRunRows);

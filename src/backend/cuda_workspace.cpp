@@ -21,6 +21,11 @@ std::size_t CudaWorkspaces::linear_backward_weight(Tensor, Tensor dy, Tensor) co
   return cuda::kLibraryBytes + static_cast<std::size_t>(packed) * size_of(dy.dtype());
 }
 
+std::size_t CudaWorkspaces::linear_backward_weights(Tensor g, Tensor dy, Tensor x,
+                                                    ColumnBlocks blocks) const {
+  return linear_backward_weight(g, dy.col_block(0, g.rows() / blocks.count), x);
+}
+
 std::size_t CudaWorkspaces::rmsnorm_backward(Tensor x, Tensor dw) const {
   return dw ? kernels::rmsnorm_backward_workspace(x.rows(), x.cols()) : 0;
 }

@@ -1,3 +1,5 @@
+#include <string>
+
 #include "checks.h"
 #include "cost.h"
 #include "lomo/backend/backend.h"
@@ -70,6 +72,36 @@ void Backend::linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool accumul
   if (g.numel() == 0) return;
   if (x.rows() > 0) return do_linear_backward_weight(g, dy, x, accumulate);
   if (!accumulate) do_zero(g);
+}
+
+void Backend::linear_backward_weights(Tensor g, Tensor dy, Tensor x, ColumnBlocks blocks) {
+  const Check check("linear_backward_weights", device_);
+  check.matrix({"dy", dy}, kStorage);
+  check.matrix({"x", x}, kStorage);
+  check.matrix({"g", g}, kStorage);
+  check.same_rows({"dy", dy}, {"x", x});
+  check.same_cols({"g", g}, {"x", x});
+  check.same_type({"dy", dy}, {"x", x});
+  if (g.dtype() != DType::f32) check.same_type({"g", g}, {"x", x});
+  if (blocks.count < 1 || g.rows() % blocks.count != 0) {
+    check.fail("g " + g.shape().str() + " is not " + std::to_string(blocks.count) +
+               " blocks of rows");
+  }
+  const std::int64_t t = g.rows() / blocks.count;
+  const bool apart = blocks.count == 1 || blocks.stride >= t;
+  if (!apart || dy.cols() != (blocks.count - 1) * blocks.stride + t) {
+    check.fail("dy " + dy.shape().str() + " is not " + std::to_string(blocks.count) +
+               " blocks of " + std::to_string(t) + " columns, " + std::to_string(blocks.stride) +
+               " apart");
+  }
+  // Of dy only the blocks are read.
+  const Tensor read(nullptr, Shape(dy.rows(), g.rows()), dy.dtype(), device_);
+  const Operation op(
+      *this, "linear_backward_weights",
+      cost::product(count(g.rows()), count(g.cols()), count(x.rows()), false, {g, read, x}));
+  if (g.numel() == 0) return;
+  if (x.rows() > 0) return do_linear_backward_weights(g, dy, x, blocks);
+  do_zero(g);
 }
 
 void Backend::gather_rows(Tensor y, Tensor x, Tensor index) {

@@ -8,6 +8,8 @@
 namespace lomo::bench {
 namespace {
 
+constexpr std::int64_t kRanks = 4;
+
 Shape queries(Extents const& e) {
   return Shape(e.tokens, e.model.heads * e.model.head_width);
 }
@@ -108,6 +110,20 @@ void add_linear_cases(std::vector<Recipe>& all, Extents const& e) {
                      return [=, &b] { b.linear_backward_weight(g, dy.col_block(0, tile), x); };
                    }});
   }
+  for (Layer const& l : layers(e)) {
+    if (l.head || l.out < kRanks) continue;  // of the head a rank has its own rows alone
+    const std::int64_t owned = l.out / kRanks, tile = std::min(e.tile, owned);
+    const std::string what = std::string(l.name) + ", for 4 ranks a tile of " +
+                             std::to_string(tile) + " x " + std::to_string(l.in) + " over " +
+                             std::to_string(l.rows);
+    all.push_back({"linear_backward_weights", what, [=](Backend& b, Operands& o) {
+                     const Tensor dy = o.numbers(Shape(l.rows, l.out), e.type);
+                     const Tensor x = o.numbers(Shape(l.rows, l.in), e.type);
+                     const Tensor g = o.zeros(Shape(kRanks * tile, l.in), e.type);
+                     const Tensor blocks = dy.col_block(0, (kRanks - 1) * owned + tile);
+                     return [=, &b] { b.linear_backward_weights(g, blocks, x, {kRanks, owned}); };
+                   }});
+  }
 }
 
 void add_row_cases(std::vector<Recipe>& all, Extents const& e) {
@@ -199,7 +215,6 @@ void add_block_cases(std::vector<Recipe>& all, Extents const& e) {
 }
 
 void add_rank_cases(std::vector<Recipe>& all, Extents const& e) {
-  constexpr std::int64_t kRanks = 4;
   all.push_back({"sum_ranks", "a tile of 4 ranks", [=](Backend& b, Operands& o) {
                    const Shape tile(e.tile, e.model.ffn);
                    const Tensor out = o.zeros(tile, DType::f32);

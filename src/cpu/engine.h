@@ -44,6 +44,7 @@ class CpuBackend final : public Backend {
   void do_linear(Tensor y, Tensor x, Tensor w, Tensor residual) override;
   void do_linear_backward_input(Tensor dx, Tensor dy, Tensor w, bool accumulate) override;
   void do_linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool accumulate) override;
+  void do_linear_backward_weights(Tensor g, Tensor dy, Tensor x, ColumnBlocks blocks) override;
   // rows.cpp
   void do_gather_rows(Tensor y, Tensor x, Tensor index) override;
   void do_scatter_rows(Tensor y, Tensor x, Tensor index) override;
@@ -94,6 +95,7 @@ class CpuBackend final : public Backend {
                          AdaLomoTensor const& whole, AdaLomoStep const& step,
                          RoundingPlan const& plan, Tensor guard) override;
 
+  void weight(Tensor g, Tensor dy, Tensor x, bool accumulate, Scratch scratch);
   void weight_by_panels(Tensor g, Tensor dy, Tensor x, bool accumulate, Scratch scratch);
 
   struct Mapping;  // the reserved address range

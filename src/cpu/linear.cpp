@@ -22,17 +22,36 @@ void CpuBackend::do_linear_backward_input(Tensor dx, Tensor dy, Tensor w, bool a
   gemm_->product(dx, {dy}, {w}, accumulate, Scratch(work));
 }
 
-// oneDNN takes another path, with another order of sums, when an operand has a row pitch: column
-// blocks are packed first, so that a tile of g is computed like the whole of it.
 void CpuBackend::do_linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool accumulate) {
   const Buffer work =
       workspace_of("linear_backward_weight", workspaces_.linear_backward_weight(g, dy, x));
+  weight(g, dy, x, accumulate, Scratch(work));
+}
+
+// A 16-bit product sums like an f32 one: the library would sum it in an order of its own.
+void CpuBackend::do_linear_backward_weights(Tensor g, Tensor dy, Tensor x, ColumnBlocks blocks) {
+  const Buffer work = workspace_of("linear_backward_weights",
+                                   workspaces_.linear_backward_weights(g, dy, x, blocks));
+  const std::int64_t t = g.rows() / blocks.count;
+  Scratch scratch(work);
+  Tensor sum;
+  if (g.dtype() != DType::f32) sum = scratch.take(Shape(t, g.cols()), DType::f32);
+  for (std::int64_t b = 0; b < blocks.count; ++b) {
+    const Tensor out = g.row_block(b * t, t);
+    weight(sum ? sum : out, dy.col_block(b * blocks.stride, t), x, false, scratch);
+    if (sum) do_copy(out, sum);
+  }
+}
+
+// oneDNN takes another path, with another order of sums, when an operand has a row pitch: column
+// blocks are packed first, so that a tile of g is computed like the whole of it.
+void CpuBackend::weight(Tensor g, Tensor dy, Tensor x, bool accumulate, Scratch work) {
   if (tiles_ == WeightTiles::panels || !g.dense()) {
-    return weight_by_panels(g, dy, x, accumulate, Scratch(work));
+    return weight_by_panels(g, dy, x, accumulate, work);
   }
   for (std::int64_t first = 0; first < x.rows(); first += kDepth) {
     const std::int64_t depth = std::min(kDepth, x.rows() - first);
-    Scratch scratch(work);
+    Scratch scratch = work;
     Tensor parts[2] = {dy.row_block(first, depth), x.row_block(first, depth)};
     for (Tensor& part : parts) {
       if (part.dense()) continue;

@@ -55,6 +55,7 @@ class CudaBackend final : public Backend {
   void do_linear(Tensor y, Tensor x, Tensor w, Tensor residual) override;
   void do_linear_backward_input(Tensor dx, Tensor dy, Tensor w, bool accumulate) override;
   void do_linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool accumulate) override;
+  void do_linear_backward_weights(Tensor g, Tensor dy, Tensor x, ColumnBlocks blocks) override;
   // rows.cpp
   void do_gather_rows(Tensor y, Tensor x, Tensor index) override;
   void do_scatter_rows(Tensor y, Tensor x, Tensor index) override;
@@ -105,6 +106,8 @@ class CudaBackend final : public Backend {
                          AdaLomoTensor const& whole, AdaLomoStep const& step,
                          RoundingPlan const& plan, Tensor guard) override;
 
+  /// One weight gradient, with the workspace that is declared for it.
+  void weight(Tensor g, Tensor dy, Tensor x, bool accumulate, Tensor work);
   /// Until all that was issued to a queue is done.
   void wait_for(cudaStream_t queue);
   /// A second queue ends its work in order, so an event that was recorded again since stands for

@@ -21,11 +21,12 @@ cudaDataType type_of(DType type) {
   return type == DType::f16 ? CUDA_R_16F : CUDA_R_32F;
 }
 
-/// Bytes, a power of two, that both the first column's address and the distance of columns are
-/// multiples of.
-std::uint32_t alignment_of(Tensor t) {
+/// Bytes, a power of two, that the first column's address and the distances of columns and of
+/// matrices are multiples of.
+std::uint32_t alignment_of(Tensor t, std::int64_t stride) {
   const auto bits = reinterpret_cast<std::uintptr_t>(t.raw()) |
-                    (static_cast<std::uintptr_t>(t.pitch()) * size_of(t.dtype())) | kMostAlignment;
+                    (static_cast<std::uintptr_t>(t.pitch()) * size_of(t.dtype())) |
+                    (static_cast<std::uintptr_t>(stride) * size_of(t.dtype())) | kMostAlignment;
   return std::uint32_t{1} << std::countr_zero(bits);
 }
 
@@ -33,6 +34,11 @@ template <class Attribute, class T>
 void set(cublasLtMatmulDesc_t desc, Attribute attribute, T value) {
   check(cublasLtMatmulDescSetAttribute(desc, attribute, &value, sizeof value),
         "cublasLtMatmulDescSetAttribute");
+}
+template <class T>
+void set(cublasLtMatrixLayout_t layout, cublasLtMatrixLayoutAttribute_t attribute, T value) {
+  check(cublasLtMatrixLayoutSetAttribute(layout, attribute, &value, sizeof value),
+        "cublasLtMatrixLayoutSetAttribute");
 }
 template <class T>
 void set(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttributes_t attribute,
@@ -46,7 +52,10 @@ void set(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttribut
 /// The library's descriptions of a problem.
 struct Gemm::Descriptors {
   explicit Descriptors(Problem const& p)
-      : a(layout(p.a, p.in)), b(layout(p.b, p.in)), c(layout(p.c, p.out)), d(layout(p.d, p.out)) {
+      : a(layout(p.a, p.in, p.batch)),
+        b(layout(p.b, p.in, p.batch)),
+        c(layout(p.c, p.out, p.batch)),
+        d(layout(p.d, p.out, p.batch)) {
     cublasLtMatmulDesc_t made = nullptr;
     check(cublasLtMatmulDescCreate(&made, CUBLAS_COMPUTE_32F, CUDA_R_32F),
           "cublasLtMatmulDescCreate");
@@ -57,12 +66,17 @@ struct Gemm::Descriptors {
 
   using Operation = Handle<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
   using Layout = Handle<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
-  static Layout layout(Matrix const& m, DType type) {
+  static Layout layout(Matrix const& m, DType type, std::int64_t batch) {
     cublasLtMatrixLayout_t made = nullptr;
     check(cublasLtMatrixLayoutCreate(&made, type_of(type), static_cast<std::uint64_t>(m.rows),
                                      static_cast<std::uint64_t>(m.cols), m.ld),
           "cublasLtMatrixLayoutCreate");
-    return Layout(made);
+    Layout layout(made);
+    if (batch > 1) {
+      set(layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, static_cast<std::int32_t>(batch));
+      set(layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, m.stride);
+    }
+    return layout;
   }
 
   Operation operation;
@@ -83,22 +97,23 @@ std::string Gemm::library() {
          std::to_string(v % 100);
 }
 
-Gemm::Matrix Gemm::by_columns(Tensor t) {
-  return {t.cols(), t.rows(), t.pitch(), alignment_of(t)};
+Gemm::Matrix Gemm::by_columns(Tensor t, std::int64_t stride) {
+  return {t.cols(), t.rows(), t.pitch(), stride, alignment_of(t, stride)};
 }
 
 // By columns the rows of c = a b are the columns of c^T = b^T a^T: the operands change places and
 // each row-major matrix is its own transpose.
 void Gemm::product(Tensor c, Operand a, Operand b, Tensor added, void* workspace,
-                   cudaStream_t queue, Sums sums) {
+                   cudaStream_t queue, Sums sums, Batch const& batch) {
   const bool adds = added.shape().rank() == 2;
-  Problem p{by_columns(b.matrix), by_columns(a.matrix), by_columns(adds ? added : c),
-            by_columns(c)};
+  Problem p{by_columns(b.matrix, batch.b), by_columns(a.matrix, batch.a),
+            by_columns(adds ? added : c, batch.c), by_columns(c, batch.c)};
   p.in = a.matrix.dtype();
   p.out = c.dtype();
   p.a_transposed = b.transposed;
   p.b_transposed = a.transposed;
   p.sums = sums;
+  p.batch = batch.count;
   const Descriptors descriptors(p);
   cublasLtMatmulAlgo_t const& algo = algorithm(p, descriptors);
   const float one = 1, beta = adds ? 1 : 0;
@@ -117,6 +132,8 @@ Gemm::Problem Gemm::for_any_rows(Problem p) {
   };
   cut(p.c);
   cut(p.d);
+  p.a.stride = p.b.stride = p.c.stride = p.d.stride = 0;
+  p.batch = 1;
   (p.b_transposed ? p.b.rows : p.b.cols) = kAnyRows;
   p.b.ld = std::max(p.b.rows, kAnyRows);
   return p;

@@ -56,6 +56,9 @@ class DryBackend final : public Backend {
   void do_linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool) override {
     work("linear_backward_weight", workspaces_->linear_backward_weight(g, dy, x));
   }
+  void do_linear_backward_weights(Tensor g, Tensor dy, Tensor x, ColumnBlocks blocks) override {
+    work("linear_backward_weights", workspaces_->linear_backward_weights(g, dy, x, blocks));
+  }
   // rows
   void do_gather_rows(Tensor, Tensor, Tensor) override {}
   void do_scatter_rows(Tensor, Tensor, Tensor) override {}

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "lomo/dist/sum_over_ranks.h"
 
@@ -184,6 +185,13 @@ void GradientTiles::dense(Job const& job) {
   uses.wait_for_all();
 }
 
+/// Whether one product gives what all owners are sent, in the type in which it travels.
+bool GradientTiles::renders_as_sent(Job const& job, At at) const {
+  LinearOffer const* const linear = only_linear(job.offers, at.member);
+  return linear != nullptr &&
+         (exchange_.wire == DType::f32 || exchange_.wire == linear->dy.tensor().dtype());
+}
+
 /// The products go to the compute queue as soon as what lay in `sent` has left. The exchange
 /// follows them and, on the second queue, the use of what lies in `received`.
 void GradientTiles::send_dense(Job const& job, At at, Flight& flight, Tensor scratch) {
@@ -191,14 +199,13 @@ void GradientTiles::send_dense(Job const& job, At at, Flight& flight, Tensor scr
   if (flight.ticket != 0) exchange_.ranks->wait(flight.ticket);
   std::vector<std::int64_t> to;
   std::int64_t row = 0;
-  for (int q = 0; q < ranks; ++q) {
-    const RowRange rows = rows_of(job, at, q);
-    const Tensor sent = flight.sent.tensor().row_block(row, rows.count);  // (t,I)
-    const Tensor g = exchange_.wire == DType::f32 ? sent : scratch.row_block(0, rows.count);
-    render(backend_, job.offers, job.group, at.member, rows.first, g);
-    if (exchange_.wire != DType::f32) backend_.copy(sent, g);
-    to.push_back(rows.count);
-    row += rows.count;
+  while (std::cmp_less(to.size(), ranks)) {
+    const RowRange rows = rows_of(job, at, static_cast<int>(to.size()));
+    const std::int64_t owners = alike(job, at, static_cast<int>(to.size()));
+    to.insert(to.end(), static_cast<std::size_t>(owners), rows.count);
+    const Tensor sent = flight.sent.tensor().row_block(row, owners * rows.count);
+    row += sent.rows();
+    if (rows.count > 0) render_for(job, at, rows, owners, sent, scratch);
   }
   const std::int64_t here = to[static_cast<std::size_t>(exchange_.ranks->rank())];
   const std::vector<std::int64_t> from(static_cast<std::size_t>(ranks), here);
@@ -206,6 +213,31 @@ void GradientTiles::send_dense(Job const& job, At at, Flight& flight, Tensor scr
     flight.ticket = exchange_.ranks->all_to_all(flight.received.tensor().row_block(0, ranks * here),
                                                 flight.sent.tensor().row_block(0, row), from, to);
   });
+}
+
+/// How many owners from `rank` on have as many rows of a tile: all, but for one that has fewer and
+/// those after it that have none.
+std::int64_t GradientTiles::alike(Job const& job, At at, int rank) const {
+  const std::int64_t rows = rows_of(job, at, rank).count;
+  int end = rank;
+  while (end < exchange_.ranks->size() && rows_of(job, at, end).count == rows) ++end;
+  return end - rank;
+}
+
+/// The tiles of as many owners, of which the first has `rows`, into `sent`.
+void GradientTiles::render_for(Job const& job, At at, RowRange rows, std::int64_t owners,
+                               Tensor sent, Tensor scratch) {
+  const std::int64_t stride =
+      owned_rows(job.parameter(at).whole.rows(), 0, exchange_.ranks->size()).count;
+  if (renders_as_sent(job, at)) {
+    return render_blocks(backend_, *only_linear(job.offers, at.member), job.group, at.member,
+                         rows.first, {owners, stride}, sent);
+  }
+  for (std::int64_t i = 0; i < owners; ++i) {
+    const Tensor g = scratch.row_block(0, rows.count);  // (t,I)
+    render(backend_, job.offers, job.group, at.member, rows.first + i * stride, g);
+    backend_.copy(sent.row_block(i * rows.count, rows.count), g);
+  }
 }
 
 // ---- a few rows of the vocabulary, and the head's part whole

@@ -9,6 +9,14 @@ namespace lomo {
 
 namespace {
 
+/// The columns of dy that belong to `count` rows of a member from `first` on.
+Tensor columns_of(LinearOffer const& offer, ParameterGroup const& group, std::size_t member,
+                  std::int64_t first, std::int64_t count) {
+  std::int64_t column = first;
+  for (std::size_t m = offer.first; m < member; ++m) column += group.members()[m].whole.rows();
+  return offer.dy.tensor().col_block(column, count);  // (N,count)
+}
+
 /// One tile of one member of a group, and whether something was rendered into it before.
 struct Tile {
   Backend& backend;
@@ -19,9 +27,7 @@ struct Tile {
   bool accumulate;
 
   void render(LinearOffer const& offer) const {
-    std::int64_t column = first;  // of dy
-    for (std::size_t m = offer.first; m < member; ++m) column += group.members()[m].whole.rows();
-    const Tensor dy = offer.dy.tensor().col_block(column, g.rows());  // (N,t)
+    const Tensor dy = columns_of(offer, group, member, first, g.rows());  // (N,t)
     backend.linear_backward_weight(g, dy, offer.x, accumulate);
   }
 
@@ -91,6 +97,24 @@ bool render_if(Backend& backend, std::vector<Offer> const& offers, ParameterGrou
 void render(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
             std::size_t member, std::int64_t first, Tensor g) {
   render_if(backend, offers, group, member, first, g, [](Offer const&) { return true; });
+}
+
+LinearOffer const* only_linear(std::vector<Offer> const& offers, std::size_t member) {
+  LinearOffer const* only = nullptr;
+  for (Offer const& offer : offers) {
+    auto const* const linear = std::get_if<LinearOffer>(&offer);
+    if (linear != nullptr && !linear->covers(member)) continue;
+    if (linear == nullptr || only != nullptr) return nullptr;
+    only = linear;
+  }
+  return only;
+}
+
+void render_blocks(Backend& backend, LinearOffer const& offer, ParameterGroup const& group,
+                   std::size_t member, std::int64_t first, ColumnBlocks blocks, Tensor g) {
+  const std::int64_t width = (blocks.count - 1) * blocks.stride + g.rows() / blocks.count;
+  backend.linear_backward_weights(g, columns_of(offer, group, member, first, width), offer.x,
+                                  blocks);
 }
 
 bool render_whole(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,

@@ -36,6 +36,9 @@ class RecordingBackend final : public Backend {
   void do_linear_backward_weight(Tensor, Tensor, Tensor, bool) override {
     called.push_back("linear_backward_weight");
   }
+  void do_linear_backward_weights(Tensor, Tensor, Tensor, ColumnBlocks) override {
+    called.push_back("linear_backward_weights");
+  }
   void do_gather_rows(Tensor, Tensor, Tensor) override { called.push_back("gather_rows"); }
   void do_scatter_rows(Tensor, Tensor, Tensor) override { called.push_back("scatter_rows"); }
   void do_sum_rows(Tensor, Tensor, Tensor, Tensor) override { called.push_back("sum_rows"); }

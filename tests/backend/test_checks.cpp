@@ -51,6 +51,15 @@ TEST_CASE("a wrong shape is refused with the op, the names and both shapes") {
           b.linear_backward_weight(t({6, 8}), t({4, 6}), t({3, 8}));
         }) == "linear_backward_weight: dy (4, 6) does not match x (3, 8)");
   CHECK(message([&] {
+          b.linear_backward_weights(t({5, 8}), t({4, 12}), t({4, 8}), {2, 10});
+        }) == "linear_backward_weights: g (5, 8) is not 2 blocks of rows");
+  CHECK(message([&] {
+          b.linear_backward_weights(t({6, 8}), t({4, 12}), t({4, 8}), {2, 10});
+        }) == "linear_backward_weights: dy (4, 12) is not 2 blocks of 3 columns, 10 apart");
+  CHECK(message([&] {
+          b.linear_backward_weights(t({6, 8}), t({4, 5}), t({4, 8}), {2, 2});
+        }) == "linear_backward_weights: dy (4, 5) is not 2 blocks of 3 columns, 2 apart");
+  CHECK(message([&] {
           b.gather_rows(t({3, 8}), t({9, 7}), t(3, kI));
         }) == "gather_rows: y (3, 8) does not match x (9, 7)");
   CHECK(message([&] {
@@ -98,6 +107,9 @@ TEST_CASE("a wrong type, rank or device is refused by name") {
   CHECK(message([&] {
           b.linear_backward_weight(t({3, 4}, kB), t({2, 3}, kB), t({2, 4}, kB));
         }) == "linear_backward_weight: g (3, 4) is bf16, it must be f32");
+  CHECK(message([&] {
+          b.linear_backward_weights(t({3, 4}, kB), t({2, 3}), t({2, 4}), {1, 0});
+        }) == "linear_backward_weights: g (3, 4) is bf16 but x (2, 4) is f32");
   CHECK(message([&] {
           b.measure(t(2), t({2, 3}), 1);
         }) == "measure: stats (2) is f32, it must be f64");
@@ -154,6 +166,10 @@ TEST_CASE("nothing to do is not passed on, but outputs are still defined") {
   CHECK(calls([&] { b.linear(t({2, 3}), t({2, 0}), t({3, 0})); }) == Names{"zero"});
   CHECK(calls([&] { b.linear_backward_input(t({2, 4}), t({2, 0}), t({0, 4})); }) == Names{"zero"});
   CHECK(calls([&] { b.linear_backward_input(t({2, 4}), t({2, 0}), t({0, 4}), true); }).empty());
+  CHECK(calls([&] {
+          b.linear_backward_weights(t({4, 3}), t({0, 9}), t({0, 3}), {2, 7});
+        }) == Names{"zero"});
+  CHECK(calls([&] { b.linear_backward_weights(t({0, 3}), t({2, 7}), t({2, 3}), {2, 7}); }).empty());
   CHECK(calls([&] { b.linear_backward_weight(t({3, 4}), t({0, 3}), t({0, 4})); }) == Names{"zero"});
   CHECK(calls([&] { b.linear_backward_weight(t({3, 4}), t({0, 3}), t({0, 4}), true); }).empty());
   CHECK(calls([&] { b.gather_rows(t({0, 3}), t({5, 3}), t(0, kI)); }).empty());

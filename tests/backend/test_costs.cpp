@@ -27,6 +27,10 @@ TEST_CASE("products cost 2 m n k and their operands once") {
   CHECK(b.ledger().ops().at("linear_backward_input").cost.flops == 2 * 7 * 3 * 5);
   CHECK(b.ledger().ops().at("linear_backward_weight").cost.flops == 2 * 7 * 3 * 5);
   CHECK(b.ledger().flops() == 4 * (2 * 7 * 3 * 5) + 7 * 3);
+  b.linear_backward_weights(t({6, 5}), t({7, 43}), t({7, 5}), {2, 40});
+  auto const& blocks = b.ledger().ops().at("linear_backward_weights");
+  CHECK(blocks.cost.flops == 2 * 7 * 6 * 5);
+  CHECK(blocks.cost.bytes == 4 * (6 * 5 + 7 * 6 + 7 * 5));  // of dy the blocks alone
 }
 
 TEST_CASE("causal attention counts the pairs it looks at") {

@@ -173,6 +173,44 @@ TEST_CASE("linear_backward_weight is dy^T x and adds when asked") {
   });
 }
 
+TEST_CASE("linear_backward_weights is that of each block of columns, rounded once") {
+  struct Blocks {
+    std::int64_t n, i, o, count, stride, t;
+  };
+  // Alone, side by side, apart; aligned blocks and others; more rows than one product takes at
+  // once.
+  const std::vector<Blocks> cases = {{7, 24, 30, 1, 0, 30},    {64, 32, 48, 3, 16, 16},
+                                     {33, 19, 96, 4, 24, 8},   {20, 40, 61, 3, 17, 5},
+                                     {4200, 16, 40, 2, 24, 8}, {1, 1, 2, 2, 1, 1}};
+  for (Setup const& setup : setups()) {
+    const auto be = setup.make();
+    for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
+      for (const std::int64_t pad : {0, 8, 3}) {
+        for (Blocks const& c : cases) {
+          INFO(text(setup, {c.n, c.i, c.o}, type) << ", " << c.count << " blocks, pad " << pad);
+          const std::int64_t width = (c.count - 1) * c.stride + c.t;
+          const Padded dy(*be, random_values("dy", c.n * width), c.n, width, type, pad);
+          const Padded x(*be, random_values("x", c.n * c.i), c.n, c.i, type, pad);
+          const std::int64_t rows = c.count * c.t;
+          const Buffer single = make_poisoned(*be, Shape(c.t, c.i), DType::f32);
+          for (const DType out : {DType::f32, type}) {
+            const Buffer g = make_poisoned(*be, Shape(rows, c.i), out);
+            be->linear_backward_weights(g, dy.view, x.view, {c.count, c.stride});
+            for (std::int64_t b = 0; b < c.count; ++b) {
+              be->linear_backward_weight(single, dy.view.col_block(b * c.stride, c.t), x.view);
+              const Buffer wanted = make_poisoned(*be, Shape(c.t, c.i), out);
+              be->copy(wanted, single);
+              if (bits(*be, g.tensor().row_block(b * c.t, c.t)) != bits(*be, wanted)) {
+                FAIL("block " << b << " of " << to_string(out) << " differs");
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("empty products give the residual or 0") {
   const auto be = engine();
   const Values r = random_values("r", 6);

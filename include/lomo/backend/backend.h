@@ -89,6 +89,10 @@ class Backend {
   /// g (O,I) f32 = dy^T x, or adds to g when `accumulate`.  dy (N,O), x (N,I) T; dy may be a column
   /// block of a wider matrix. An element's bits do not depend on which other rows are in the tile.
   void linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool accumulate = false);
+  /// The same for B blocks of t columns of dy (N, (B - 1) stride + t), one below the other, in one
+  /// product: rows [b t, (b + 1) t) of g (B t,I) = dy_b^T x, summed in f32 and rounded once. g is T
+  /// or f32.
+  void linear_backward_weights(Tensor g, Tensor dy, Tensor x, ColumnBlocks blocks);
 
   // ---- rows -------------------------------------------------------------------------------------
 
@@ -271,6 +275,7 @@ class Backend {
   virtual void do_linear(Tensor y, Tensor x, Tensor w, Tensor residual) = 0;
   virtual void do_linear_backward_input(Tensor dx, Tensor dy, Tensor w, bool accumulate) = 0;
   virtual void do_linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool accumulate) = 0;
+  virtual void do_linear_backward_weights(Tensor g, Tensor dy, Tensor x, ColumnBlocks blocks) = 0;
   virtual void do_gather_rows(Tensor y, Tensor x, Tensor index) = 0;
   virtual void do_scatter_rows(Tensor y, Tensor x, Tensor index) = 0;
   virtual void do_sum_rows(Tensor out, Tensor dy, Tensor order, Tensor segments) = 0;

@@ -70,6 +70,9 @@ class CpuWorkspaces final : public Workspaces {
   std::size_t linear_backward_input(Tensor dx, Tensor dy) const override;
   /// Packed copies of column blocks, or a panel of each factor and of the sum; and the product.
   std::size_t linear_backward_weight(Tensor g, Tensor dy, Tensor x) const override;
+  /// That of a block, and its f32 sum where g is of 16 bits.
+  std::size_t linear_backward_weights(Tensor g, Tensor dy, Tensor x,
+                                      ColumnBlocks blocks) const override;
   /// (runs,C) f32 partial sums, if dw is wanted.
   std::size_t rmsnorm_backward(Tensor x, Tensor dw) const override;
   std::size_t rope(Tensor x, Tensor inv_freq) const override;

@@ -32,6 +32,9 @@ class CudaWorkspaces final : public Workspaces {
   std::size_t linear_backward_input(Tensor dx, Tensor dy) const override;
   /// cuBLASLt's, and dy packed where it may be needed.
   std::size_t linear_backward_weight(Tensor g, Tensor dy, Tensor x) const override;
+  /// That of a block: those that are not aligned are packed and multiplied one by one.
+  std::size_t linear_backward_weights(Tensor g, Tensor dy, Tensor x,
+                                      ColumnBlocks blocks) const override;
   std::size_t rmsnorm_backward(Tensor x, Tensor dw) const override;
   std::size_t rope(Tensor, Tensor) const override { return 0; }
   std::size_t attention(Heads const&) const override { return 0; }

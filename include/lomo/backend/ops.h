@@ -17,6 +17,12 @@ struct Sequences {
   std::int64_t count() const { return starts.rows() - 1; }
 };
 
+/// Blocks of equally many columns of a matrix, which begin `stride` columns apart.
+struct ColumnBlocks {
+  std::int64_t count = 1;   // B
+  std::int64_t stride = 0;  // at least their width where there are several
+};
+
 /// Heads of an attention: query head h reads key/value head h / (query / key_value).
 struct Heads {
   std::int64_t query = 0;      // H

@@ -30,10 +30,10 @@ struct GradientTile {
 /// tiles of memory where the engine has two queues, and one where it has one.
 ///
 /// On ranks tile k is rows [k t, (k + 1) t) of every owner. Each rank renders its part of all of
-/// them, an all-to-all takes the parts to the owners, and there they are summed in rank order in
-/// f32. The products of a tile run while the one before it travels and the one before that is
-/// summed and used. Of an embedding only rows travel that a rank has; what is whole already (the
-/// head) does not travel at all.
+/// them, by one product in the type in which it travels, an all-to-all takes the parts to the
+/// owners, and there they are summed in rank order in f32. The products of a tile run while the one
+/// before it travels and the one before that is summed and used. Of an embedding only rows travel
+/// that a rank has; what is whole already (the head) does not travel at all.
 class GradientTiles {
  public:
   GradientTiles(Backend& backend, Exchange exchange) : backend_(backend), exchange_(exchange) {}
@@ -89,7 +89,11 @@ class GradientTiles {
 
   void in_place(Job const& job);
   void dense(Job const& job);
+  bool renders_as_sent(Job const& job, At at) const;
+  std::int64_t alike(Job const& job, At at, int rank) const;
   void send_dense(Job const& job, At at, Flight& flight, Tensor scratch);
+  void render_for(Job const& job, At at, RowRange rows, std::int64_t owners, Tensor sent,
+                  Tensor scratch);
   void by_rows(Job const& job, EmbeddingOffer const& offer);
   void vector(Job const& job);
 

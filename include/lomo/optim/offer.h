@@ -86,7 +86,14 @@ bool is_whole(Offer const& offer);
 /// fused and stored gradients agree to the last bit.
 void render(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
             std::size_t member, std::int64_t first, Tensor g);
-/// The same of those offers alone that are whole; false when there is none and g is as it was.
+/// The linear offer that is alone in covering a member, or null.
+LinearOffer const* only_linear(std::vector<Offer> const& offers, std::size_t member);
+/// By one product what `render` writes of that offer for the blocks of t rows that begin at `first`
+/// and every blocks.stride rows after: g (B t,I), f32 or of the type of its factors.
+void render_blocks(Backend& backend, LinearOffer const& offer, ParameterGroup const& group,
+                   std::size_t member, std::int64_t first, ColumnBlocks blocks, Tensor g);
+/// What `render` writes of those offers alone that are whole; false when there is none and g is as
+/// it was.
 bool render_whole(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
                   std::size_t member, std::int64_t first, Tensor g);
 
