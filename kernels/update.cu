@@ -1,6 +1,7 @@
 // Updates of weights, element by element: SGD (LOMO), momentum, AdamW.
 //
-// Bytes an element: SGD reads g (4) and w (2 or 4) and writes w; momentum reads and writes g and m
+// Bytes an element: SGD reads g (4, or 2 or 4 for each rank that gave a part) and w (2 or 4) and
+// writes w; momentum reads and writes g and m
 // (16); AdamW reads g, m, v, w and writes m, v, w (20 + 4, 20 + 8). Launch: a thread for four
 // elements, blocks of 256; dense matrices count as one long row. Memory-bound; stochastic rounding
 // adds about 25 integer operations an element. With a tally of the rounding a block takes a piece
@@ -27,6 +28,31 @@ struct Sgd {
     load(d, g + i * g_pitch + j);
 #pragma unroll
     for (int k = 0; k < N; ++k) x[k] = x[k] * keep - lr * scaled(d[k]);
+  }
+};
+
+/// The same of the sum of what ranks gave, `apart` elements from one to the next.
+template <class P>
+struct SgdOfRanks {
+  P const* parts;
+  std::int64_t pitch, apart, ranks;
+  float lr, keep;
+  ScaledGradient scaled;
+
+  __device__ __forceinline__ void begin() {}
+  template <int N>
+  __device__ __forceinline__ void operator()(float (&x)[N], std::int64_t i, std::int64_t j) const {
+    float sum[N] = {};
+    P const* at = parts + i * pitch + j;
+#pragma unroll 4
+    for (std::int64_t q = 0; q < ranks; ++q, at += apart) {
+      float d[N];
+      load(d, at);
+#pragma unroll
+      for (int k = 0; k < N; ++k) sum[k] += d[k];
+    }
+#pragma unroll
+    for (int k = 0; k < N; ++k) x[k] = x[k] * keep - lr * scaled(sum[k]);
   }
 };
 
@@ -75,21 +101,33 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-cudaError_t sgd_update(Storage type, Out w, In g, float lr, float keep, GradientRule gradient,
-                       RoundingRule rounding, double const* guard, std::int32_t const* rows,
-                       void* workspace, std::int64_t count, std::int64_t cols, cudaStream_t stream,
-                       Variant variant) {
+cudaError_t sgd_update(Storage type, Out w, SgdGradient gradient, float lr, float keep,
+                       GradientRule how, RoundingRule rounding, double const* guard,
+                       std::int32_t const* rows, void* workspace, std::int64_t count,
+                       std::int64_t cols, cudaStream_t stream, Variant variant) {
+  const In g = gradient.data;
+  const std::int64_t apart = count * g.pitch;  // from a rank's part to the next
   if (rows == nullptr && w.pitch == cols && g.pitch == cols) {
     cols *= count;
     count = 1;
   }
-  const Sgd rule{static_cast<float const*>(g.data), g.pitch, lr, keep, ScaledGradient(gradient)};
+  const ScaledGradient scaled(how);
   return with_storage(type, [&]<class T>(T) {
-    const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
-                         rounding.first % 4 == 0 && aligned(w, sizeof(T)) &&
-                         aligned(g, sizeof(float));
     const Weights<T> weights{static_cast<T*>(w.data), w.pitch, count, cols, rounding, guard, rows};
-    return apply(weights, rule, vectors, workspace, stream);
+    const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
+                         rounding.first % 4 == 0 && aligned(w, sizeof(T));
+    if (gradient.ranks == 0) {
+      const Sgd rule{static_cast<float const*>(g.data), g.pitch, lr, keep, scaled};
+      return apply(weights, rule, vectors && aligned(g, sizeof(float)), workspace, stream);
+    }
+    const auto of_ranks = [&]<class P>(P) {
+      const SgdOfRanks<P> rule{
+          static_cast<P const*>(g.data), g.pitch, apart, gradient.ranks, lr, keep, scaled};
+      return apply(weights, rule, vectors && aligned(g, sizeof(P)), workspace, stream);
+    };
+    if (gradient.type == Storage::f32) return of_ranks(float{});
+    if (gradient.type == Storage::bf16) return of_ranks(bf16{});
+    return cudaErrorInvalidValue;
   });
 }
 

@@ -21,15 +21,23 @@ struct RoundingRule {
   double* tally = nullptr;
 };
 
-// All of these do nothing when `guard` is given and guard[1] != 0. g, m, v are f32; w is `type`.
+// All of these do nothing when `guard` is given and guard[1] != 0. g, m, v are f32 but for parts of
+// ranks; w is `type`.
 // The arithmetic is that of the CPU engine, operation by operation: the same bits.
 // `workspace` may be null where no tally is wanted, else it has tally_workspace bytes.
 
-/// w row = round(w keep - lr g');  row is rows[i], or i when rows is null.   g (count,cols).
-cudaError_t sgd_update(Storage type, Out w, In g, float lr, float keep, GradientRule gradient,
-                       RoundingRule rounding, double const* guard, std::int32_t const* rows,
-                       void* workspace, std::int64_t count, std::int64_t cols, cudaStream_t stream,
-                       Variant variant = Variant::tuned);
+/// The gradient of SGD: (count,cols) f32, or what `ranks` gave of it, (ranks count,cols) of f32 or
+/// bf16, which are added from 0 on in rank order, as sum_ranks does.
+struct SgdGradient {
+  In data;
+  std::int64_t ranks = 0;  // 0: whole
+  Storage type = Storage::f32;
+};
+/// w row = round(w keep - lr g');  row is rows[i], or i when rows is null.
+cudaError_t sgd_update(Storage type, Out w, SgdGradient g, float lr, float keep,
+                       GradientRule gradient, RoundingRule rounding, double const* guard,
+                       std::int32_t const* rows, void* workspace, std::int64_t count,
+                       std::int64_t cols, cudaStream_t stream, Variant variant = Variant::tuned);
 
 /// m = momentum m + g';  g = m.
 cudaError_t momentum_update(Out m, Out g, float momentum, GradientRule gradient,

@@ -139,6 +139,7 @@ cross_entropy_block;1024 x 8192;8388608;4;10;0
 cross_entropy_backward to bf16;1024 x 8192;8388608;6;10;0
 sgd_update of a tile, bf16, nearest;256 x 4096;1048576;8;6;0
 sgd_update of a tile, bf16, stochastic;256 x 4096;1048576;8;31;0
+sgd_update of a tile, bf16, from 8 parts in bf16;256 x 4096;1048576;20;14;0
 adamw_update, bf16;4096 x 4096;16777216;28;20;0
 measure of a tile;256 x 4096;1048576;4;4;0
 inner_product of a tile;256 x 4096;1048576;8;12;0

@@ -18,6 +18,7 @@ struct Arg {
 using Types = std::span<DType const>;
 /// What the letter T of backend.h may stand for.
 inline constexpr std::array kStorage = {DType::f32, DType::bf16, DType::f16};
+inline constexpr std::array kWire = {DType::f32, DType::bf16};
 inline constexpr std::array kF32 = {DType::f32};
 inline constexpr std::array kF64 = {DType::f64};
 inline constexpr std::array kI32 = {DType::i32};

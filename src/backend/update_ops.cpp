@@ -51,7 +51,7 @@ void Backend::sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan c
                          Tensor guard, Tensor rows) {
   const Check check("sgd_update", device_);
   check.any({"w", w}, kStorage);
-  check.any({"g", g}, kF32);
+  rows ? check.any({"g", g}, kF32) : check.any({"g", g}, kWire);
   check.guard(guard);
   check.rounding(plan);
   w = as_matrix(w);
@@ -61,13 +61,17 @@ void Backend::sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan c
     check.vector({"rows", rows}, kI32);
     check.same_rows({"rows", rows}, {"g", g});
     check.match(g.rows() <= w.rows(), {"g", g}, {"w", w});
-  } else {
-    check.same_rows({"w", w}, {"g", g});
+  } else if (w.rows() != g.rows()) {
+    check.match(w.rows() > 0 && g.rows() > 0 && g.rows() % w.rows() == 0, {"w", w}, {"g", g});
   }
-  const double w_bytes = count(g.numel()) * count(static_cast<std::int64_t>(size_of(w.dtype())));
+  const bool whole = rows || (g.dtype() == DType::f32 && g.rows() == w.rows());
+  const std::int64_t ranks = whole || g.rows() == 0 ? 0 : g.rows() / w.rows();
+  const double updated = count(rows ? g.numel() : w.numel());
+  const double w_bytes = updated * count(static_cast<std::int64_t>(size_of(w.dtype())));
   const Operation op(*this, "sgd_update",
-                     {cost::kSgd * count(g.numel()), w_bytes + cost::touched({g, guard, rows})});
-  if (g.numel() > 0) do_sgd_update(w, g, step, plan, guard, rows);
+                     {cost::kSgd * updated + (whole ? 0 : count(g.numel())),
+                      w_bytes + cost::touched({g, guard, rows})});
+  if (g.numel() > 0) do_sgd_update(w, g, ranks, step, plan, guard, rows);
 }
 
 void Backend::momentum_update(Tensor m, Tensor g, float momentum, GradientScaling const& gradient,

@@ -45,6 +45,16 @@ void add_update_cases(std::vector<Recipe>& all, Extents const& e) {
                                   plan(Rounding::nearest, tally));
                    };
                  }});
+  all.push_back({"sgd_update", "a tile of 4 ranks' parts", [=](Backend& b, Operands& o) {
+                   constexpr std::int64_t kRanks = 4;
+                   const DType wire = e.type == DType::f32 ? DType::f32 : DType::bf16;
+                   const Tensor w = o.numbers(tile, e.type);
+                   const Tensor parts = o.numbers(Shape(kRanks * tile.rows(), tile.cols()), wire);
+                   return [=, &b] {
+                     b.sgd_update(w, parts, {.lr = 1e-3f, .weight_decay = 0, .gradient = {}},
+                                  plan(Rounding::nearest));
+                   };
+                 }});
   all.push_back({"momentum_update", "a tile", [=](Backend& b, Operands& o) {
                    const Tensor m = o.numbers(tile, DType::f32), g = o.numbers(tile, DType::f32);
                    return [=, &b] { b.momentum_update(m, g, 0.9f, {}); };

@@ -78,8 +78,8 @@ class CpuBackend final : public Backend {
   // update.cpp
   void do_measure(Tensor stats, Tensor g, float scale) override;
   void do_inner_product(Tensor sums, Tensor a, Tensor b, double weight) override;
-  void do_sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
-                     Tensor guard, Tensor rows) override;
+  void do_sgd_update(Tensor w, Tensor g, std::int64_t ranks, SgdStep const& step,
+                     RoundingPlan const& plan, Tensor guard, Tensor rows) override;
   void do_momentum_update(Tensor m, Tensor g, float momentum, GradientScaling const& gradient,
                           Tensor guard) override;
   void do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,

@@ -3,21 +3,13 @@
 
 #include "dispatch.h"
 #include "engine.h"
-#include "vector_loop.h"
+#include "rank_sum.h"
 
 namespace lomo::cpu {
 namespace {
 
 /// Columns that are summed as one: few and short rows are shared out as well.
 constexpr std::int64_t kColumns = 4096;
-
-LOMO_INLINE inline double widened(double x) {
-  return x;
-}
-template <class T>
-LOMO_INLINE inline float widened(T x) {
-  return to_float(x);
-}
 
 template <class Sum, class T>
 void sum_parts(Tensor out, Tensor parts, int threads) {
@@ -30,16 +22,8 @@ void sum_parts(Tensor out, Tensor parts, int threads) {
     const std::int64_t row = item / across;
     const std::int64_t first = item % across * kColumns;
     const std::int64_t last = std::min(first + kColumns, out.cols());
-    Sum* const sum = sums + row * out.pitch();
-    T const* const term = terms + row * pitch;
-    vector_call([=]() LOMO_INLINE {
-      for (std::int64_t j = first; j < last; ++j) sum[j] = 0;
-      for (std::int64_t q = 0; q < ranks; ++q) {
-        T const* const of_rank = term + q * t * pitch;
-#pragma GCC ivdep
-        for (std::int64_t j = first; j < last; ++j) sum[j] += widened(of_rank[j]);
-      }
-    });
+    sum_of_ranks(sums + row * out.pitch() + first, terms + row * pitch + first, t * pitch, ranks,
+                 last - first);
   }
 }
 

@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "dispatch.h"
 #include "engine.h"
 #include "gradient.h"
+#include "rank_sum.h"
 #include "rounding.h"
 #include "scratch.h"
 
@@ -31,6 +33,19 @@ Measured measure_piece(float const* g, std::int64_t n, float scale) {
       0, n, [=](std::int64_t i) LOMO_INLINE { return finite(scale * g[i]) ? 0.0 : 1.0; });
   return {squares, bad};
 }
+
+/// What ranks gave of a gradient of t rows, (ranks t,I).
+struct SummedParts {
+  Tensor parts;
+  std::int64_t t, ranks;
+  /// Sums of a piece, in `sums`.
+  float const* sum(Pieces::Piece const& piece, float* sums) const {
+    dispatch(parts.dtype(), [&]<class T>(T) {
+      sum_of_ranks(sums, at<T>(parts, piece), t * parts.pitch(), ranks, piece.width);
+    });
+    return sums;
+  }
+};
 
 }  // namespace
 
@@ -76,20 +91,21 @@ void CpuBackend::do_inner_product(Tensor sums, Tensor a, Tensor b, double weight
   sums.data<double>()[1] += weight * std::sqrt(total[1]) * std::sqrt(total[2]);
 }
 
-void CpuBackend::do_sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
-                               Tensor guard, Tensor rows) {
+void CpuBackend::do_sgd_update(Tensor w, Tensor g, std::int64_t ranks, SgdStep const& step,
+                               RoundingPlan const& plan, Tensor guard, Tensor rows) {
   if (forbidden(guard)) return;
-  const Buffer work = workspace_of("sgd_update", workspaces_.tally(g, plan));
+  const Buffer work = workspace_of("sgd_update", workspaces_.tally(ranks > 0 ? w : g, plan));
   const std::int64_t cols = w.cols();
   if (!rows && w.dense() && g.dense()) {
+    g = g.reshaped(Shape(std::max<std::int64_t>(ranks, 1), w.numel()));
     w = flat(w);
-    g = flat(g);
   }
   std::int32_t const* const listed = rows ? rows.data<std::int32_t>() : nullptr;
   const ScaledGradient scaled(step.gradient);
   const float lr = step.lr;
   const auto keep = static_cast<float>(1.0 - static_cast<double>(lr) * step.weight_decay);
-  const Pieces pieces(g);
+  const Pieces pieces(ranks > 0 ? w : g);
+  const SummedParts parts{g, w.rows(), ranks};
   Scratch scratch(work);
   const Tallies tallies(scratch, plan, pieces.count);
   dispatch(w.dtype(), [&](auto zero) {
@@ -99,11 +115,17 @@ void CpuBackend::do_sgd_update(Tensor w, Tensor g, SgdStep const& step, Rounding
       const Pieces::Piece piece = pieces[i];
       Pieces::Piece target = piece;
       if (listed != nullptr) target.row = listed[piece.row];
-      float const* const from = at<float>(g, piece);
-      store_rounded(at<T>(w, target), piece.width, plan, plan.first + target.row * cols + piece.col,
-                    tallies.at(i), [=](std::int64_t j, float old) LOMO_INLINE {
-                      return old * keep - lr * scaled(from[j]);
-                    });
+      const std::int64_t first = plan.first + target.row * cols + piece.col;
+      for (std::int64_t done = 0; done < piece.width; done += kRoundingBlock) {
+        const std::int64_t n = std::min(kRoundingBlock, piece.width - done);
+        alignas(64) std::array<float, kRoundingBlock> sums;
+        float const* const from = ranks > 0
+                                      ? parts.sum({piece.row, piece.col + done, n}, sums.data())
+                                      : at<float>(g, piece) + done;
+        store_rounded(at<T>(w, target) + done, n, plan, first + done, tallies.at(i),
+                      [=](std::int64_t j, float old)
+                          LOMO_INLINE { return old * keep - lr * scaled(from[j]); });
+      }
     }
   });
   tallies.finish();

@@ -22,13 +22,15 @@ void CudaBackend::do_inner_product(Tensor sums, Tensor a, Tensor b, double weigh
         "inner_product");
 }
 
-void CudaBackend::do_sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
-                                Tensor guard, Tensor rows) {
-  const Buffer work = workspace_of("sgd_update", workspaces_.tally(g, plan));
+void CudaBackend::do_sgd_update(Tensor w, Tensor g, std::int64_t ranks, SgdStep const& step,
+                                RoundingPlan const& plan, Tensor guard, Tensor rows) {
+  const Tensor updated = ranks > 0 ? w : g;
+  const Buffer work = workspace_of("sgd_update", workspaces_.tally(updated, plan));
   const auto keep = static_cast<float>(1.0 - static_cast<double>(step.lr) * step.weight_decay);
-  check(kernels::sgd_update(storage(w.dtype()), out(w), in(g), step.lr, keep, rule(step.gradient),
-                            rule(plan), address<double>(guard), address<std::int32_t>(rows),
-                            work.tensor().raw(), g.rows(), g.cols(), queue_),
+  check(kernels::sgd_update(storage(w.dtype()), out(w), {in(g), ranks, storage(g.dtype())}, step.lr,
+                            keep, rule(step.gradient), rule(plan), address<double>(guard),
+                            address<std::int32_t>(rows), work.tensor().raw(), updated.rows(),
+                            updated.cols(), queue_),
         "sgd_update");
 }
 

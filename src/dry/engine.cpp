@@ -96,9 +96,9 @@ class DryBackend final : public Backend {
   void do_inner_product(Tensor, Tensor a, Tensor, double) override {
     work("inner_product", workspaces_->inner_product(a));
   }
-  void do_sgd_update(Tensor, Tensor g, SgdStep const&, RoundingPlan const& plan, Tensor,
-                     Tensor) override {
-    work("sgd_update", workspaces_->tally(g, plan));
+  void do_sgd_update(Tensor w, Tensor g, std::int64_t ranks, SgdStep const&,
+                     RoundingPlan const& plan, Tensor, Tensor) override {
+    work("sgd_update", workspaces_->tally(ranks > 0 ? w : g, plan));
   }
   void do_momentum_update(Tensor, Tensor, float, GradientScaling const&, Tensor) override {}
   void do_adamw_update(Tensor, Tensor, Tensor, Tensor g, AdamStep const&, RoundingPlan const& plan,

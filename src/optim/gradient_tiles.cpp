@@ -31,8 +31,8 @@ void pipeline(std::size_t tiles, Begin const& begin, Finish const& finish) {
 
 void GradientTiles::for_each(ParameterGroup const& group, Members members,
                              std::vector<Offer> const& offers, std::int64_t t, Use const& use,
-                             Place const& place) {
-  const Job job{group, offers, t, use, place, list(group, members, t)};
+                             Adds adds, Place const& place) {
+  const Job job{group, offers, t, use, adds, place, list(group, members, t)};
   if (job.tiles.empty()) return;
   if (exchange_.ranks == nullptr) return in_place(job);
   if (!job.parameter(job.tiles.front()).sharded()) return vector(job);
@@ -130,7 +130,7 @@ void GradientTiles::in_place(Job const& job) {
     const Tensor g = scratch.of(i, rows);  // (t,I)
     uses.wait_for_all_but_one();
     render(backend_, job.offers, job.group, at.member, rows.first, g);
-    uses.issue([&] { job.use({at.member, rows.first, g, at.last}); });
+    uses.issue([&] { job.use({at.member, rows, g, at.last}); });
   }
   uses.wait_for_all();
 }
@@ -161,7 +161,8 @@ void GradientTiles::dense(Job const& job) {
   if (exchange_.wire != DType::f32) {
     to_send = buffer(most_owned, DType::f32, Category::gradients, "gradient tile to send");
   }
-  const Scratch scratch(backend_, job, 1);  // the second queue alone touches it
+  // The second queue alone touches it.
+  const Scratch scratch(backend_, job, job.adds == Adds::tiles ? 1 : 0);
   Uses uses(backend_);
 
   const auto begin = [&](std::size_t i) {
@@ -174,11 +175,13 @@ void GradientTiles::dense(Job const& job) {
     const Timeline::About about = note(job, at);
     Flight const& flight = flights[i % 2];
     const RowRange rows = owned_rows_of(job, at);
-    const Tensor g = scratch.of(i, rows);  // (t,I)
+    const Tensor parts = flight.received.tensor().row_block(0, ranks * rows.count);
     uses.issue([&] {
       exchange_.ranks->wait(flight.ticket);
-      backend_.sum_ranks(g, flight.received.tensor().row_block(0, ranks * rows.count));
-      job.use({at.member, rows.first, g, at.last});
+      if (job.adds == Adds::use) return job.use({at.member, rows, parts, at.last});
+      const Tensor g = scratch.of(i, rows);  // (t,I)
+      backend_.sum_ranks(g, parts);
+      job.use({at.member, rows, g, at.last});
     });
   };
   pipeline(job.tiles.size(), begin, finish);
@@ -303,7 +306,7 @@ void GradientTiles::by_rows(Job const& job, EmbeddingOffer const& offer) {
         backend_.add_rows(g, rows, ids.on_engine(q, asked), tile.here.first);
         row += asked.count;
       }
-      job.use({at.member, first, g, at.last});
+      job.use({at.member, {first, tile.here.count}, g, at.last});
     });
   };
   pipeline(job.tiles.size(), begin, finish);
@@ -320,7 +323,7 @@ void GradientTiles::vector(Job const& job) {
   Uses uses(backend_);
   uses.issue([&] {
     sum_over_ranks(backend_, *exchange_.ranks, g, dw);
-    job.use({job.tiles.front().member, 0, g, true});
+    job.use({job.tiles.front().member, {0, 1}, g, true});
   });
   uses.wait_for_all();
 }

@@ -117,16 +117,22 @@ FusedUpdate::FusedUpdate(Backend& backend, TileSize tile, UpdateRule& rule, Step
   guard_ = backend.allocate(Shape(2), DType::f64, Category::workspace, "gradient stats of all");
 }
 
-/// What stops an update. After a verdict there is nothing to find; without one all ranks must see
-/// what any of them has met so far.
+/// Looks at a tile where no verdict went before.
+void FusedUpdate::look_at(Parameter const& parameter, Tensor g) {
+  if (!judged()) measure(parameter, g, step_.gradient.scale);
+}
+
+/// What stops an update: after a verdict nothing; without one all ranks must see what any of them
+/// has met so far.
 Tensor FusedUpdate::guard() {
+  if (judged()) return {};
   if (!guard_) return stats_;
   sum_over_ranks(backend_, *exchange_.ranks, guard_, stats_);
   return guard_;
 }
 
 void FusedUpdate::mark(Parameter const& parameter) {
-  if (!marks_) return;
+  if (judged()) return;
   const auto row = static_cast<std::int64_t>(marked_.size());
   const Tensor met = guard_ ? guard_ : stats_;
   backend_.copy(marks_.tensor().row_block(row, 1), met.reshaped(Shape(1, 2)));
@@ -151,8 +157,8 @@ FusedUpdate::Outcome FusedUpdate::outcome() const {
 void FusedUpdate::act(ParameterGroup& group, std::vector<Offer>& offers) {
   auto const* sparse = only_rows(offers);
   if (sparse != nullptr && rule_.takes_rows() && alone()) {
-    backend_.measure(stats_, sparse->rows, step_.gradient.scale);
-    rule_.apply_rows(group.single(), sparse->ids, sparse->rows, step_, stats_);
+    look_at(group.single(), sparse->rows);
+    rule_.apply_rows(group.single(), sparse->ids, sparse->rows, step_, guard());
     mark(group.single());
     return;
   }
@@ -160,13 +166,17 @@ void FusedUpdate::act(ParameterGroup& group, std::vector<Offer>& offers) {
     for (std::size_t m = 0; m < group.members().size(); ++m) apply_whole(group, m, offers);
     return;
   }
-  tiles_.for_each(group, GradientTiles::all(group), offers, tile_rows(group),
-                  [&](GradientTile const& tile) {
-                    Parameter& parameter = group.members()[tile.member];
-                    measure(parameter, tile.g, step_.gradient.scale);
-                    rule_.apply(parameter, tile.first, tile.g, step_for(parameter), guard());
-                    if (tile.last) mark(parameter);
-                  });
+  const bool as_parts = judged() && rule_.takes_parts();  // who looks must have the sum
+  const auto use = [&](GradientTile const& tile) {
+    Parameter& parameter = group.members()[tile.member];
+    const StepContext step = step_for(parameter);
+    if (as_parts) return rule_.apply_parts(parameter, tile.rows, tile.g, step, {});
+    look_at(parameter, tile.g);
+    rule_.apply(parameter, tile.rows.first, tile.g, step, guard());
+    if (tile.last) mark(parameter);
+  };
+  tiles_.for_each(group, GradientTiles::all(group), offers, tile_rows(group), use,
+                  as_parts ? GradientTiles::Adds::use : GradientTiles::Adds::tiles);
 }
 
 void FusedUpdate::apply_whole(ParameterGroup& group, std::size_t member,
@@ -177,7 +187,7 @@ void FusedUpdate::apply_whole(ParameterGroup& group, std::size_t member,
       backend_.allocate(value.shape(), DType::f32, Category::gradients, "gradient tile");
   tiles_.for_each(
       group, {member, member + 1}, offers, alone() ? value.rows() : tile_rows(group),
-      [&](GradientTile const& tile) { measure(parameter, tile.g, step_.gradient.scale); },
+      [&](GradientTile const& tile) { look_at(parameter, tile.g); }, GradientTiles::Adds::tiles,
       [&](std::size_t, std::int64_t first, std::int64_t rows) {
         return gradient.tensor().row_block(first, rows);
       });
@@ -227,6 +237,7 @@ void KeepGradients::act(ParameterGroup& group, std::vector<Offer>& offers) {
   tiles_.for_each(
       group, GradientTiles::all(group), offers, tile_rows(group),
       [&](GradientTile const& tile) { measure(members[tile.member], tile.g, scale_); },
+      GradientTiles::Adds::tiles,
       [&](std::size_t member, std::int64_t first, std::int64_t rows) {
         return gradient(members[member]).row_block(first, rows);  // of (owned,I)
       });

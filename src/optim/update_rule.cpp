@@ -13,6 +13,10 @@ void UpdateRule::apply_rows(Parameter& parameter, Tensor, Tensor, StepContext co
   throw Error(parameter.name + ": this update rule needs the whole gradient");
 }
 
+void UpdateRule::apply_parts(Parameter& parameter, RowRange, Tensor, StepContext const&, Tensor) {
+  throw Error(parameter.name + ": this update rule needs the sum of what ranks gave");
+}
+
 namespace {
 
 /// How a rule rounds one tensor in one step, starting at row `first`.
@@ -74,10 +78,16 @@ class Sgd final : public UpdateRule {
   Residency residency() const override { return Residency::tile; }
   bool takes_rows() const override { return options_.weight_decay == 0; }
 
+  bool takes_parts() const override { return true; }
+
   void apply(Parameter& parameter, std::int64_t first, Tensor g, StepContext const& step,
              Tensor guard) override {
-    backend_.sgd_update(parameter.matrix().row_block(first, g.rows()), g, sgd_step(step),
-                        rounding_plan(options_, parameter, first, step), guard);
+    apply_parts(parameter, {first, g.rows()}, g, step, guard);
+  }
+  void apply_parts(Parameter& parameter, RowRange rows, Tensor parts, StepContext const& step,
+                   Tensor guard) override {
+    backend_.sgd_update(parameter.matrix().row_block(rows.first, rows.count), parts, sgd_step(step),
+                        rounding_plan(options_, parameter, rows.first, step), guard);
   }
   void apply_rows(Parameter& parameter, Tensor rows, Tensor g, StepContext const& step,
                   Tensor guard) override {

@@ -74,7 +74,8 @@ class RecordingBackend final : public Backend {
   void do_inner_product(Tensor, Tensor, Tensor, double) override {
     called.push_back("inner_product");
   }
-  void do_sgd_update(Tensor, Tensor, SgdStep const&, RoundingPlan const&, Tensor, Tensor) override {
+  void do_sgd_update(Tensor, Tensor, std::int64_t, SgdStep const&, RoundingPlan const&, Tensor,
+                     Tensor) override {
     called.push_back("sgd_update");
   }
   void do_momentum_update(Tensor, Tensor, float, GradientScaling const&, Tensor) override {

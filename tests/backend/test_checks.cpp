@@ -84,6 +84,9 @@ TEST_CASE("a wrong shape is refused with the op, the names and both shapes") {
           b.sgd_update(t({3, 8}), t({4, 8}), {}, {});
         }) == "sgd_update: w (3, 8) does not match g (4, 8)");
   CHECK(message([&] {
+          b.sgd_update(t({9, 8}), t({3, 8}, kB), {}, {}, {}, t(3, kI));
+        }) == "sgd_update: g (3, 8) is bf16, it must be f32");
+  CHECK(message([&] {
           b.sgd_update(t({3, 8}), t({2, 8}), {}, {}, {}, t(3, kI));
         }) == "sgd_update: rows (3) does not match g (2, 8)");
   CHECK(message([&] {

@@ -61,6 +61,11 @@ TEST_CASE("elementwise work is proportional to the elements, data movement has n
   auto const& sgd = b.ledger().ops().at("sgd_update").cost;
   CHECK(sgd.flops == 7 * 2 * 4);
   CHECK(sgd.bytes == 2 * 4 * (2 + 4) + 2 * 4);  // only the rows that are touched
+  b.ledger().restart();
+  b.sgd_update(t({2, 4}, DType::bf16), t({6, 4}, DType::bf16), {}, {});  // parts of 3 ranks
+  auto const& of_ranks = b.ledger().ops().at("sgd_update").cost;
+  CHECK(of_ranks.flops == 7 * 2 * 4 + 3 * 2 * 4);
+  CHECK(of_ranks.bytes == 2 * 4 * 2 + 2 * 4 * 6);
   b.gather_rows(t({3, 4}), t({100, 4}), t(3, DType::i32));
   auto const& gather = b.ledger().ops().at("gather_rows").cost;
   CHECK(gather.flops == 0);

@@ -121,7 +121,7 @@ Order order_of_update(Gpu& gpu, std::uint64_t seed) {
   step.lr = 0.5f;
   std::vector<Ran> log;
   cuda_host::log_to(&log);
-  FusedUpdate sink(layer.engine, TileSize{kTile * kInputs * sizeof(float)}, *rule, step);
+  FusedUpdate sink(layer.engine, TileSize{kTile * kInputs * sizeof(float)}, *rule, step, 1);
   sink.offer(layer.group, layer.offer(), true);
   layer.engine.synchronize();
   cuda_host::log_to(nullptr);

@@ -58,6 +58,54 @@ TEST_CASE("sgd clips by value, then scales by the coefficient, then steps") {
   }
 }
 
+TEST_CASE("sgd of what ranks gave has the bits of sgd of their sum") {
+  const std::int64_t ranks = GENERATE(1, 2, 8), pad = GENERATE(0, 3);
+  const DType wire = GENERATE(DType::f32, DType::bf16);
+  const bool tally = GENERATE(false, true);
+  for (const int threads : {1, 2}) {
+    const auto be = engine(threads);
+    for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
+      for (const Shape shape : {Shape(0, 5), Shape(1, 1), Shape(3, 37), Shape(2, 17000)}) {
+        const std::int64_t rows = shape.rows(), cols = shape.cols();
+        const auto padded = [&](std::int64_t n, DType t, std::string const& name) {
+          Buffer b = make_poisoned(*be, Shape(n, cols + pad), t);
+          fill(*be, b.tensor().col_block(0, cols), random_values(name, n * cols));
+          return b;
+        };
+        const Buffer parts = padded(ranks * rows, wire, "parts");
+        const Tensor given = parts.tensor().col_block(0, cols);
+        const Buffer sum = make_poisoned(*be, shape, DType::f32);
+        be->sum_ranks(sum, given);
+        const Backend::SgdStep step{0.25f, 0.1f, {0.5f, 0.6f, 0.75f}};
+        std::vector<std::vector<std::byte>> weights, tallies;
+        for (const Tensor g : {sum.tensor(), given}) {
+          const Buffer w = padded(rows, type, "w");
+          const Buffer told = make(*be, Shape(4), DType::f64, std::vector<double>{0, 0, 0, 1});
+          RoundingPlan plan{Rounding::stochastic, random_key(1, "round", "w", 1), 8};
+          if (tally) plan.tally = told;
+          be->sgd_update(w.tensor().col_block(0, cols), g, step, plan);
+          weights.push_back(bits(*be, w.tensor().col_block(0, cols)));
+          tallies.push_back(bits(*be, told));
+        }
+        CHECK(weights[0] == weights[1]);
+        CHECK(tallies[0] == tallies[1]);
+      }
+    }
+  }
+}
+
+TEST_CASE("parts of a gradient that are not finite reach the weight, and a guard keeps them away") {
+  const auto be = engine();
+  const Buffer parts = make(*be, Shape(2, 2), DType::bf16, std::vector<float>{1, kInf, 1, -kInf});
+  const Buffer w = make(*be, Shape(1, 2), DType::f32, std::vector<float>{1, 1});
+  const Buffer bad = make(*be, Shape(2), DType::f64, std::vector<double>{0, 1});
+  be->sgd_update(w, parts, {0.25f, 0, {}}, {}, bad);
+  CHECK(values(*be, w) == std::vector<double>{1, 1});
+  be->sgd_update(w, parts, {0.25f, 0, {}}, {});
+  CHECK(values(*be, w)[0] == 0.5);
+  CHECK(std::isnan(values(*be, w)[1]));
+}
+
 TEST_CASE("sgd's order of clipping is the published one") {
   const auto be = engine();
   const Buffer w = make(*be, Shape(1, 1), DType::f32, std::vector<float>{0});

@@ -53,7 +53,7 @@ TEST_CASE("kernels: a tally counts as the CPU engine's does and changes no bit")
           rounding.tally = tally;
           const kernels::Storage type = storage_of(s.type);
           if (rule == 0) {
-            require(kernels::sgd_update(type, mw, mg, sgd.lr, 1, {}, rounding, nullptr, nullptr,
+            require(kernels::sgd_update(type, mw, {mg}, sgd.lr, 1, {}, rounding, nullptr, nullptr,
                                         space, rows, cols, nullptr, l.variant));
           } else if (rule == 1) {
             const DeviceMatrix m(DType::f32, rows, cols, g, l.gap, l.shift);

@@ -36,7 +36,7 @@ TEST_CASE("kernels: sgd stores the bits of the CPU engine") {
         const float keep = static_cast<float>(1.0 - static_cast<double>(step.lr) *
                                                         static_cast<double>(step.weight_decay));
         const auto update = [&](double const* guard) {
-          require(kernels::sgd_update(storage_of(s.type), mw, mg, step.lr, keep, kRule,
+          require(kernels::sgd_update(storage_of(s.type), mw, {mg}, step.lr, keep, kRule,
                                       rule_of(s.mode, first), guard,
                                       listed ? static_cast<std::int32_t*>(index) : nullptr, nullptr,
                                       rows, cols, nullptr, l.variant));
@@ -49,6 +49,33 @@ TEST_CASE("kernels: sgd stores the bits of the CPU engine") {
       });
       CHECK(got[0] == doubles(w));
       CHECK(got[1] == values(*be, expected));
+    }
+  }
+}
+
+TEST_CASE("kernels: sgd sums what ranks gave to the bits of the CPU engine") {
+  const std::int64_t rows = 5, cols = GENERATE(1, 24, 515), ranks = GENERATE(1, 3);
+  const DType wire = GENERATE(DType::f32, DType::bf16);
+  const auto parts = rounded(random_values("parts", ranks * rows * cols), wire);
+  Backend::SgdStep step;
+  step.lr = 3e-3f;
+  step.gradient = kScaling;
+  for (Setting const& s : settings()) {
+    const auto w = weights(s.type, rows * cols);
+    const auto be = cpu();
+    const Buffer expected = make(*be, {rows, cols}, s.type, w);
+    be->sgd_update(expected, make(*be, {ranks * rows, cols}, wire, parts), step, {s.mode, kKey, 4});
+    for (Layout const& l : layouts()) {
+      INFO(to_string(s.type) << " " << cols << " " << l.name);
+      const Results got = in_all_orders([&]() -> Results {
+        const DeviceMatrix mw(s.type, rows, cols, w, l.gap, l.shift);
+        const DeviceMatrix mg(wire, ranks * rows, cols, parts, l.gap, l.shift);
+        require(kernels::sgd_update(storage_of(s.type), mw, {mg, ranks, storage_of(wire)}, step.lr,
+                                    1, kRule, rule_of(s.mode, 4), nullptr, nullptr, nullptr, rows,
+                                    cols, nullptr, l.variant));
+        return {mw.get()};
+      });
+      CHECK(got[0] == values(*be, expected));
     }
   }
 }

@@ -68,13 +68,15 @@ StepContext step_with(float lr) {
   return step;
 }
 
-Bits fused(DType dtype, OptimizerOptions const& options, std::size_t tile_bytes) {
+/// `tensors`: all, to be looked at by the sink, or 0.
+Bits fused(DType dtype, OptimizerOptions const& options, std::size_t tile_bytes,
+           std::size_t tensors = 0) {
   Fixture f(dtype);
   auto rule = make_update_rule(*f.backend, options, f.groups());
   for (int t = 1; t <= 2; ++t) {
     StepContext step = step_with(0.05f);
     step.step = t;
-    FusedUpdate sink(*f.backend, TileSize{tile_bytes}, *rule, step);
+    FusedUpdate sink(*f.backend, TileSize{tile_bytes}, *rule, step, tensors);
     f.offer_all(sink);
   }
   return f.bits();
@@ -109,6 +111,7 @@ TEST_CASE("fused and stored gradients give the same bits at any tile size") {
   for (const std::size_t rows : {1, 7, 32, 1000}) {
     CHECK(fused(dtype, options, rows * kInputs * sizeof(float)) == expected);
   }
+  CHECK(fused(dtype, options, 7 * kInputs * sizeof(float), /*tensors=*/5) == expected);
 }
 
 TEST_CASE("the norm pass changes nothing and agrees with the stored gradients") {
@@ -155,7 +158,7 @@ TEST_CASE("nothing is applied from the first tile that is not finite on") {
   const auto before_norm = test::bits(*f.backend, f.norm.stacked());
 
   auto rule = make_update_rule(*f.backend, {}, f.groups());
-  FusedUpdate sink(*f.backend, TileSize{}, *rule, step_with(0.05f));
+  FusedUpdate sink(*f.backend, TileSize{}, *rule, step_with(0.05f), /*tensors=*/5);
   f.offer_all(sink);
   CHECK_FALSE(sink.stats().finite());
   CHECK(test::bits(*f.backend, f.linear.stacked()) != before_linear);  // offered before

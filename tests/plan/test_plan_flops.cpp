@@ -70,6 +70,13 @@ Step step_of(ModelConfig const& shape, TrainConfig const& config, int n, int m) 
   return step;
 }
 
+/// Of an untied model by step_of: of the embedding, the rows that the batch names.
+double updated_elements(ModelConfig const& shape, Letters const& s, int n) {
+  const auto sequences = test::random_sequences({n}, 0, shape.vocab, 3);
+  const auto ids = static_cast<double>(make_batch(sequences).unique_ids.size());
+  return s.parameters(false) - s.v * s.c + ids * s.c;
+}
+
 constexpr std::size_t kKept = std::size_t{1} << 30;
 
 }  // namespace
@@ -96,10 +103,8 @@ TEST_CASE("the flops of a step are those of its formulas, operation by operation
   CHECK(step["cross_entropy_end"] == 3 * s.n);
   CHECK(step["cross_entropy_backward"] == 4 * s.n * s.v);
   CHECK(step["sum_rows"] == s.n * s.c);
-  // The update of each parameter; of the embedding, the rows that the batch names.
-  const auto sequences = test::random_sequences({n}, 0, shape.vocab, 3);
-  const auto ids = static_cast<double>(make_batch(sequences).unique_ids.size());
-  const double updated = s.parameters(false) - s.v * s.c + ids * s.c;
+  // The update of each parameter.
+  const double updated = updated_elements(shape, s, n);
   CHECK(step["measure"] == 3 * updated);
   CHECK(step["sgd_update"] + step["sgd_update_rows"] == 7 * updated);
   double sum = 0;
@@ -127,6 +132,8 @@ TEST_CASE("recomputation and the norm pass cost the products that they repeat") 
         CHECK(step["linear_backward_input"] == backwards * (block + head));
         CHECK(step["linear_backward_weight"] == backwards * (block + head));
         CHECK(step["attention_backward"] == backwards * 10 * s.pairs(s.n) * s.h * s.l);
+        // Each gradient is looked at once: by the norm pass, or as it is applied.
+        if (!tied) CHECK(step["measure"] == 3 * updated_elements(shape, s, n));
       }
     }
   }

@@ -2,6 +2,7 @@
 // exchange starts after the products before it and runs beside those after it, so what is to hide
 // behind a product must be issued before it.
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -105,6 +106,29 @@ TEST_CASE("the next gradient tile is rendered and sent before this one is waited
   }
   expected.emplace_back("sum_ranks");
   CHECK(order == expected);
+}
+
+TEST_CASE("after a verdict a tile is one product for all owners, one exchange and one update") {
+  DryRank self;
+  // Of 63 rows the last rank owns 15, so that its eighth tile is shorter and a product of its own.
+  for (const std::int64_t rows : {64, 62, 63}) {
+    ParameterGroup group(*self.backend, DType::bf16, {{"w", rows}}, 16, place_of(self.ranks.get()));
+    const Buffer dy = self.backend->allocate({10, rows}, DType::bf16, Category::activations, "dy");
+    const Buffer x = self.backend->allocate({10, 16}, DType::bf16, Category::activations, "x");
+    const auto rule = make_update_rule(*self.backend, {}, {&group});
+    const TileSize two_rows{std::size_t{2} * 16 * sizeof(float)};
+    FusedUpdate update(*self.backend, two_rows, *rule, {}, 0, {self.ranks.get()});
+    self.backend->ledger().restart();
+    update.offer(group, LinearOffer{Factor::lent(dy), Factor::lent(x)}, true);
+    std::map<std::string, std::uint64_t> calls;
+    for (auto const& [name, op] : self.backend->ledger().ops()) {
+      if (op.calls > 0) calls[name] = op.calls;
+    }
+    const std::uint64_t products = rows == 63 ? 9 : 8;
+    CHECK(calls == std::map<std::string, std::uint64_t>{{"all_to_all", 8},
+                                                        {"linear_backward_weights", products},
+                                                        {"sgd_update", 8}});
+  }
 }
 
 }  // namespace lomo::test

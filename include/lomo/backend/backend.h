@@ -177,7 +177,9 @@ class Backend {
   // row by row. Weights are rounded to their storage type as `plan` says.
 
   /// SGD / LOMO (arXiv 2306.09782, Alg. 1): w = round(w (1 - lr decay) - lr g').
-  /// w (t,I) or (K,I) with rows, T;  g (t,I) f32;  g' as in GradientScaling.
+  /// w (t,I) or (K,I) with rows, T;  g (t,I) f32;  g' as in GradientScaling. Without rows g may
+  /// also be the parts of R ranks, (R t,I) f32 or bf16, to the bits of what sum_ranks makes of
+  /// them.
   struct SgdStep {
     float lr = 0;
     float weight_decay = 0;
@@ -303,8 +305,9 @@ class Backend {
   virtual void do_cross_entropy_merge(Tensor running, Tensor parts) = 0;
   virtual void do_measure(Tensor stats, Tensor g, float scale) = 0;
   virtual void do_inner_product(Tensor sums, Tensor a, Tensor b, double weight) = 0;
-  virtual void do_sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
-                             Tensor guard, Tensor rows) = 0;
+  /// `ranks`: how many gave parts of g; 0: it is whole, f32.
+  virtual void do_sgd_update(Tensor w, Tensor g, std::int64_t ranks, SgdStep const& step,
+                             RoundingPlan const& plan, Tensor guard, Tensor rows) = 0;
   virtual void do_momentum_update(Tensor m, Tensor g, float momentum,
                                   GradientScaling const& gradient, Tensor guard) = 0;
   virtual void do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,

@@ -26,7 +26,7 @@ class Workspaces {
   virtual std::size_t attention_backward(Tensor q, Heads const& heads) const = 0;
   virtual std::size_t measure(Tensor g) const = 0;
   virtual std::size_t inner_product(Tensor a) const = 0;
-  /// Of sgd_update and adamw_update, which need it where the plan has a tally.
+  /// Of sgd_update and adamw_update of so many elements, which need it where the plan has a tally.
   virtual std::size_t tally(Tensor g, RoundingPlan const& plan) const = 0;
   virtual std::size_t square_sums(Tensor g) const = 0;
   virtual std::size_t adalomo_measure(Tensor g) const = 0;

@@ -18,9 +18,9 @@ struct Exchange {
 /// Rows of the gradient of one member of a group.
 struct GradientTile {
   std::size_t member = 0;
-  std::int64_t first = 0;  // of the rows owned here
-  Tensor g;                // (rows,I) f32
-  bool last = false;       // of the member
+  RowRange rows;      // of those owned here
+  Tensor g;           // (rows,I) f32; or the parts of R ranks, (R rows,I) in the wire type
+  bool last = false;  // of the member
 };
 
 /// The gradient of the rows that this rank owns, a tile at a time.
@@ -43,6 +43,8 @@ class GradientTiles {
   /// The f32 tensor (rows,I) that rows [first, first + rows) of the owned part of a member are
   /// written to, which must outlive `for_each`.
   using Place = std::function<Tensor(std::size_t member, std::int64_t first, std::int64_t rows)>;
+  /// Who adds the parts of a tile that ranks gave: otherwise the use is given those.
+  enum class Adds : std::uint8_t { tiles, use };
   /// Members [begin, end) of a group.
   struct Members {
     std::size_t begin, end;
@@ -54,7 +56,7 @@ class GradientTiles {
   /// tile of one row, the same everywhere. What is issued to the compute queue afterwards follows
   /// it all.
   void for_each(ParameterGroup const& group, Members members, std::vector<Offer> const& offers,
-                std::int64_t t, Use const& use, Place const& place = {});
+                std::int64_t t, Use const& use, Adds adds = Adds::tiles, Place const& place = {});
 
  private:
   /// Tile k of a member.
@@ -68,6 +70,7 @@ class GradientTiles {
     std::vector<Offer> const& offers;
     std::int64_t t;
     Use const& use;
+    Adds adds;
     Place const& place;
     std::vector<At> tiles;
     Parameter const& parameter(At at) const { return group.members()[at.member]; }

@@ -70,12 +70,15 @@ class TileSink : public GradientSink {
   double gram_squares_ = 0;  // squared norms that came without a gradient to measure
 };
 
-/// LOMO: each gradient tile is rendered into scratch, measured, applied to the weight in place, and
-/// forgotten. A tile with a non-finite element is not applied, nor is anything after it.
+/// LOMO: each gradient tile is rendered into scratch, applied to the weight in place, and
+/// forgotten. Where no verdict went before it is measured first: a tile with a non-finite element
+/// is not applied, nor is anything after it. Where one did nothing is looked at again, and what
+/// ranks gave of a tile is summed by the update itself.
 class FusedUpdate final : public TileSink {
  public:
   /// `tensors`: how many parameters will pass when no verdict went before, for `outcome` to tell
-  /// them apart and for all ranks to stop at the same tile; else 0.
+  /// them apart and for all ranks to stop at the same tile; 0 after a verdict, and then there are
+  /// no stats.
   FusedUpdate(Backend& backend, TileSize tile, UpdateRule& rule, StepContext const& step,
               std::size_t tensors = 0, Exchange exchange = {});
 
@@ -91,6 +94,8 @@ class FusedUpdate final : public TileSink {
   void act(ParameterGroup& group, std::vector<Offer>& offers) override;
   void apply_whole(ParameterGroup& group, std::size_t member, std::vector<Offer> const& offers);
   StepContext step_for(Parameter const& parameter) const;
+  bool judged() const { return !marks_; }
+  void look_at(Parameter const& parameter, Tensor g);
   void mark(Parameter const& parameter);
   Tensor guard();
   UpdateRule& rule_;

@@ -43,6 +43,12 @@ class UpdateRule {
   /// takes_rows().
   virtual void apply_rows(Parameter& parameter, Tensor rows, Tensor g, StepContext const& step,
                           Tensor guard);
+  /// Whether the rule takes a gradient as ranks gave it, and sums it itself.
+  virtual bool takes_parts() const { return false; }
+  /// Applies rows `rows` of the gradient, whose sum in rank order `parts` (R rows,I) is, f32 or
+  /// bf16, or which it is itself, f32. Only if takes_parts().
+  virtual void apply_parts(Parameter& parameter, RowRange rows, Tensor parts,
+                           StepContext const& step, Tensor guard);
   /// What must be saved for an exact resume, "<parameter>.row", "<parameter>.m", ...; empty for
   /// LOMO.
   virtual std::vector<StoredTensor> state() { return {}; }

@@ -133,15 +133,22 @@ TEST_CASE("traffic: updates") {
   rounding.stochastic = stochastic;
   check_traffic([&] {
     const DeviceMatrix w = random_matrix(type, n, c), g = random_matrix(DType::f32, n, c);
-    require(kernels::sgd_update(s, w, g, 0.1f, 1.0f, {}, rounding, nullptr, nullptr, nullptr, n, c,
-                                nullptr));
+    require(kernels::sgd_update(s, w, {g}, 0.1f, 1.0f, {}, rounding, nullptr, nullptr, nullptr, n,
+                                c, nullptr));
   });
   check_traffic([&] {
     const DeviceMatrix w = random_matrix(type, 12, c), g = random_matrix(DType::f32, n, c);
     const DeviceVector<std::int32_t> rows({3, 11, 0, 7});
-    require(kernels::sgd_update(s, w, g, 0.1f, 1.0f, {}, rounding, nullptr, rows, nullptr, n, c,
+    require(kernels::sgd_update(s, w, {g}, 0.1f, 1.0f, {}, rounding, nullptr, rows, nullptr, n, c,
                                 nullptr));
   });
+  for (const DType wire : {DType::f32, DType::bf16}) {
+    check_traffic([&] {
+      const DeviceMatrix w = random_matrix(type, n, c), parts = random_matrix(wire, 3 * n, c);
+      require(kernels::sgd_update(s, w, {parts, 3, storage_of(wire)}, 0.1f, 1.0f, {}, rounding,
+                                  nullptr, nullptr, nullptr, n, c, nullptr));
+    });
+  }
   check_traffic([&] {
     const DeviceMatrix w = random_matrix(type, n, c), g = random_matrix(DType::f32, n, c);
     const DeviceMatrix m = random_matrix(DType::f32, n, c);
@@ -162,8 +169,8 @@ TEST_CASE("traffic: updates that keep a tally of their rounding") {
     kernels::RoundingRule rounding;
     rounding.stochastic = true;
     rounding.tally = tally;
-    require(kernels::sgd_update(storage_of(type), w, g, 0.1f, 1.0f, {}, rounding, nullptr, nullptr,
-                                space, n, c, nullptr));
+    require(kernels::sgd_update(storage_of(type), w, {g}, 0.1f, 1.0f, {}, rounding, nullptr,
+                                nullptr, space, n, c, nullptr));
   });
 }
 
