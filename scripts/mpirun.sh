@@ -6,8 +6,8 @@
 #   scripts/mpirun.sh N comm [OPTION...]       measures what they exchange: lomo-bench comm
 #
 # Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 to this script let all ranks finish their step and save; the
-# exit code is then 7. A second Ctrl-C stops at once (130). mpirun alone would kill the ranks within
-# seconds, which is too soon for a large checkpoint. Other exit codes are lomo-train's, and 137
+# exit code is then 7. A second Ctrl-C stops at once (130). mpirun alone would kill the ranks two
+# seconds after Ctrl-C, which is too soon for a large checkpoint (docs/SURVIVAL.md). Other exit codes are lomo-train's, and 137
 # where a rank was killed; the last checkpoint is then named.
 # Environment:
 #   LOMO_TRAIN=FILE    default: build/release/bin/lomo-train, else the one on PATH
@@ -66,7 +66,9 @@ options=(-np "$ranks" --quiet
   # Each rank takes its share of the processors; mpirun would pin each of two to a single one.
   --bind-to none --oversubscribe
   # Containers forbid ranks to read each other's memory, and each message would say so.
-  --mca btl_vader_single_copy_mechanism none)
+  --mca btl_vader_single_copy_mechanism none
+  # So that no rank says how to stop an mpirun that stands alone.
+  -x LOMO_CTRL_C_SAVES=1)
 if [[ -n ${HOSTFILE:-} ]]; then options+=(--hostfile "$HOSTFILE"); fi
 if [[ -n ${NETWORK:-} ]]; then
   options+=(--mca btl_tcp_if_include "$NETWORK" --mca oob_tcp_if_include "$NETWORK")

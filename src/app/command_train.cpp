@@ -14,6 +14,7 @@
 #include "lomo/run/agreement.h"
 #include "lomo/run/run_folder.h"
 #include "lomo/run/training_state.h"
+#include "ranks.h"
 #include "setting.h"
 #include "stop.h"
 
@@ -184,6 +185,7 @@ int TrainCommand::run(Common const& common) const {
   }
   // Unless named, it has the time in its name: that of one clock.
   run.output = by_rank_0(&host, [&] { return run.output; });
+  if (const std::string note = note_on_stopping(); !note.empty()) log::info("{}", note);
   const RunEnd end =
       run_training(std::move(run), start.checkpoint, std::move(start.folder), setting);
   return static_cast<int>(end == RunEnd::stopped ? Exit::stopped : Exit::done);

@@ -1,11 +1,13 @@
 #include "ranks.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <new>
 #include <string>
 #include <thread>
@@ -91,6 +93,19 @@ int threads_of_rank(Ranks& ranks) {
 void start_log(std::string const& level, Ranks const& ranks) {
   if (ranks.rank() == 0) return log::start(level);
   log::start(level == "error" ? level : "warn", name_of(ranks) + ": ");
+}
+
+std::string note_on_stopping() {
+  if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) return "";
+  if (std::getenv("LOMO_CTRL_C_SAVES") != nullptr) return "";
+  std::string launcher = "PID, that of mpirun";
+  std::string name;
+  std::ifstream("/proc/" + std::to_string(getppid()) + "/comm") >> name;
+  if (name == "mpirun" || name == "mpiexec" || name == "orterun")
+    launcher = std::to_string(getppid());
+  return "after Ctrl-C or SIGTERM mpirun kills its ranks within seconds. To save and stop: kill "
+         "-USR1 " +
+         launcher + ". scripts/mpirun.sh does that on Ctrl-C";
 }
 
 int LastWords::say(std::exception_ptr const& failure) {

@@ -18,6 +18,10 @@ void start_log(std::string const& level, Ranks const& ranks);
 /// machine that may use it too.
 int threads_of_rank(Ranks& ranks);
 
+/// How to ask for the end where Ctrl-C does not leave the time to save: under an mpirun that
+/// scripts/mpirun.sh did not start. Elsewhere empty.
+std::string note_on_stopping();
+
 /// What this process says when it cannot go on.
 class LastWords {
  public:

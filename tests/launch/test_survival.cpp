@@ -189,12 +189,41 @@ TEST_CASE("every way to ask scripts/mpirun.sh for the end saves, however slow th
     INFO(signal << " " << outcome.err);
     CHECK(outcome.code == 7);
     CHECK(Clock::now() - when > seconds(2));  // mpirun would have killed them by then
+    CHECK_FALSE(contains(outcome.err, "kill -USR1"));
     CHECK(contains(outcome.err, "Go on with: "));
     fs::path saved;
     for (auto const& entry : fs::directory_iterator(place / (name + "/checkpoints")))
       saved = entry.path();
     CHECK(run(place, {"verify", saved.string()}).code == 0);
   }
+}
+
+TEST_CASE("mpirun alone cuts a slow save short, and the run says at start how to stop it instead") {
+  const Workplace place, judge;
+  make_model_and_data(place);
+  write_config(place, kLomo, kQuiet);
+  const SlowDisk slow(100000);
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const std::string name = "out" + std::to_string(signal);
+    const Process job = start(
+        place, std::vector<Arguments>(2, command(place, name, {"--set", "train.epochs=100000"})));
+    wait_for_steps(job, place, name, 3);
+    job.send(signal);
+    const Outcome outcome = job.wait();
+    INFO(signal << " " << outcome.err);
+    CHECK(outcome.code != 7);
+    CHECK(contains(outcome.err, "To save and stop: kill -USR1 " + std::to_string(job.id()) + "."));
+    check_all_whole(judge, place, name);  // none, or whole where it was fast enough
+  }
+  const Process job = start(
+      place, std::vector<Arguments>(2, command(place, "out", {"--set", "train.epochs=100000"})));
+  wait_for_steps(job, place, "out", 3);
+  job.send(SIGUSR1);
+  const Outcome outcome = job.wait();
+  INFO(outcome.err);
+  CHECK(outcome.code == 7);
+  CHECK(checkpoints_of(place, "out").size() == 1);
+  check_all_whole(judge, place, "out");
 }
 
 TEST_CASE("a second Ctrl-C ends all ranks at once with 130") {
