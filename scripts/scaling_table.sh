@@ -79,7 +79,8 @@ Assumptions of the model:
   memory's bytes at the peak of 936 GB/s (\`configs/devices/rtx3090.json\`);
 - between GPUs each one receives, and at the same time sends, at the rate that heads the column, all at
   once. GeForce cards have no peer access: what they exchange goes through the memory of the host, and
-  5 to 12 GB/s are more likely there than the 20 GB/s and more of PCIe 4 with peer access;
+  5 to 12 GB/s are more likely there than the 20 GB/s and more of PCIe 4 with peer access.
+  [RANKS.md](RANKS.md) says how a machine's own rate is measured, which \`plan --link\` takes;
 - exchanges, and updates of tiles, run beside products in the order in which the trainer issues them: one
   starts when what was issued before it is done, and what needs it waits (\`include/lomo/plan/step_time.h\`);
 - nothing else takes time: no launches, no host.
