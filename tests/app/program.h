@@ -108,12 +108,13 @@ inline bool contains(std::string const& text, std::string const& part) {
 }
 
 /// A tiny random model and a few sequences of ids to train it on.
-inline void make_model_and_data(Workplace const& place) {
+inline void make_model_and_data(Workplace const& place, bool tied = false) {
   std::ofstream(place / "shape.json") << R"({"architectures": ["LlamaForCausalLM"],
     "model_type": "llama", "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2,
     "num_key_value_heads": 1, "intermediate_size": 24, "vocab_size": 32,
     "max_position_embeddings": 64, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
-    "hidden_act": "silu", "tie_word_embeddings": false, "torch_dtype": "float32"})";
+    "hidden_act": "silu", "torch_dtype": "float32", "tie_word_embeddings": )"
+                                      << (tied ? "true}" : "false}");
   const Outcome made =
       run(place, {"init", "--config", place / "shape.json", "--output", place / "model"});
   INFO(made.err);
