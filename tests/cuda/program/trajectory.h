@@ -14,14 +14,19 @@ struct Step {
   double loss, norm, lr;
 };
 
-/// From the run's metrics; all of its steps were applied.
-inline std::vector<Step> steps_of_run(Workplace const& place, std::string const& name) {
+/// From the run's metrics; all of its steps were applied, but the first that overflowed.
+inline std::vector<Step> steps_of_run(Workplace const& place, std::string const& name,
+                                      std::size_t overflows = 0) {
   std::vector<Step> steps;
   std::istringstream lines(slurp(place / (name + "/metrics.jsonl")));
   for (std::string line; std::getline(lines, line);) {
     const auto event = nlohmann::json::parse(line);
     if (event["event"] != "step") continue;
-    REQUIRE(event["outcome"] == "applied");
+    REQUIRE(event["outcome"] == (overflows > 0 ? "overflow" : "applied"));
+    if (overflows > 0) {
+      --overflows;
+      continue;
+    }
     steps.push_back({event["loss"], event["grad_norm"], event["lr"]});
   }
   return steps;
