@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Writes docs/KERNELS.md: what nvcc makes of the kernels on each architecture, and what bounds them.
 #   scripts/kernel_table.sh [OUTPUT]     needs nvcc and c++filt; takes some minutes
+# Fails, and writes nothing, where a kernel spills registers on any of them.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -49,6 +50,12 @@ for log in "$folder"/*.log; do
       print family ";" kernel ";" arch ";" registers ";" shared ";" spilled
     }'
 done | LC_ALL=C sort > "$folder/resources"
+
+if ! awk -F ';' '$6 > 0 { print $2 " for sm_" $3 ": " $6 " bytes"; bad = 1 } END { exit bad }' \
+  "$folder/resources" >&2; then
+  echo "kernel_table: the above spill or keep something in local memory" >&2
+  exit 1
+fi
 
 # One line a kernel: mma, ldmatrix, cp.async, 16-byte loads, 16-byte stores in its PTX for sm_80.
 plain_names < <(sed -E 's/^.*\.entry ([^(]*)\(.*$/.entry \1/' "$folder"/*.ptx) | awk '

@@ -1,12 +1,17 @@
 #pragma once
 #include <cstdlib>
 #include <filesystem>
+#include <string>
 
 namespace lomo::test {
 
 /// Set by tests that could not run; the program then exits with a code that ctest counts as
 /// skipped.
 inline bool skipped = false;
+
+/// Why none of a program's tests can run on this machine; empty: they can. A program whose tests
+/// need a device defines it; the others have one that is empty.
+std::string obstacle();
 
 /// The folder of real checkpoints, tokenizers and task files, empty when LOMO_TEST_DATA is unset.
 inline std::filesystem::path data_dir() {
