@@ -23,7 +23,8 @@ EmbeddingOffer const* only_rows(std::vector<Offer> const& offers) {
 
 std::int64_t TileSize::rows_for(Shape parameter) const {
   const auto row_bytes = static_cast<std::size_t>(parameter.cols()) * sizeof(float);
-  const auto rows = static_cast<std::int64_t>(bytes / std::max<std::size_t>(row_bytes, 1));
+  auto rows = static_cast<std::int64_t>(bytes / std::max<std::size_t>(row_bytes, 1));
+  if (rows > 8) rows -= rows % 8;
   return std::clamp<std::int64_t>(rows, 1, std::max<std::int64_t>(parameter.rows(), 1));
 }
 

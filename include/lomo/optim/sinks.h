@@ -12,8 +12,9 @@
 
 namespace lomo {
 
-/// Rows of a gradient tile: as many as fit `bytes` of f32, at least one. There is a second tile
-/// where the engine has two queues.
+/// Rows of a gradient tile: as many as fit `bytes` of f32, at least one, and a multiple of 8 where
+/// that many fit, so that a tile's columns of dy begin where 16 bytes do, as matrix units want.
+/// There is a second tile where the engine has two queues.
 struct TileSize {
   std::size_t bytes = 8u << 20;
   std::int64_t rows_for(Shape parameter) const;
