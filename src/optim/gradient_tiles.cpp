@@ -157,8 +157,8 @@ void GradientTiles::dense(Job const& job) {
     flights[i].received = buffer(ranks * most_here, exchange_.wire, Category::communication,
                                  "gradient tiles received");
   }
-  Buffer to_send;  // (t,I) f32; with f32 on the wire the tile is rendered where it is sent from
-  if (exchange_.wire != DType::f32) {
+  Buffer to_send;  // (t,I) f32, unless every tile is rendered where it is sent from
+  if (!std::ranges::all_of(job.tiles, [&](At at) { return renders_as_sent(job, at); })) {
     to_send = buffer(most_owned, DType::f32, Category::gradients, "gradient tile to send");
   }
   // The second queue alone touches it.
