@@ -1,6 +1,7 @@
 #include "block.h"
 
 #include <cmath>
+#include <span>
 #include <utility>
 
 namespace lomo {
@@ -152,8 +153,11 @@ Buffer block_backward(BlockContext const& ctx, BlockWeights& w, BlockActivations
                ? be.allocate(Shape(c.width), DType::f32, Category::activations, "norm gradient")
                : Buffer();
   };
-  const auto offer_linear = [&](ParameterGroup& group, Factor dy, Factor x) {
-    if (sink.wants(group)) sink.offer(group, LinearOffer{std::move(dy), std::move(x)}, true);
+  const auto n_of_rank = ctx.rows_of_rank(), m_of_rank = ctx.queries_of_rank();  // (R)
+  const auto offer_linear = [&](ParameterGroup& group, Factor dy, Factor x,
+                                std::span<std::int64_t const> of_rank) {
+    if (!sink.wants(group)) return;
+    sink.offer(group, LinearOffer{std::move(dy), std::move(x), of_rank}, true);
   };
   const auto offer_norm = [&](ParameterGroup& group, Buffer dw) {
     if (dw) sink.offer(group, VectorOffer{std::move(dw)}, true);
@@ -172,8 +176,8 @@ Buffer block_backward(BlockContext const& ctx, BlockWeights& w, BlockActivations
   be.rmsnorm_backward(d_mid, d_norm2, d_normed2, a.mid, w.norm2.stacked(), a.rstd2, dout);
   d_normed2.reset();
   if (consume) a.mid.reset();
-  offer_linear(w.down, std::move(dout), Factor::take(a.act, consume));
-  offer_linear(w.gate_up, std::move(d_gate_up), Factor::take(a.normed2, consume));
+  offer_linear(w.down, std::move(dout), Factor::take(a.act, consume), m_of_rank);
+  offer_linear(w.gate_up, std::move(d_gate_up), Factor::take(a.normed2, consume), m_of_rank);
   offer_norm(w.norm2, std::move(d_norm2));
 
   // Attention.
@@ -212,14 +216,15 @@ Buffer block_backward(BlockContext const& ctx, BlockWeights& w, BlockActivations
     be.rmsnorm_backward(dx, d_norm1, d_normed1, a.x, w.norm1.stacked(), a.rstd1,
                         alone ? dx.tensor() : d_mid.tensor());
   }
-  offer_linear(w.out, std::move(d_mid), Factor::take(a.attended, consume));
+  offer_linear(w.out, std::move(d_mid), Factor::take(a.attended, consume), m_of_rank);
   if (alone && sink.wants(w.qkv)) {
     Buffer normed_rows;  // (M,C) of normed1
     query_rows(ctx, a.normed1, normed_rows, "norm1 of loss rows");
-    sink.offer(w.qkv, LinearOffer{std::move(d_q), std::move(normed_rows), 0, 1}, false);
-    sink.offer(w.qkv, LinearOffer{std::move(d_qkv), Factor::take(a.normed1, consume), 1}, true);
+    sink.offer(w.qkv, LinearOffer{std::move(d_q), std::move(normed_rows), m_of_rank, 0, 1}, false);
+    sink.offer(w.qkv, LinearOffer{std::move(d_qkv), Factor::take(a.normed1, consume), n_of_rank, 1},
+               true);
   } else {
-    offer_linear(w.qkv, std::move(d_qkv), Factor::take(a.normed1, consume));
+    offer_linear(w.qkv, std::move(d_qkv), Factor::take(a.normed1, consume), n_of_rank);
   }
   offer_norm(w.norm1, std::move(d_norm1));
   if (consume) {  // what no offer took; the input is the caller's to free

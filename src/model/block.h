@@ -1,4 +1,6 @@
 #pragma once
+#include <cstdint>
+#include <span>
 #include <vector>
 
 #include "lomo/backend/backend.h"
@@ -23,8 +25,12 @@ struct BlockContext {
   bool loss_rows_only = false;
 
   std::int64_t rows() const { return batch.positions.tensor().rows(); }  // N
+  std::span<std::int64_t const> rows_of_rank() const { return batch.rows_of_rank; }
   Sequences keys() const { return batch.sequences(); }
   Sequences queries() const { return loss_rows_only ? batch.loss_sequences() : keys(); }
+  std::span<std::int64_t const> queries_of_rank() const {  // (R) M of each
+    return loss_rows_only ? batch.all_loss_rows.of_rank : batch.rows_of_rank;
+  }
 };
 
 /// The matrices of a block in the order in which its forward reads them; its backward reads them in

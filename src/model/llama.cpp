@@ -79,7 +79,11 @@ DeviceBatch Llama::upload(Batch const& batch) {
   out.unique_ids = to_engine(backend_, batch.unique_ids, "batch unique ids");
   out.id_order = to_engine(backend_, batch.id_order, "batch id order");
   out.id_segments = to_engine(backend_, batch.id_segments, "batch id segments");
-  if (ranks_ != nullptr) out.rank_ids.emplace(backend_, *ranks_, batch.unique_ids);
+  out.rows_of_rank = {batch.rows()};
+  if (ranks_ != nullptr) {
+    out.rank_ids.emplace(backend_, *ranks_, batch.unique_ids);
+    out.rows_of_rank = ranks_->all_gather_host(batch.rows());
+  }
   return out;
 }
 
@@ -92,7 +96,10 @@ LossRows Llama::all_loss_rows(Batch const& batch) {
     share = head_.rows_of_rank(ranks_->size());
   }
   std::size_t longest = 0;
-  for (auto const& list : targets) longest = std::max(longest, list.size());
+  for (auto const& list : targets) {
+    longest = std::max(longest, list.size());
+    rows.of_rank.push_back(static_cast<std::int64_t>(list.size()));
+  }
   std::vector<std::int32_t> in_order;
   for (std::int64_t mine = 0; mine == 0 || std::cmp_less(mine, longest); mine += share) {
     LossRows::Chunk chunk{rows.count, {}, 0, 0};
@@ -139,12 +146,9 @@ Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
   pass.loss_rows = batch.loss_count();
   pass.recompute = recompute;
   pass.batch = upload(batch);
-  std::int64_t all_rows = pass.rows;
-  if (ranks_ != nullptr) {  // all ranks go the same way
-    const auto rows = ranks_->all_gather_host(pass.rows);
-    all_rows = std::accumulate(rows.begin(), rows.end(), std::int64_t{0});
-  }
-  pass.last_on_loss_rows = last_block_on_loss_rows(all_rows, pass.all_loss_rows());
+  auto const& rows = pass.batch.rows_of_rank;  // all ranks go the same way
+  pass.last_on_loss_rows = last_block_on_loss_rows(
+      std::accumulate(rows.begin(), rows.end(), std::int64_t{0}), pass.all_loss_rows());
 
   whole_.forget();
   std::vector<Parameter const*> order;

@@ -1,25 +1,28 @@
 #pragma once
-#include <cstdint>
 #include <optional>
 #include <vector>
 
+#include "lomo/optim/gradient_tiles.h"
 #include "lomo/optim/offer.h"
 
 namespace lomo {
 
-/// ||dy^T x||_F^2 of dy (n,o), x (n,i), without forming the product:
-///
-///   ||dy^T x||_F^2 = sum over pairs of rows (r,s) of (dy dy^T)_rs (x x^T)_rs
-///
-/// Both Gram matrices are symmetric, so the lower triangle of blocks is enough.
+// The norm of a gradient from Gram matrices of its factors, instead of from its tiles.
 
-/// The one cost model: whether that takes clearly fewer operations than dy^T x itself.
-bool gram_is_cheaper(ParameterGroup const& group, std::vector<Offer> const& offers);
+/// The one cost model: whether that takes clearly fewer operations than dy^T x itself, and on ranks
+/// no more bytes either: there the factors travel instead of the tiles. Of all ranks together, so
+/// that all get the same answer. No rate of a machine enters, for the two ratios are nearly the
+/// same: of N tokens a rank, R ranks,
+///
+///   operations  R N (O + I) / (2 O I),    bytes  R N (O + I) / (2 O I) * R / (R - 1)
+bool gram_is_cheaper(ParameterGroup const& group, std::vector<Offer> const& offers,
+                     Exchange const& exchange);
 
-/// The squared norm of the whole group's gradient, or nothing: when the gradient is cheaper to
-/// form, when the offers are of several kinds (tied embedding), and when the sum is not to be
-/// trusted, because its terms cancel or one is not finite. Blocks.
+/// This rank's share of the squared norm of the whole group's gradient: all of it alone, or where
+/// the gradient is whole on its owner (then `exchange` is none). Nothing, and then on all ranks,
+/// when the gradient is cheaper to form, when the offers are of several kinds (tied embedding), and
+/// when the sum is not to be trusted, because its terms cancel or one is not finite. Blocks.
 std::optional<double> gram_norm_squared(Backend& backend, ParameterGroup const& group,
-                                        std::vector<Offer> const& offers);
+                                        std::vector<Offer> const& offers, Exchange const& exchange);
 
 }  // namespace lomo

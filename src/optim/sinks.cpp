@@ -77,9 +77,9 @@ void TileSink::measure_group(ParameterGroup const& group, std::vector<Offer> con
     backend_.measure(stats_, sparse->rows, scale);
     return;
   }
-  const bool all_here = alone() || std::ranges::all_of(offers, is_whole);
-  if (method == NormMethod::cheapest && all_here) {
-    if (const auto squared = gram_norm_squared(backend_, group, offers)) {
+  if (method == NormMethod::cheapest) {
+    const Exchange exchange = std::ranges::all_of(offers, is_whole) ? Exchange{} : exchange_;
+    if (const auto squared = gram_norm_squared(backend_, group, offers, exchange)) {
       gram_squares_ += double{scale} * double{scale} * *squared;
       return;
     }

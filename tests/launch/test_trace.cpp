@@ -8,13 +8,15 @@ using namespace lomo::test;
 TEST_CASE("a trace of ranks shows what was issued beside what, on each of them") {
   const Workplace place;
   make_model_and_data(place);
+  write_short_data(place);
   write_config(place, R"({"name": "lomo", "lr": 0.01})",
                R"(, "memory": {"tile_bytes": 128}, "eval": {"before": false, "at_end": false})");
   for (const int ranks : {2, 3}) {
     const Outcome outcome =
         launch(place, ranks,
                command(place, "run" + std::to_string(ranks),
-                       {"--trace", place / "trace.json", "--trace-steps", "2"}));
+                       {"--set", "batch.sequences=" + std::to_string(ranks), "--trace",
+                        place / "trace.json", "--trace-steps", "2"}));
     INFO(outcome.err);
     REQUIRE(outcome.code == 0);
     CHECK(count_lines(outcome.err, "trace of step 2 in") == 1);
@@ -46,11 +48,13 @@ TEST_CASE("a trace of ranks shows what was issued beside what, on each of them")
       }
       CHECK(first == 1);  // before the first product of the step there is none
 
-      const auto tiles = tiles_of(recorded);
-      CHECK_FALSE(tiles.empty());
-      for (TileSent const& sent : tiles) {
-        INFO(sent.exchange.tensor << " at " << sent.exchange.begin);
-        CHECK_FALSE(sent.beside.empty());
+      for (const Parcel parcel : {Parcel::tile, Parcel::factors}) {
+        const auto sent = sent_by(recorded, parcel);
+        CHECK_FALSE(sent.empty());
+        for (Sent const& one : sent) {
+          INFO(one.exchange.tensor << " at " << one.exchange.begin);
+          CHECK_FALSE(one.beside.empty());
+        }
       }
     }
   }

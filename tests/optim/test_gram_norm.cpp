@@ -74,9 +74,9 @@ TEST_CASE("the Gram norm is the norm of the gradient") {
     for (const std::int64_t n : {0, 1, 37, 256, 300}) {
       Layer l(n, {300, 150, 500}, 700, dtype);
       INFO(to_string(dtype) << ", " << n << " rows");
-      REQUIRE(gram_is_cheaper(l.group, l.offers()));
+      REQUIRE(gram_is_cheaper(l.group, l.offers(), {}));
       const double wanted = squares(l);
-      const auto got = gram_norm_squared(*l.backend, l.group, l.offers());
+      const auto got = gram_norm_squared(*l.backend, l.group, l.offers(), {});
       REQUIRE(got);
       CHECK(std::abs(*got - wanted) <= kTrusted * wanted);
       // Far better in practice: rounding errors of a random walk over 1650 products.
@@ -92,8 +92,8 @@ TEST_CASE("members with rows of their own are measured each by its factors") {
   const Buffer dy = l.make(40, 300, DType::f32, "dy of others");
   const auto stats = [&](NormMethod method) {
     NormProbe sink(*l.backend, TileSize{5000}, 1, method);
-    sink.offer(l.group, LinearOffer{Factor::lent(few), Factor::lent(x), 0, 1}, false);
-    sink.offer(l.group, LinearOffer{Factor::lent(dy), Factor::lent(l.x), 1}, true);
+    sink.offer(l.group, LinearOffer{Factor::lent(few), Factor::lent(x), {}, 0, 1}, false);
+    sink.offer(l.group, LinearOffer{Factor::lent(dy), Factor::lent(l.x), {}, 1}, true);
     return sink.stats();
   };
   const double tiles = stats(NormMethod::tiles).sum_of_squares;
@@ -111,8 +111,8 @@ TEST_CASE("a gradient that nearly cancels is measured itself") {
   }
   fill(*l.backend, l.dy, dy);
   fill(*l.backend, l.x, x);
-  REQUIRE(gram_is_cheaper(l.group, l.offers()));
-  CHECK_FALSE(gram_norm_squared(*l.backend, l.group, l.offers()));
+  REQUIRE(gram_is_cheaper(l.group, l.offers(), {}));
+  CHECK_FALSE(gram_norm_squared(*l.backend, l.group, l.offers(), {}));
   const GradientStats tiles = probe(l, NormMethod::tiles);
   CHECK(tiles.sum_of_squares > 0);
   CHECK(probe(l, NormMethod::cheapest).sum_of_squares == tiles.sum_of_squares);
@@ -142,7 +142,7 @@ TEST_CASE("a non-finite factor is counted in the gradient, and a Gram matrix may
 TEST_CASE("long batches form the gradient, short ones do not") {
   const auto cheaper = [](std::int64_t n) {
     Layer l(n, {96}, 96, DType::f32);
-    return gram_is_cheaper(l.group, l.offers());
+    return gram_is_cheaper(l.group, l.offers(), {});
   };
   CHECK(cheaper(16));
   CHECK_FALSE(cheaper(96));

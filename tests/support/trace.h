@@ -25,11 +25,15 @@ struct Traced {
 
   /// Of a matrix of a block.
   bool is_gather() const { return name == "all_gather" && is_of_block(); }
-  bool is_tile_exchange() const { return name == "all_to_all" && is_of_block(); }
+  bool is_all_to_all() const { return name == "all_to_all" && is_of_block(); }
   bool is_of_block() const { return tensor.find("_proj.weight") != std::string::npos; }
+  /// Of the Gram matrices that a norm is made of, and their factors.
+  bool is_of_norm() const { return tensor.starts_with("norm of "); }
   bool is_wait() const { return name == "wait"; }
   /// With a weight.
-  bool is_product() const { return name == "linear" || name == "linear_backward_input"; }
+  bool is_product() const {
+    return (name == "linear" || name == "linear_backward_input") && !is_of_norm();
+  }
   bool computes() const { return queue != "communication" && queue != "steps" && !is_wait(); }
 };
 
@@ -107,20 +111,24 @@ inline std::vector<Gathered> gathers_of(TracedRank const& rank) {
   return all;
 }
 
-/// A tile of a gradient on its way to its owner, and what was issued until it was waited for.
-struct TileSent {
+/// A tile of a gradient on its way to its owner, or factors on their way to another rank, and what
+/// was issued until it was waited for. Factors of one layer are waited for together.
+struct Sent {
   Traced exchange;
   std::vector<Traced> beside;
 };
 
-inline std::vector<TileSent> tiles_of(TracedRank const& rank) {
-  std::vector<TileSent> all;
+enum class Parcel : std::uint8_t { tile, factors };
+
+inline std::vector<Sent> sent_by(TracedRank const& rank, Parcel parcel) {
+  std::vector<Sent> all;
   for (std::size_t i = 0; i < rank.events.size(); ++i) {
-    if (!rank.events[i].is_tile_exchange()) continue;
-    TileSent sent{rank.events[i], {}};
+    Traced const& exchange = rank.events[i];
+    if (!exchange.is_all_to_all() || exchange.is_of_norm() != (parcel == Parcel::factors)) continue;
+    Sent sent{exchange, {}};
     for (std::size_t j = i + 1; j < rank.events.size(); ++j) {
       Traced const& event = rank.events[j];
-      if (event.is_wait() && event.exchange == sent.exchange.exchange) break;
+      if (event.is_wait() && event.exchange >= sent.exchange.exchange) break;
       if (event.computes()) sent.beside.push_back(event);
     }
     all.push_back(sent);

@@ -1,6 +1,8 @@
 // What a step on ranks sends and receives, and what it holds.
+#include <numeric>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "train/on_ranks.h"
@@ -13,10 +15,42 @@ struct Traffic {
   double sent = 0, received = 0;
 };
 
+/// Matrices of one block of memory: owned and tiled together.
+struct Group {
+  std::vector<std::int64_t> rows;  // of the whole members
+  std::int64_t cols = 0;
+};
+
+std::vector<Group> groups_of_block(ModelConfig const& c) {
+  const std::int64_t queries = c.heads * c.head_width, keys = c.kv_heads * c.head_width;
+  return {{{queries, keys, keys}, c.width},
+          {{c.width}, queries},
+          {{c.ffn, c.ffn}, c.width},
+          {{c.width}, c.ffn}};
+}
+
+/// Rows that rank q is sent of each of the others for the norm of a matrix's gradient, of which
+/// rank r has rows[r]: all those of the ranks that follow it, half way round; of the one that it
+/// faces (R even) all, or the second half where that is the lower rank.
+std::vector<double> rows_for_norm(std::vector<std::int64_t> const& rows, std::size_t q) {
+  std::vector<double> sent(rows.size());
+  for (std::size_t d = 1; 2 * d <= rows.size(); ++d) {
+    const std::size_t p = (q + d) % rows.size();
+    const bool faced = 2 * d == rows.size();
+    const std::int64_t own = faced && q < p ? rows[q] / 2 : rows[q];
+    const std::int64_t theirs = faced && p < q ? rows[p] - rows[p] / 2 : rows[p];
+    sent[p] = own > 0 ? static_cast<double>(theirs) : 0;
+  }
+  return sent;
+}
+
+/// How the norm pass finds the norms of block matrices.
+enum class NormBy : std::uint8_t { tiles, factors };
+
 /// The closed form of docs/ARCHITECTURE.md for rank r of one step with a norm pass, so one forward
 /// and two backwards, every k blocks recomputed.
 Traffic closed_form(ModelConfig const& c, std::vector<Batch> const& batches, int rank,
-                    double element, double wire, bool adalomo, int k) {
+                    double element, double wire, bool adalomo, int k, NormBy norms) {
   const int ranks = static_cast<int>(batches.size());
   const auto others = static_cast<double>(ranks - 1);
   Traffic t;
@@ -46,8 +80,35 @@ Traffic closed_form(ModelConfig const& c, std::vector<Batch> const& batches, int
     const bool stays = last && (shape.name.find("down_proj") != std::string::npos ||
                                 shape.name.find("up_proj") != std::string::npos);
     gather(element * owned * cols, element * all * cols, stays ? 3 : 5);
-    t.sent += 2 * wire * (all - owned) * cols;  // tiles
-    t.received += 2 * wire * owned * cols * others;
+    const double times = norms == NormBy::tiles ? 2 : 1;
+    t.sent += times * wire * (all - owned) * cols;
+    t.received += times * wire * owned * cols * others;
+  }
+  const auto factors = [&](std::int64_t width, std::vector<std::int64_t> const& of_rank) {
+    for (std::size_t q = 0; q < of_rank.size(); ++q) {
+      const std::vector<double> sent = rows_for_norm(of_rank, q);
+      const double row = element * static_cast<double>(width);
+      t.sent += row * sent[static_cast<std::size_t>(rank)];
+      if (std::cmp_not_equal(q, rank)) continue;
+      t.received += row * std::accumulate(sent.begin(), sent.end(), 0.0);
+    }
+  };
+  std::vector<std::int64_t> tokens, targets;
+  for (Batch const& batch : batches) {
+    tokens.push_back(batch.rows());
+    targets.push_back(batch.loss_count());
+  }
+  for (std::int64_t block = 0; norms == NormBy::factors && block < c.layers; ++block) {
+    const std::vector<Group> groups = groups_of_block(c);
+    const bool last = block + 1 == c.layers;  // its queries and all after them have a target
+    for (std::size_t g = 0; g < groups.size(); ++g) {
+      std::int64_t outputs = std::accumulate(groups[g].rows.begin(), groups[g].rows.end(), 0L);
+      if (last && g == 0) {
+        factors(groups[g].rows.front() + groups[g].cols, targets);
+        outputs -= groups[g].rows.front();
+      }
+      factors(outputs + groups[g].cols, last && g > 0 ? targets : tokens);
+    }
   }
   const auto width = static_cast<double>(c.width);
   const RowRange words = owned_rows(c.vocab, rank, ranks);
@@ -86,8 +147,9 @@ Traffic of(Ledger const& ledger) {
 }  // namespace
 
 TEST_CASE("a step sends and receives what the closed form says") {
+  const auto norms = GENERATE(NormBy::tiles, NormBy::factors);
   for (const bool adalomo : {false, true}) {
-    for (const int ranks : {2, 3, 4, 24}) {
+    for (const int ranks : {2, 3, 4, 5, 24}) {
       RankedRun run;
       run.config = bench_config(adalomo ? OptimizerKind::adalomo : OptimizerKind::lomo, 0.5);
       run.dtype = DType::bf16;
@@ -95,7 +157,8 @@ TEST_CASE("a step sends and receives what the closed form says") {
       run.head.chunk_rows = 12;
       const int k = ranks == 3 || ranks == 4 ? 2 : 1;
       run.config.train.recompute = {k};
-      run.batches = {random_sequences({9, 4, 13, 1, 8, 8, 2, 17, 5}, 2, 101, 3)};
+      const std::vector<int> few = {6, 3, 5}, many = {9, 4, 13, 1, 8, 8, 2, 17, 5};
+      run.batches = {random_sequences(norms == NormBy::factors ? few : many, 2, 101, 3)};
       const RankedResult got = train_on(ranks, run);
       std::vector<Batch> shares;
       for (int q = 0; q < ranks; ++q) shares.push_back(share_of(run.batches.front(), {q, ranks}));
@@ -104,7 +167,7 @@ TEST_CASE("a step sends and receives what the closed form says") {
         INFO("rank " << q << " of " << ranks << (adalomo ? " adalomo" : " lomo"));
         const Traffic t = of(got.ledgers[static_cast<std::size_t>(q)]);
         const Traffic expected =
-            closed_form(run.shape, shares, q, 2, ranks == 3 ? 4 : 2, adalomo, k);
+            closed_form(run.shape, shares, q, 2, ranks == 3 ? 4 : 2, adalomo, k, norms);
         CHECK(t.sent == expected.sent);
         CHECK(t.received == expected.received);
         sent += t.sent;
@@ -120,20 +183,6 @@ namespace {
 std::size_t allocated(std::int64_t rows, std::int64_t cols, std::size_t element) {
   const std::size_t bytes = static_cast<std::size_t>(rows * cols) * element;
   return (bytes + Slab::kAlignment - 1) / Slab::kAlignment * Slab::kAlignment;
-}
-
-/// Matrices of one block of memory: owned and tiled together.
-struct Group {
-  std::vector<std::int64_t> rows;  // of the whole members
-  std::int64_t cols = 0;
-};
-
-std::vector<Group> groups_of_block(ModelConfig const& c) {
-  const std::int64_t queries = c.heads * c.head_width, keys = c.kv_heads * c.head_width;
-  return {{{queries, keys, keys}, c.width},
-          {{c.width}, queries},
-          {{c.ffn, c.ffn}, c.width},
-          {{c.width}, c.ffn}};
 }
 
 /// What rank q of R holds at most, by category, in a bf16 step of LOMO with bf16 on the wire.

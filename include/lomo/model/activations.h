@@ -35,8 +35,9 @@ struct LossRows {
     std::int64_t rows = 0;             // sum of counts
   };
   std::vector<Chunk> chunks;
-  Buffer targets;          // (A) i32
-  std::int64_t count = 0;  // A, N' of all ranks together
+  Buffer targets;                     // (A) i32
+  std::int64_t count = 0;             // A, N' of all ranks together
+  std::vector<std::int64_t> of_rank;  // (R) N' of each
 };
 
 /// A batch in engine memory. Lists as in data/batch.h.
@@ -47,7 +48,8 @@ struct DeviceBatch {
   Buffer unique_ids, id_order, id_segments;  // (U), (N), (U+1) i32
   std::int64_t longest = 0, loss_longest = 0;
   LossRows all_loss_rows;
-  std::optional<RankIds> rank_ids;  // none alone
+  std::vector<std::int64_t> rows_of_rank;  // (R) N of each
+  std::optional<RankIds> rank_ids;         // none alone
   Sequences sequences() const { return {starts, positions, longest}; }
   /// The rows that carry loss, as queries of the last block.
   Sequences loss_sequences() const { return {loss_starts, loss_positions, loss_longest}; }

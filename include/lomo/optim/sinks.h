@@ -31,8 +31,8 @@ struct GradientStats {
 /// How the norm of a linear layer's gradient is found.
 enum class NormMethod : std::uint8_t {
   tiles,     // of the rendered gradient, so that it agrees to the bit with that of other sinks
-  cheapest,  // from the Gram matrices of the factors where that takes fewer operations and the
-             // factors are all here
+  cheapest,  // from the Gram matrices of the factors where that takes fewer operations and, on
+             // ranks, which then send each other factors instead of tiles, no more bytes
 };
 
 /// What sinks that render tiles share: the stats on the device and offers that wait for `last`. On
@@ -68,7 +68,7 @@ class TileSink : public GradientSink {
 
  private:
   std::map<ParameterGroup const*, std::vector<Offer>> waiting_;
-  double gram_squares_ = 0;  // squared norms that came without a gradient to measure
+  double gram_squares_ = 0;  // of this rank, of norms that came without a gradient to measure
 };
 
 /// LOMO: each gradient tile is rendered into scratch, applied to the weight in place, and

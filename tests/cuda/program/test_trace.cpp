@@ -15,16 +15,18 @@ bool at_once(Traced const& a, Traced const& b) {
 
 }  // namespace
 
-TEST_CASE("gathers and tiles of gradients travel under what two GPUs compute") {
+TEST_CASE("what two GPUs send each other travels under what they compute") {
   const Environment gpu = hosted();
   const Workplace place;
   make_model_and_data(place);
+  write_short_data(place);
   write_config(place, R"({"name": "lomo", "lr": 0.01})",
                R"(, "memory": {"tile_bytes": 128}, "eval": {"before": false, "at_end": false})");
-  const Outcome outcome = launch(place, 2,
-                                 command(place, "run",
-                                         {"--device", "cuda", "--set", "train.max_steps=2",
-                                          "--trace", place / "trace.json", "--trace-steps", "2"}));
+  const Outcome outcome =
+      launch(place, 2,
+             command(place, "run",
+                     {"--device", "cuda", "--set", "train.max_steps=2", "--set",
+                      "batch.sequences=2", "--trace", place / "trace.json", "--trace-steps", "2"}));
   INFO(outcome.err);
   REQUIRE(outcome.code == 0);
   const auto trace = read_trace(place / "trace.json");
@@ -42,12 +44,14 @@ TEST_CASE("gathers and tiles of gradients travel under what two GPUs compute") {
       CHECK(gathered.gather.begin < gathered.before->end);
     }
     CHECK(first == 1);  // before the first product of the step there is none
-    const auto tiles = tiles_of(recorded);
-    CHECK_FALSE(tiles.empty());
-    for (TileSent const& sent : tiles) {
-      INFO(sent.exchange.tensor << " at " << sent.exchange.begin);
-      CHECK(std::ranges::any_of(sent.beside,
-                                [&](Traced const& work) { return at_once(work, sent.exchange); }));
+    for (const Parcel parcel : {Parcel::tile, Parcel::factors}) {
+      const auto sent = sent_by(recorded, parcel);
+      CHECK_FALSE(sent.empty());
+      for (Sent const& one : sent) {
+        INFO(one.exchange.tensor << " at " << one.exchange.begin);
+        CHECK(std::ranges::any_of(one.beside,
+                                  [&](Traced const& work) { return at_once(work, one.exchange); }));
+      }
     }
   }
 }

@@ -33,17 +33,21 @@ struct Extents {
   double layers, depth, vocab, parameters;  // depth: of the longest sum of a product
 };
 
-/// Losses of two engines that round differently in f32. A gradient is the end of three passes of
-/// about ten roundings a block and three at the ends, each of a sum of at most `depth` terms, and
-/// rounding errors of n operations add up to less than 6 sqrt(n) u but once in 10^7 (Higham & Mary
-/// 2019, theorem 2.4 with lambda = 6). A loss is off by so much of what it is made of, logits of
-/// about loss + log V; and by what the steps before it were off, each of which moved the loss by at
-/// most lr |g| |u|. |u| is at most 1, clipped (LOMO), or the root of the number of parameters, of
-/// root mean square at most 1 (AdaLomo).
+/// Of a gradient in f32, relative. It is the end of three passes of about ten roundings a block and
+/// three at the ends, each of a sum of at most `depth` terms, and rounding errors of n operations
+/// add up to less than 6 sqrt(n) u but once in 10^7 (Higham & Mary 2019, theorem 2.4 with lambda =
+/// 6).
+inline double rounding_of(Extents const& e) {
+  return 6 * std::sqrt(3 * (10 * e.layers + 3) * e.depth) * 0x1p-24;
+}
+
+/// Losses of two engines that round differently in f32. A loss is off by so much of what it is made
+/// of, logits of about loss + log V; and by what the steps before it were off, each of which moved
+/// the loss by at most lr |g| |u|. |u| is at most 1, clipped (LOMO), or the root of the number of
+/// parameters, of root mean square at most 1 (AdaLomo).
 inline void check_losses(std::vector<Step> const& got, std::vector<Step> const& wanted,
                          Extents const& e, bool adalomo) {
-  const double roundings = 3 * (10 * e.layers + 3) * e.depth;
-  const double epsilon = 6 * std::sqrt(roundings) * 0x1p-24;
+  const double epsilon = rounding_of(e);
   double moved = 0;
   for (std::size_t k = 0; k < wanted.size(); ++k) {
     const double size = wanted[k].loss + std::log(e.vocab);
