@@ -1,12 +1,16 @@
 // What exact clipping by the global norm costs: the time of a clipped step over that of an
 // unclipped one, for one pass (factors kept), for factors of the upper half of the blocks kept, for
-// two passes (norm pass first), and for the published way (a second forward and a second backward
-// that forms every gradient). One process, interleaved, processor time, medians; `from`, `to` are
-// the quartiles of the ratio of a step to the unclipped one of its round.
+// two passes (norm pass first; its norms in the cheapest way, or from tiles), and for the published
+// way (a second forward and a second backward that forms every gradient). Interleaved, processor
+// time, medians; `from`, `to` are the quartiles of the ratio of a step to the unclipped one of its
+// round.
 //   bench_clipping layers width ffn vocab dtype loss_share repetitions tokens...
+//   mpirun -np R bench_clipping ...: `tokens` are of each rank, and the time is that on the clock,
+//   since ranks wait for each other.
 // loss_share: rows at the end of each sequence of 512 that carry loss, 1 for all of them.
 // repetitions 0: nothing is computed, only operations and memory are counted, of any size.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -15,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "lomo/backend/ranks.h"
 #include "lomo/core/random.h"
 #include "lomo/data/batch.h"
 #include "lomo/model/checkpoint.h"
@@ -48,8 +53,9 @@ class Steps {
       : model_(model),
         batch_(batch),
         backend_(model.backend()),
-        rule_(make_update_rule(backend_, {}, model.weights().groups())),
-        scale_(1.0f / static_cast<float>(batch.loss_count())) {}
+        exchange_{model.ranks()},
+        rule_(make_update_rule(backend_, {}, model.weights().groups(), model.ranks())),
+        scale_(1.0f / static_cast<float>(batch.loss_count() * place_of(model.ranks()).ranks)) {}
 
   void plain() {
     Pass pass = forward();
@@ -57,14 +63,14 @@ class Steps {
   }
   void one_pass() {
     Pass pass = forward();
-    KeepFactors factors(backend_, TileSize{}, 1);
+    KeepFactors factors(backend_, TileSize{}, 1, NormMethod::cheapest, exchange_);
     model_.backward(pass, factors, scale_, false);
     clip(factors);
     update([&](GradientSink& sink) { factors.release(sink); });
   }
   void half_kept() {
     Pass pass = forward();
-    KeepFactors factors(backend_, TileSize{}, 1);
+    KeepFactors factors(backend_, TileSize{}, 1, NormMethod::cheapest, exchange_);
     BackwardPoint point =
         model_.backward_upper(pass, factors, scale_, model_.config().layers / 2, false);
     factors.stop_keeping();
@@ -76,16 +82,11 @@ class Steps {
       model_.backward_rest(pass, std::move(again), sink, false);
     });
   }
-  void two_passes() {
-    Pass pass = forward();
-    NormProbe probe(backend_, TileSize{}, 1, NormMethod::cheapest);
-    model_.backward(pass, probe, scale_, true);
-    clip(probe);
-    update([&](GradientSink& sink) { model_.backward(pass, sink, scale_, false); });
-  }
+  void two_passes() { two_passes(NormMethod::cheapest); }
+  void two_passes_by_tiles() { two_passes(NormMethod::tiles); }
   void published() {
     Pass pass = forward();
-    NormProbe probe(backend_, TileSize{}, 1, NormMethod::tiles);
+    NormProbe probe(backend_, TileSize{}, 1, NormMethod::tiles, exchange_);
     model_.backward(pass, probe, scale_, false);
     clip(probe);
     pass = Pass{};
@@ -94,13 +95,20 @@ class Steps {
 
  private:
   Pass forward() { return model_.forward(batch_, Recompute::none); }
+  void two_passes(NormMethod method) {
+    Pass pass = forward();
+    NormProbe probe(backend_, TileSize{}, 1, method, exchange_);
+    model_.backward(pass, probe, scale_, true);
+    clip(probe);
+    update([&](GradientSink& sink) { model_.backward(pass, sink, scale_, false); });
+  }
   void clip(TileSink const& sink) {
     step_.lr = 1e-4f;
     const double norm = backend_.computes() ? sink.stats().norm() : 1;
     step_.gradient.coefficient = static_cast<float>(std::min(1.0, 1 / (norm + 1e-6)));
   }
   void update(std::function<void(GradientSink&)> const& backward) {
-    FusedUpdate sink(backend_, TileSize{}, *rule_, step_);
+    FusedUpdate sink(backend_, TileSize{}, *rule_, step_, 0, exchange_);
     backward(sink);
     backend_.synchronize();
   }
@@ -108,6 +116,7 @@ class Steps {
   Llama& model_;
   Batch const& batch_;
   Backend& backend_;
+  Exchange exchange_;
   std::unique_ptr<UpdateRule> rule_;
   float scale_;
   StepContext step_;
@@ -117,6 +126,9 @@ class Steps {
 double processor_seconds() {
   return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
 }
+double seconds_of_day() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 struct Kind {
   char const* name;
@@ -124,6 +136,7 @@ struct Kind {
   std::vector<double> seconds;
   double flops = 0;
   std::size_t peak = 0;
+  double received = 0;
 };
 
 void run(Llama& model, std::int64_t tokens, double loss_share, int repetitions) {
@@ -133,16 +146,20 @@ void run(Llama& model, std::int64_t tokens, double loss_share, int repetitions) 
                   {"one pass", &Steps::one_pass, {}},
                   {"half kept", &Steps::half_kept, {}},
                   {"two passes", &Steps::two_passes, {}},
+                  {"two, tiles", &Steps::two_passes_by_tiles, {}},
                   {"published", &Steps::published, {}}};
   Ledger& ledger = model.backend().ledger();
+  const auto now = model.ranks() == nullptr ? processor_seconds : seconds_of_day;
   for (int r = 0; r <= repetitions; ++r) {  // the first round warms up
     for (Kind& kind : kinds) {
       ledger.restart();
-      const double start = processor_seconds();
+      const double start = now();
       (steps.*kind.step)();
-      if (r > 0) kind.seconds.push_back(processor_seconds() - start);
+      if (r > 0) kind.seconds.push_back(now() - start);
       kind.flops = ledger.flops();
       kind.peak = ledger.peak();
+      kind.received = 0;
+      for (auto const& [name, op] : ledger.ops()) kind.received += op.cost.received;
     }
   }
   const auto at = [](std::vector<double> v, double share) {
@@ -150,15 +167,16 @@ void run(Llama& model, std::int64_t tokens, double loss_share, int repetitions) 
     std::sort(v.begin(), v.end());
     return v[static_cast<std::size_t>(share * static_cast<double>(v.size() - 1) + 0.5)];
   };
+  if (place_of(model.ranks()).rank != 0) return;
   for (Kind const& kind : kinds) {
     std::vector<double> ratios;
     for (std::size_t r = 0; r < kind.seconds.size(); ++r) {
       ratios.push_back(kind.seconds[r] / kinds[0].seconds[r]);
     }
-    std::printf("| %5lld | %-11s | %8.3f | %5.2f | %5.2f | %5.2f | %5.2f | %6.2f |\n",
+    std::printf("| %5lld | %-11s | %8.3f | %5.2f | %5.2f | %5.2f | %5.2f | %6.2f | %8.1f |\n",
                 static_cast<long long>(batch.rows()), kind.name, at(kind.seconds, 0.5),
                 at(ratios, 0.5), at(ratios, 0.25), at(ratios, 0.75), kind.flops / kinds[0].flops,
-                static_cast<double>(kind.peak) / (1u << 30));
+                static_cast<double>(kind.peak) / (1u << 30), kind.received / (1u << 20));
   }
   std::fflush(stdout);
 }
@@ -173,7 +191,13 @@ int main(int argc, char** argv) {
   }
   const auto number = [argv](int i) { return std::strtoll(argv[i], nullptr, 10); };
   const bool counts_only = number(7) == 0;
+  const auto ranks = started_as_rank() ? make_mpi_ranks() : make_single_rank();
   auto backend = counts_only ? make_dry_backend({}) : make_cpu_backend({});
+  std::unique_ptr<Communicator> communicator;
+  if (ranks->size() > 1) {
+    communicator = counts_only ? make_dry_communicator(*backend, ranks->host())
+                               : ranks->communicator(*backend);
+  }
   ModelConfig c;
   c.layers = number(1);
   c.width = number(2);
@@ -182,12 +206,15 @@ int main(int argc, char** argv) {
   c.ffn = number(3);
   c.vocab = number(4);
   c.context = 4096;
-  Llama model(*backend, c, parse_dtype(argv[5]).value());
+  Llama model(*backend, c, parse_dtype(argv[5]).value(), {}, communicator.get());
   initialise_weights(*backend, model.weights(), c, 1);
-  std::printf(
-      "%s; %s\n| tokens | step | seconds | time | from | to | flops | peak GiB |\n"
-      "|--|--|--|--|--|--|--|--|\n",
-      backend->describe().c_str(), argv[5]);
+  if (ranks->rank() == 0) {
+    std::printf(
+        "%s; %s; %d ranks\n"
+        "| tokens | step | seconds | time | from | to | flops | peak GiB | received MiB |\n"
+        "|--|--|--|--|--|--|--|--|--|\n",
+        backend->describe().c_str(), argv[5], ranks->size());
+  }
   for (int i = 8; i < argc; ++i) {
     run(model, number(i), std::strtod(argv[6], nullptr), static_cast<int>(number(7)));
   }
