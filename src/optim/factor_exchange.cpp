@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 namespace lomo {
@@ -21,13 +22,15 @@ Pairs pairs_of(std::span<std::int64_t const> rows, int q, int p) {
   return {mine, theirs};
 }
 
-double rows_that_travel(std::span<std::int64_t const> rows) {
-  const int ranks = static_cast<int>(rows.size());
-  double sum = 0;
-  for (int q = 0; q < ranks; ++q) {
-    for (int p = 0; p < ranks; ++p) sum += static_cast<double>(pairs_of(rows, q, p).theirs.count);
+PairLoad pair_load(std::span<std::int64_t const> rows, int q) {
+  PairLoad load;
+  for (int p = 0; std::cmp_less(p, rows.size()); ++p) {
+    const Pairs mine = pairs_of(rows, q, p);
+    load.pairs += static_cast<double>(mine.mine.count) * static_cast<double>(mine.theirs.count);
+    load.received += static_cast<double>(mine.theirs.count);
+    load.sent += static_cast<double>(pairs_of(rows, p, q).theirs.count);
   }
-  return sum;
+  return load;
 }
 
 FactorExchange::FactorExchange(Backend& backend, Communicator& ranks, LinearOffer const& offer)

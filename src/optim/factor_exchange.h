@@ -21,9 +21,11 @@ struct Pairs {
 };
 Pairs pairs_of(std::span<std::int64_t const> rows, int q, int p);
 
-/// Rows of the two factors that all ranks together receive of each other so that each can multiply
-/// its pairs.
-double rows_that_travel(std::span<std::int64_t const> rows);
+/// What that comes to for rank q: pairs, and rows of the two factors that it gets and gives.
+struct PairLoad {
+  double pairs = 0, received = 0, sent = 0;
+};
+PairLoad pair_load(std::span<std::int64_t const> rows, int q);
 
 /// The factors of a linear layer on their way between ranks: in round d each rank gets those of
 /// the d-th rank after it, for floor(R/2) rounds, into one of two places, while it computes with

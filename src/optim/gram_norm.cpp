@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "factor_exchange.h"
 #include "gram_sum.h"
@@ -15,11 +16,15 @@ double product(std::int64_t a, std::int64_t b, std::int64_t c) {
   return static_cast<double>(a) * static_cast<double>(b) * static_cast<double>(c);
 }
 
-/// What a norm takes, of all ranks together.
+/// What a norm takes, of the rank that has most to do: it is waited for.
 struct Effort {
   double products = 0;
-  double bytes = 0;  // received
+  double bytes = 0;  // one way
 };
+
+Effort operator+(Effort const& a, Effort const& b) {
+  return {a.products + b.products, a.bytes + b.bytes};
+}
 
 /// Small square products reach less of an engine's rate than the long ones of dy^T x: they must
 /// take at most two thirds of the operations.
@@ -27,27 +32,26 @@ bool cheaper(Effort const& gram, Effort const& formed) {
   return 3 * gram.products <= 2 * formed.products && gram.bytes <= formed.bytes;
 }
 
-/// All pairs of rows of all ranks, and the rows that must travel for them.
+/// The pairs of rows of all ranks, and the rows that travel for them.
 Effort gram_effort(LinearOffer const& offer, std::span<std::int64_t const> rows) {
   const Tensor dy = offer.dy, x = offer.x;
   const auto width = static_cast<double>(dy.cols() + x.cols());
-  double entries = 0, before = 0;
-  for (const std::int64_t n : rows) {
-    entries += GramSum::triangle(n) + before * static_cast<double>(n);
-    before += static_cast<double>(n);
+  double entries = 0, travel = 0;
+  for (int q = 0; std::cmp_less(q, rows.size()); ++q) {
+    const PairLoad load = pair_load(rows, q);
+    entries = std::max(entries, GramSum::triangle(rows[static_cast<std::size_t>(q)]) + load.pairs);
+    travel = std::max({travel, load.received, load.sent});
   }
-  return {entries * width,
-          rows_that_travel(rows) * width * static_cast<double>(size_of(x.dtype()))};
+  return {entries * width, travel * width * static_cast<double>(size_of(x.dtype()))};
 }
 
-/// dy^T x of every rank, and the tiles that must travel.
+/// dy^T x of every rank, and the tiles that travel.
 Effort formed_effort(LinearOffer const& offer, std::span<std::int64_t const> rows, DType wire) {
   const Tensor dy = offer.dy, x = offer.x;
-  Effort formed;
-  for (const std::int64_t n : rows) formed.products += product(n, dy.cols(), x.cols());
-  const auto others = static_cast<std::int64_t>(rows.size()) - 1;
-  formed.bytes = product(others, dy.cols(), x.cols()) * static_cast<double>(size_of(wire));
-  return formed;
+  const double elements = product(1, dy.cols(), x.cols());
+  const double ranks = static_cast<double>(rows.size());
+  return {static_cast<double>(std::ranges::max(rows)) * elements,
+          (ranks - 1) / ranks * elements * static_cast<double>(size_of(wire))};
 }
 
 bool linear_offers_are_cheaper(std::vector<Offer> const& offers, Exchange const& exchange) {
@@ -61,9 +65,8 @@ bool linear_offers_are_cheaper(std::vector<Offer> const& offers, Exchange const&
     const std::span<std::int64_t const> rows =
         exchange.ranks == nullptr ? std::span(alone) : linear->rows_of_rank;
     if (rows.empty()) return false;  // what others have is not known
-    const Effort a = gram_effort(*linear, rows), b = formed_effort(*linear, rows, exchange.wire);
-    gram = {gram.products + a.products, gram.bytes + a.bytes};
-    formed = {formed.products + b.products, formed.bytes + b.bytes};
+    gram = gram + gram_effort(*linear, rows);
+    formed = formed + formed_effort(*linear, rows, exchange.wire);
   }
   return cheaper(gram, formed);
 }

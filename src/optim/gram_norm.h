@@ -10,9 +10,9 @@ namespace lomo {
 // The norm of a gradient from Gram matrices of its factors, instead of from its tiles.
 
 /// The one cost model: whether that takes clearly fewer operations than dy^T x itself, and on ranks
-/// no more bytes either: there the factors travel instead of the tiles. Of all ranks together, so
-/// that all get the same answer. No rate of a machine enters, for the two ratios are nearly the
-/// same: of N tokens a rank, R ranks,
+/// no more bytes either: there the factors travel instead of the tiles. Of the rank that has most
+/// to do, so that all get the same answer. No rate of a machine enters, for the two ratios are
+/// nearly the same: R ranks of N tokens each, R even,
 ///
 ///   operations  R N (O + I) / (2 O I),    bytes  R N (O + I) / (2 O I) * R / (R - 1)
 bool gram_is_cheaper(ParameterGroup const& group, std::vector<Offer> const& offers,
