@@ -83,6 +83,37 @@ mpirun "${options[@]}" "$program" "${arguments[@]}" </dev/null &
 job=$!
 set +m
 
+# A machine that does not answer any more keeps mpirun waiting for it long after the ranks here have
+# noticed, said so and ended.
+readonly patience=15
+ranks_here() {
+  local list child stat children
+  for list in /proc/"$job"/task/*/children; do
+    children=()
+    read -ra children <"$list" 2>/dev/null || true
+    for child in "${children[@]}"; do
+      stat=$(cat "/proc/$child/stat" 2>/dev/null) || continue
+      if [[ $stat == *"(${program##*/})"* && $stat != *") Z "* ]]; then return 0; fi
+    done
+  done
+  return 1
+}
+give_up() {
+  local seen=0 without=0
+  while kill -0 "$job" 2>/dev/null; do
+    if ranks_here; then
+      seen=1 without=0
+    elif ((seen && ++without > patience)); then
+      echo "mpirun.sh: the ranks here ended $patience s ago, and another machine does not answer" >&2
+      kill -KILL "$job"
+      return 6
+    fi
+    sleep 1 >/dev/null 2>&1
+  done
+}
+give_up &
+watch=$!
+
 signalled=0 asked=0 interrupts=0
 ask() {
   signalled=1
@@ -99,10 +130,13 @@ trap ask TERM HUP USR1
 trap interrupt INT
 while :; do
   signalled=0
-  wait "$job"
+  { wait "$job"; } 2>/dev/null  # without a word of the shell's about how it ended
   code=$?
   ((signalled)) || break
 done
+kill "$watch" 2>/dev/null
+wait "$watch"
+if (($? == 6)); then code=6; fi
 if ((interrupts > 1 && code != 7 && code != 0)); then code=130; fi
 
 if [[ $1 == comm ]]; then exit "$code"; fi
