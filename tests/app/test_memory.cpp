@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "support/data.h"
 #include "training.h"
 
 using namespace lomo::test;
