@@ -1,8 +1,5 @@
-#include <signal.h>
-
 #include <chrono>
 #include <cstdio>
-#include <exception>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,7 +10,6 @@
 #include "lomo/io/json.h"
 #include "lomo/run/agreement.h"
 #include "ranks.h"
-#include "wait_policy.h"
 
 namespace lomo::app {
 
@@ -157,20 +153,7 @@ int run(int argc, char** argv, Ranks& ranks, LastWords& last_words) {
 }  // namespace lomo::app
 
 int main(int argc, char** argv) {
-  lomo::app::settle_wait_policy(argv);
-  // A file above the system's limit is then a failed write, as on a full disk.
-  signal(SIGXFSZ, SIG_IGN);
-  std::unique_ptr<lomo::Ranks> ranks;
-  try {
-    ranks = lomo::app::join_ranks();
-  } catch (lomo::Error const& e) {
-    std::fprintf(stderr, "error: %s\n", e.what());
-    return static_cast<int>(e.code());
-  }
-  lomo::app::LastWords last_words(*ranks);
-  try {
-    return lomo::app::run(argc, argv, *ranks, last_words);
-  } catch (...) {
-    return last_words.say(std::current_exception());
-  }
+  return lomo::app::run_as_rank(argv, [&](lomo::Ranks& ranks, lomo::app::LastWords& last_words) {
+    return lomo::app::run(argc, argv, ranks, last_words);
+  });
 }

@@ -1,6 +1,7 @@
 #include "ranks.h"
 
 #include <sched.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <memory>
 #include <new>
 #include <string>
 #include <thread>
@@ -17,6 +19,7 @@
 #include "lomo/core/log.h"
 #include "lomo/io/hash.h"
 #include "stop.h"
+#include "wait_policy.h"
 
 namespace lomo::app {
 
@@ -66,10 +69,6 @@ void let_lower_ranks_speak(Ranks const& ranks, int code) {
 }
 
 }  // namespace
-
-std::unique_ptr<Ranks> join_ranks() {
-  return started_as_rank() ? make_mpi_ranks() : make_single_rank();
-}
 
 int threads_of_rank(Ranks& ranks) {
   struct Allowed {
@@ -130,6 +129,24 @@ int LastWords::say(std::exception_ptr const& failure) {
   }
   print(ranks_, true, ending);
   ranks_.abort(ending.code);
+}
+
+int run_as_rank(char** argv, std::function<int(Ranks&, LastWords&)> const& program) {
+  settle_wait_policy(argv);
+  signal(SIGXFSZ, SIG_IGN);  // a file above the system's limit is a failed write, as on a full disk
+  std::unique_ptr<Ranks> ranks;
+  try {
+    ranks = started_as_rank() ? make_mpi_ranks() : make_single_rank();
+  } catch (Error const& e) {
+    std::fprintf(stderr, "error: %s\n", e.what());
+    return static_cast<int>(e.code());
+  }
+  LastWords last_words(*ranks);
+  try {
+    return program(*ranks, last_words);
+  } catch (...) {
+    return last_words.say(std::current_exception());
+  }
 }
 
 }  // namespace lomo::app

@@ -1,15 +1,12 @@
 #pragma once
 #include <exception>
-#include <memory>
+#include <functional>
 #include <optional>
 #include <string>
 
 #include "lomo/backend/ranks.h"
 
 namespace lomo::app {
-
-/// The ranks that a launcher started, or one. MPI is initialised only under a launcher.
-std::unique_ptr<Ranks> join_ranks();
 
 /// One console: rank 0 says everything, the others' warnings and errors come with their rank.
 void start_log(std::string const& level, Ranks const& ranks);
@@ -36,5 +33,10 @@ class LastWords {
   Ranks& ranks_;
   std::optional<int> code_;  // once it is said
 };
+
+/// What `main` does: joins the ranks that a launcher started, or is the only one (MPI is
+/// initialised only under a launcher), and runs the program. Returns the exit code, and says why
+/// where the program threw.
+int run_as_rank(char** argv, std::function<int(Ranks&, LastWords&)> const& program);
 
 }  // namespace lomo::app

@@ -1,12 +1,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
-#include <exception>
 #include <set>
 
 #include "../app/ranks.h"
 #include "../app/setting.h"
-#include "../app/wait_policy.h"
 #include "bench.h"
 #include "lomo/core/error.h"
 #include "lomo/model/config_json.h"
@@ -171,18 +169,7 @@ int run(int argc, char** argv, app::Common common) {
 }  // namespace lomo::bench
 
 int main(int argc, char** argv) {
-  lomo::app::settle_wait_policy(argv);
-  std::unique_ptr<lomo::Ranks> ranks;
-  try {
-    ranks = lomo::app::join_ranks();
-  } catch (lomo::Error const& e) {
-    std::fprintf(stderr, "error: %s\n", e.what());
-    return static_cast<int>(e.code());
-  }
-  lomo::app::LastWords last_words(*ranks);
-  try {
-    return lomo::bench::run(argc, argv, lomo::app::Common{*ranks, last_words});
-  } catch (...) {
-    return last_words.say(std::current_exception());
-  }
+  return lomo::app::run_as_rank(argv, [&](lomo::Ranks& ranks, lomo::app::LastWords& last_words) {
+    return lomo::bench::run(argc, argv, lomo::app::Common{ranks, last_words});
+  });
 }

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <random>
@@ -13,12 +12,6 @@ using namespace lomo::test;
 namespace fs = std::filesystem;
 
 namespace {
-
-/// LOMO_TEST_KILLS=100: the long run.
-int wanted_kills() {
-  char const* wanted = std::getenv("LOMO_TEST_KILLS");
-  return wanted == nullptr ? 10 : std::atoi(wanted);
-}
 
 /// When a process is killed.
 enum class Moment { after_some_steps, from_the_start, inside_a_slow_save };
@@ -39,7 +32,7 @@ TEST_CASE("a run killed again and again at any moment ends with the bits of one 
   write_config(place, R"({"name": "adalomo", "lr": 0.01})",
                R"(, "eval": {"before": false, "at_end": false},
                   "save": {"every_steps": 1, "keep_last": 2, "shard_size": "4KiB"})");
-  const int kills = wanted_kills();
+  const int kills = kills_wanted("LOMO_TEST_KILLS", 10);
   const std::string epochs = "train.epochs=" + std::to_string(3 + kills);
   const Outcome whole =
       run(place, command(place, "whole", {"--set", epochs, "--set", "save.every_steps=0"}));

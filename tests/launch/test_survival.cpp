@@ -31,12 +31,6 @@ constexpr seconds kEnds{30};  // a job that lost a rank
 constexpr int kSlowMicroseconds = 2000;
 constexpr int kSaveOperations = 60;  // about so many in a save of this model
 
-/// LOMO_TEST_RANK_KILLS=40: the long run.
-int wanted_kills() {
-  char const* wanted = std::getenv("LOMO_TEST_RANK_KILLS");
-  return wanted == nullptr ? 4 : std::atoi(wanted);
-}
-
 /// An environment variable while it lives.
 class Setting {
  public:
@@ -64,7 +58,7 @@ TEST_CASE(
   write_config(place, R"({"name": "adalomo", "lr": 0.01})",
                R"(, "eval": {"before": false, "at_end": false},
                   "save": {"every_steps": 1, "keep_last": 2, "shard_size": "4KiB"})");
-  const int kills = wanted_kills();
+  const int kills = kills_wanted("LOMO_TEST_RANK_KILLS", 4);
   const std::string epochs = "train.epochs=" + std::to_string(3 + kills);
   REQUIRE(
       launch(place, 2, command(place, "whole", {"--set", epochs, "--set", "save.every_steps=0"}))

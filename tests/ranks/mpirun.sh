@@ -5,6 +5,7 @@ set -u
 code=$1 ranks=$2
 shift 2
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export LSAN_OPTIONS=detect_leaks=0  # what Open MPI keeps to the end a sanitizer takes for leaks
 mpirun --quiet --oversubscribe --bind-to none --mca btl_vader_single_copy_mechanism none \
   -np "$ranks" "$@"
 got=$?
