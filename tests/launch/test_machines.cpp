@@ -105,7 +105,7 @@ TEST_CASE("a machine that is cut off is named, and the job ends on both") {
   make_model_and_data(place);
   write_config(place, kLomo, R"(, "eval": {"before": false})");
   Arguments arguments = long_run(place);
-  arguments.insert(arguments.end(), {"--rank-timeout", "3"});
+  arguments.insert(arguments.end(), {"--rank-timeout", "8"});
   const Process job = machines.start(arguments);
   wait_for_steps(job, place, "out", 15);
   const std::vector<pid_t> left = machines.ranks_on("left"), right = machines.ranks_on("right");
