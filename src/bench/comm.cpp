@@ -55,6 +55,7 @@ class Exchanges {
       gather(matrix);
       tile(matrix);
     }
+    factors();
     small();
     total();
   }
@@ -90,6 +91,20 @@ class Exchanges {
             [&] { return ranks_.all_to_all(received, sent, counts, counts); });
   }
 
+  /// A factor of the layer with most outputs, of the next rank: how norms travel where that is less
+  /// than tiles, which it is not in the sum for a block.
+  void factors() {
+    const std::int64_t n = o_.extents.tokens, cols = 2 * o_.extents.model.ffn;
+    const int ranks = ranks_.size(), self = ranks_.rank();
+    std::vector<std::int64_t> from(static_cast<std::size_t>(ranks)), to(from);
+    from[static_cast<std::size_t>((self + 1) % ranks)] = n;
+    to[static_cast<std::size_t>((self + ranks - 1) % ranks)] = n;
+    const Tensor sent = operands_.zeros(Shape(n, cols), o_.extents.type);
+    const Tensor received = operands_.zeros(Shape(n, cols), o_.extents.type);
+    measure("all_to_all", "one rank's dy of gate_proj, up_proj", 0,
+            [&] { return ranks_.all_to_all(received, sent, from, to); });
+  }
+
   /// What is too small for a rate: its time is the latency of an exchange.
   void small() {
     const std::vector<std::int64_t> one(static_cast<std::size_t>(ranks_.size()), 1);
@@ -120,7 +135,7 @@ class Exchanges {
 
   void heading() const {
     if (ranks_.rank() != 0) return;
-    std::printf("%-11s %-32s %12s %10s %21s %8s\n", "exchange", "of", "MiB received", "ms median",
+    std::printf("%-11s %-36s %12s %10s %21s %8s\n", "exchange", "of", "MiB received", "ms median",
                 "ms least to most", "GB/s");
   }
 
@@ -128,7 +143,7 @@ class Exchanges {
   void print(char const* exchange, std::string const& of, double received,
              Times const& times) const {
     if (ranks_.rank() != 0) return;
-    std::printf("%-11s %-32s %12.3f %10.3f %10.3f %10.3f %8.3f\n", exchange, of.c_str(),
+    std::printf("%-11s %-36s %12.3f %10.3f %10.3f %10.3f %8.3f\n", exchange, of.c_str(),
                 received / 0x1p20, times.median * 1e3, times.least * 1e3, times.most * 1e3,
                 received / times.median / 1e9);
     std::fflush(stdout);

@@ -8,9 +8,10 @@
 /// What `lomo-bench comm` must print.
 namespace lomo::test {
 
-/// Of a model of width 64 with 4 heads, 2 of keys, and MLPs of 96; gradient tiles of 8 rows of 64.
+/// Of a model of width 64 with 4 heads, 2 of keys, and MLPs of 96; gradient tiles of 8 rows of 64,
+/// 24 tokens a rank.
 inline Arguments small_comm() {
-  Arguments all{"comm", "--config", "llama7b.json", "--repetitions=3"};
+  Arguments all{"comm", "--config", "llama7b.json", "--tokens=24", "--repetitions=3"};
   for (char const* setting :
        {"model.shape.hidden_size=64", "model.shape.num_attention_heads=4",
         "model.shape.num_key_value_heads=2", "model.shape.intermediate_size=96",
@@ -54,6 +55,7 @@ inline void check_comm_of_two(std::string const& table) {
   check("all_gather +down_proj", 32.0 * 96 * 2);
   check("all_to_all +8 rows of q_proj", 8.0 * 64 * 2);
   check("all_to_all +5 rows of down_proj", 5.0 * 96 * 2);
+  check("all_to_all +one rank's dy of gate_proj, up_proj", 24.0 * 2 * 96 * 2);
   check("all_gather +the gradient of a norm", 64.0 * 4);
   check("words +8 bytes of each host", 8);
   // A block's gathers, by how often (docs/ARCHITECTURE.md), and its tiles in two backwards.
