@@ -85,7 +85,7 @@ set +m
 
 # A machine that does not answer any more keeps mpirun waiting for it long after the ranks here have
 # noticed, said so and ended.
-readonly patience=15
+readonly patience=10
 ranks_here() {
   local list child stat children
   for list in /proc/"$job"/task/*/children; do

@@ -31,9 +31,9 @@ up() {
   number=0
   for host in left right; do
     number=$((number + 1))
-    enter "$host" ip addr add "$network.$number/24" dev eth0
-    enter "$host" ip link set eth0 up
-    enter "$host" mount --bind "$dir/hosts" /etc/hosts
+    enter "$host" ip addr add "$network.$number/24" dev eth0 || return 77
+    enter "$host" ip link set eth0 up || return 77
+    enter "$host" mount --bind "$dir/hosts" /etc/hosts || return 77
   done
 }
 

@@ -26,7 +26,8 @@ namespace {
 constexpr char const* kLomo = R"({"name": "lomo", "lr": 0.05})";
 constexpr char const* kQuiet = R"(, "eval": {"before": false, "at_end": false})";
 const std::string kSlowDisk =  // a tenth of a second for every write, flush and rename
-    "-x LOMO_TEST_DISK_US=100000 -x LD_PRELOAD=" + std::string(LOMO_SLOW_DISK);
+    "-x LOMO_TEST_DISK_US=100000 -x ASAN_OPTIONS=verify_asan_link_order=0 -x LD_PRELOAD=" +
+    std::string(LOMO_SLOW_DISK);
 constexpr seconds kEnds{30};  // a job that lost a rank
 constexpr int kSlowMicroseconds = 2000;
 constexpr int kSaveOperations = 60;  // about so many in a save of this model

@@ -41,6 +41,18 @@ int wrong_seeds(Program program) {
   return wrong;
 }
 
+/// Pinned memory of 32 numbers.
+struct Pinned {
+  Pinned() { REQUIRE(cudaMallocHost(&numbers, 32 * sizeof(float)) == cudaSuccess); }
+  Pinned(Pinned const&) = delete;  // frees it once
+  Pinned& operator=(Pinned const&) = delete;
+  ~Pinned() {  // after what still copies from it or to it
+    cudaDeviceSynchronize();
+    cudaFreeHost(numbers);
+  }
+  float* numbers = nullptr;
+};
+
 /// A moment of a stream.
 struct Moment {
   explicit Moment(cudaStream_t stream, unsigned int flags = cudaEventDefault) {
@@ -80,8 +92,8 @@ bool chain(bool waits) {
 /// Two uploads through one pinned buffer.
 bool upload_twice(bool waits) {
   const Queues q;
-  float* pinned = nullptr;
-  REQUIRE(cudaMallocHost(&pinned, 32 * sizeof(float)) == cudaSuccess);
+  const Pinned memory;
+  float* const pinned = memory.numbers;
   float* const x = on_device<float>(32);
   float* const y = on_device<float>(32);
   const std::size_t bytes = 32 * sizeof(float);
@@ -98,8 +110,8 @@ bool upload_twice(bool waits) {
 /// Reads a pinned buffer that a copy from the device goes to.
 bool download(bool waits) {
   const Queues q;
-  float* pinned = nullptr;
-  REQUIRE(cudaMallocHost(&pinned, 32 * sizeof(float)) == cudaSuccess);
+  const Pinned memory;
+  float* const pinned = memory.numbers;
   float* const x = to_device(std::vector<float>(32, 1.0f));
   float* const y = on_device<float>(32);
   launch(on(q.a), add_one, y, x);
