@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Two machines, left and right, inside this one: each has a name, a network and mounts of its own
-# (namespaces of Linux), a cable between them, and files in common.
+# Two machines, left and right, inside this one: each has a name, a network, mounts and a clock
+# of its own (namespaces of Linux), a cable between them, and files in common.
 #   machines.sh up DIR                     exit code 77: this system does not let us make them
 #   machines.sh on DIR HOST COMMAND...     runs it there, as ssh does; mpirun's agent
 #   machines.sh cut DIR                    pulls the cable
@@ -10,14 +10,15 @@ set -euo pipefail
 action=$1 dir=$2
 network=10.71.0
 pid_of() { cat "$dir/machine-$1"; }
-# Network, name and mounts of a machine, for a command.
-enter() { nsenter -t "$(pid_of "$1")" -n -u -m "${@:2}"; }
+# Network, name, mounts and clock of a machine, for a command.
+enter() { nsenter -t "$(pid_of "$1")" -n -u -m -T "${@:2}"; }
 
 up() {
   local host number=0
+  local -A ahead=([left]=0 [right]=5000)  # seconds, of its clock
   for host in left right; do
     # shellcheck disable=SC2016
-    unshare --net --uts --mount sh -c \
+    unshare --net --uts --mount --time --monotonic "${ahead[$host]}" --fork sh -c \
       'hostname "$1" && ip link set lo up && echo $$ >"$2.new" && mv "$2.new" "$2" && exec sleep 86400' \
       machine "$host" "$dir/machine-$host" >/dev/null 2>"$dir/machines.log" &
     for ((number = 0; number < 100; ++number)); do
@@ -53,7 +54,7 @@ down() {
 case $action in
   up) up || { down && exit 77; } ;;
   # As ssh does, all words of the command are given to a shell there.
-  on) exec nsenter -t "$(pid_of "$3")" -n -u -m sh -c "${*:4}" ;;
+  on) exec nsenter -t "$(pid_of "$3")" -n -u -m -T sh -c "${*:4}" ;;
   cut) enter right ip link set eth0 down ;;
   down) down ;;
 esac
