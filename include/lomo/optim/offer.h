@@ -44,9 +44,10 @@ inline constexpr std::size_t kAllMembers = std::numeric_limits<std::size_t>::max
 /// rank, and the gradient is the sum over ranks; unless `owned_only`: then N are those of all
 /// ranks, and dy has the columns of the rows that this rank owns (the head).
 struct LinearOffer {
-  Factor dy;                                        // (N, sum of O of the members covered)
-  Factor x;                                         // (N, I)
-  std::span<std::int64_t const> rows_of_rank = {};  // (R) N of each; empty: not known
+  Factor dy;  // (N, sum of O of the members covered)
+  Factor x;   // (N, I)
+  /// (R) N of each rank; empty: not known.
+  std::span<std::int64_t const> rows_of_rank = {};
   std::size_t first = 0;
   std::size_t count = kAllMembers;
   bool owned_only = false;
