@@ -171,6 +171,7 @@ ncclResult_t ncclComm::look() {
     }
     try {
       wire = joining.get();
+      return ncclSuccess;  // they have met: a rank that is lost already is for the next look
     } catch (std::runtime_error const& e) {
       error = ncclSystemError;
       text = std::string("ncclCommInitRank: ") + e.what();
