@@ -62,14 +62,17 @@ if [[ -z $folder && $1 != comm ]]; then
   arguments+=(--output "$folder")
 fi
 
-options=(-np "$ranks" --quiet
+options=(-np "$ranks"
   # Each rank takes its share of the processors; mpirun would pin each of two to a single one.
   --bind-to none --oversubscribe
   # Containers forbid ranks to read each other's memory, and each message would say so.
   --mca btl_vader_single_copy_mechanism none
   # So that no rank says how to stop an mpirun that stands alone.
   -x LOMO_CTRL_C_SAVES=1)
-if [[ -n ${HOSTFILE:-} ]]; then options+=(--hostfile "$HOSTFILE"); fi
+if [[ -n ${HOSTFILE:-} ]]; then
+  [[ -r $HOSTFILE ]] || die "HOSTFILE=$HOSTFILE cannot be read"
+  options+=(--hostfile "$HOSTFILE")
+fi
 if [[ -n ${NETWORK:-} ]]; then
   options+=(--mca btl_tcp_if_include "$NETWORK" --mca oob_tcp_if_include "$NETWORK")
 fi
@@ -77,9 +80,16 @@ fi
 options+=(${MPIRUN_OPTIONS:-})
 if ((EUID == 0)); then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
 
+# Whether all machines can be reached and have the program: mpirun says why not, and would keep that to
+# itself where it is quiet about how ranks end, which those say better.
+if [[ -n ${HOSTFILE:-} ]]; then
+  mpirun "${options[@]}" "$program" --version >/dev/null </dev/null ||
+    die "$ranks ranks cannot be started on the machines of $HOSTFILE, see above"
+fi
+
 # In a process group of its own, so that a Ctrl-C reaches this script only.
 set -m
-mpirun "${options[@]}" "$program" "${arguments[@]}" </dev/null &
+mpirun --quiet "${options[@]}" "$program" "${arguments[@]}" </dev/null &
 job=$!
 set +m
 

@@ -14,7 +14,7 @@ namespace lomo::test {
 class Machines {
  public:
   explicit Machines(Workplace const& place) : place_(place) {
-    std::ofstream(place / "hostfile") << "left slots=2\nright slots=2\n";
+    name("left slots=2\nright slots=2\n");
     possible_ = run_script({"up"}) == 0;
   }
   Machines(Machines const&) = delete;  // ends them once
@@ -28,6 +28,8 @@ class Machines {
   int on(char const* host, std::string const& command) const {
     return run_script({"on", host, command});
   }
+  /// Which machines the next start is for; left and right, if nobody says.
+  void name(std::string const& hosts) const { std::ofstream(place_ / "hostfile") << hosts; }
   /// scripts/mpirun.sh on the left one, of four ranks on both.
   Process start(Arguments const& arguments) const {
     const std::string agent = std::string(LOMO_MACHINES) + " on " + place_.path().string();

@@ -123,6 +123,29 @@ TEST_CASE("a machine that is cut off is named, and the job ends on both") {
   check_all_whole(judge, place, "out");
 }
 
+TEST_CASE("machines that cannot be reached end the start with a sentence") {
+  const Workplace place;
+  const Machines machines(place);
+  if (!machines.possible()) LOMO_SKIP("namespaces of networks cannot be made here");
+  make_model_and_data(place);
+  write_config(place, kLomo, "");
+  SECTION("there is none of that name") {
+    machines.name("left slots=2\nmiddle slots=2\n");
+    const Outcome outcome = machines.start({"--output", place / "out"}).wait();
+    INFO(outcome.err);
+    CHECK(outcome.code == 2);
+    CHECK(contains(outcome.err, "4 ranks cannot be started on the machines of "));
+  }
+  SECTION("there is no such list") {
+    std::filesystem::remove(place / "hostfile");
+    const Outcome outcome = machines.start({"--output", place / "out"}).wait();
+    INFO(outcome.err);
+    CHECK(outcome.code == 2);
+    CHECK(contains(outcome.err, "hostfile cannot be read"));
+  }
+  CHECK_FALSE(std::filesystem::exists(place / "out"));
+}
+
 TEST_CASE("a run folder that another machine does not see is refused at start") {
   const Workplace place;
   const Machines machines(place);
