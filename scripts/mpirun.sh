@@ -83,7 +83,7 @@ if ((EUID == 0)); then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CO
 # Whether all machines can be reached and have the program: mpirun says why not, and would keep that to
 # itself where it is quiet about how ranks end, which those say better.
 if [[ -n ${HOSTFILE:-} ]]; then
-  mpirun "${options[@]}" "$program" --version >/dev/null </dev/null ||
+  mpirun "${options[@]}" "$program" --help >/dev/null </dev/null ||
     die "$ranks ranks cannot be started on the machines of $HOSTFILE, see above"
 fi
 
