@@ -7,8 +7,9 @@
 #
 # Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 to this script let all ranks finish their step and save; the
 # exit code is then 7. A second Ctrl-C stops at once (130). mpirun alone would kill the ranks two
-# seconds after Ctrl-C, which is too soon for a large checkpoint (docs/SURVIVAL.md). Other exit codes are lomo-train's, and 137
-# where a rank was killed; the last checkpoint is then named.
+# seconds after Ctrl-C, which is too soon for a large checkpoint (docs/SURVIVAL.md). Other exit codes
+# are lomo-train's, 137 where a rank was killed, and 6 where another machine does not answer any more;
+# the last checkpoint is then named.
 # Environment:
 #   LOMO_TRAIN=FILE    default: build/release/bin/lomo-train, else the one on PATH
 #   HOSTFILE=FILE      ranks on several machines, as mpirun reads it: lines of "HOST slots=8"

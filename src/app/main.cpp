@@ -1,6 +1,4 @@
 #include <chrono>
-#include <cstdio>
-#include <memory>
 #include <string>
 #include <vector>
 

@@ -126,7 +126,7 @@ class Steps {
 double processor_seconds() {
   return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
 }
-double seconds_of_day() {
+double clock_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
@@ -149,7 +149,7 @@ void run(Llama& model, std::int64_t tokens, double loss_share, int repetitions) 
                   {"two, tiles", &Steps::two_passes_by_tiles, {}},
                   {"published", &Steps::published, {}}};
   Ledger& ledger = model.backend().ledger();
-  const auto now = model.ranks() == nullptr ? processor_seconds : seconds_of_day;
+  const auto now = model.ranks() == nullptr ? processor_seconds : clock_seconds;
   for (int r = 0; r <= repetitions; ++r) {  // the first round warms up
     for (Kind& kind : kinds) {
       ledger.restart();

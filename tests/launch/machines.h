@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "launch.h"
+#include "support/data.h"
 
 /// Two machines within this one (machines.sh), left and right, on which tests run what is for
 /// several. Their files are the same unless one mounts something over them.
@@ -71,3 +72,7 @@ class Machines {
 };
 
 }  // namespace lomo::test
+
+/// First statement of a test with these machines: skips it where they cannot be made.
+#define LOMO_NEEDS_MACHINES(machines) \
+  if (!(machines).possible()) LOMO_SKIP("namespaces of networks cannot be made here")

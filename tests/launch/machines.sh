@@ -10,8 +10,9 @@ set -euo pipefail
 action=$1 dir=$2
 network=10.71.0
 pid_of() { cat "$dir/machine-$1"; }
-# Network, name, mounts and clock of a machine, for a command.
-enter() { nsenter -t "$(pid_of "$1")" -n -u -m -T "${@:2}"; }
+# A command with network, name, mounts and clock of a machine.
+into=(-n -u -m -T)
+enter() { nsenter -t "$(pid_of "$1")" "${into[@]}" "${@:2}"; }
 
 up() {
   local host number=0
@@ -54,7 +55,7 @@ down() {
 case $action in
   up) up || { down && exit 77; } ;;
   # As ssh does, all words of the command are given to a shell there.
-  on) exec nsenter -t "$(pid_of "$3")" -n -u -m -T sh -c "${*:4}" ;;
+  on) exec nsenter -t "$(pid_of "$3")" "${into[@]}" sh -c "${*:4}" ;;
   cut) enter right ip link set eth0 down ;;
   down) down ;;
 esac

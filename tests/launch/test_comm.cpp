@@ -1,5 +1,6 @@
 // lomo-bench comm on ranks of processors.
 #include "comm.h"
+#include "support/environment.h"
 
 using namespace lomo::test;
 
@@ -19,11 +20,10 @@ TEST_CASE("lomo-bench comm measures what ranks exchange, and one of them speaks"
 
 TEST_CASE("scripts/mpirun.sh starts lomo-bench comm, which alone says how it is started") {
   const Workplace place;
-  setenv("LOMO_TRAIN", LOMO_TRAIN_PROGRAM, 1);
+  const Environment environment(Variables{{"LOMO_TRAIN", LOMO_TRAIN_PROGRAM}});
   Arguments arguments = small_comm();
   arguments.insert(arguments.begin(), "2");
   const Outcome outcome = Process(place, LOMO_MPIRUN_SCRIPT, arguments).wait();
-  unsetenv("LOMO_TRAIN");
   INFO(outcome.err);
   REQUIRE(outcome.code == 0);
   check_comm_of_two(outcome.out);

@@ -7,7 +7,6 @@
 
 #include "machines.h"
 #include "support/catch.h"
-#include "support/data.h"
 #include "support/trace.h"
 
 namespace lomo::test {
@@ -17,7 +16,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto kAtMost = std::chrono::seconds(30);  // until a job has ended that lost a part
 
-constexpr char const* kLomo = R"({"name": "lomo", "lr": 0.01})";
+constexpr char const* kQuiet = R"(, "eval": {"before": false})";
+
+void make_run(Workplace const& place, std::string const& extra = "") {
+  make_model_and_data(place);
+  write_config(place, R"({"name": "lomo", "lr": 0.01})", extra);
+}
 
 /// One that goes on until it is stopped, and saves every ten steps.
 Arguments long_run(Workplace const& place) {
@@ -30,9 +34,8 @@ Arguments long_run(Workplace const& place) {
 TEST_CASE("ranks on two machines train the model of those on one, bit for bit") {
   const Workplace place;
   const Machines machines(place);
-  if (!machines.possible()) LOMO_SKIP("namespaces of networks cannot be made here");
-  make_model_and_data(place);
-  write_config(place, kLomo, "");
+  LOMO_NEEDS_MACHINES(machines);
+  make_run(place);
   REQUIRE(launch(place, 4, command(place, "one", {"--threads", "1"})).code == 0);
   const Outcome outcome =
       machines.start({"--output", place / "two", "--trace", place / "trace.json"}).wait();
@@ -58,9 +61,8 @@ TEST_CASE("ranks on two machines train the model of those on one, bit for bit") 
 TEST_CASE("a Ctrl-C saves on all machines, and one goes on from there") {
   const Workplace place;
   const Machines machines(place);
-  if (!machines.possible()) LOMO_SKIP("namespaces of networks cannot be made here");
-  make_model_and_data(place);
-  write_config(place, kLomo, R"(, "eval": {"before": false})");
+  LOMO_NEEDS_MACHINES(machines);
+  make_run(place, kQuiet);
   const Arguments epochs{"--threads", "1", "--set", "train.epochs=100"};
   REQUIRE(launch(place, 4, command(place, "whole", epochs)).code == 0);
   const Process job = machines.start({"--output", place / "out", "--set", "train.epochs=100"});
@@ -78,9 +80,8 @@ TEST_CASE("a Ctrl-C saves on all machines, and one goes on from there") {
 TEST_CASE("a rank that is killed on another machine ends the job everywhere") {
   const Workplace place, judge;
   const Machines machines(place);
-  if (!machines.possible()) LOMO_SKIP("namespaces of networks cannot be made here");
-  make_model_and_data(place);
-  write_config(place, kLomo, R"(, "eval": {"before": false})");
+  LOMO_NEEDS_MACHINES(machines);
+  make_run(place, kQuiet);
   const Process job = machines.start(long_run(place));
   wait_for_steps(job, place, "out", 15);
   const std::vector<pid_t> left = machines.ranks_on("left"), right = machines.ranks_on("right");
@@ -101,9 +102,8 @@ TEST_CASE("a rank that is killed on another machine ends the job everywhere") {
 TEST_CASE("a machine that is cut off is named, and the job ends on both") {
   const Workplace place, judge;
   const Machines machines(place);
-  if (!machines.possible()) LOMO_SKIP("namespaces of networks cannot be made here");
-  make_model_and_data(place);
-  write_config(place, kLomo, R"(, "eval": {"before": false})");
+  LOMO_NEEDS_MACHINES(machines);
+  make_run(place, kQuiet);
   Arguments arguments = long_run(place);
   arguments.insert(arguments.end(), {"--rank-timeout", "8"});
   const Process job = machines.start(arguments);
@@ -126,9 +126,8 @@ TEST_CASE("a machine that is cut off is named, and the job ends on both") {
 TEST_CASE("machines that cannot be reached end the start with a sentence") {
   const Workplace place;
   const Machines machines(place);
-  if (!machines.possible()) LOMO_SKIP("namespaces of networks cannot be made here");
-  make_model_and_data(place);
-  write_config(place, kLomo, "");
+  LOMO_NEEDS_MACHINES(machines);
+  make_run(place);
   SECTION("there is none of that name") {
     machines.name("left slots=2\nmiddle slots=2\n");
     const Outcome outcome = machines.start({"--output", place / "out"}).wait();
@@ -149,9 +148,8 @@ TEST_CASE("machines that cannot be reached end the start with a sentence") {
 TEST_CASE("a run folder that another machine does not see is refused at start") {
   const Workplace place;
   const Machines machines(place);
-  if (!machines.possible()) LOMO_SKIP("namespaces of networks cannot be made here");
-  make_model_and_data(place);
-  write_config(place, kLomo, "");
+  LOMO_NEEDS_MACHINES(machines);
+  make_run(place);
   std::filesystem::create_directory(place / "runs");
   REQUIRE(machines.on("right", "mount -t tmpfs none " + (place / "runs")) == 0);
   const Outcome outcome = machines.start({"--output", place / "runs/out"}).wait();

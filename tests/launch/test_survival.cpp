@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <random>
@@ -13,6 +12,7 @@
 #include "launch.h"
 #include "support/catch.h"
 #include "support/disks.h"
+#include "support/environment.h"
 
 using namespace lomo::test;
 namespace fs = std::filesystem;
@@ -25,26 +25,21 @@ namespace {
 
 constexpr char const* kLomo = R"({"name": "lomo", "lr": 0.05})";
 constexpr char const* kQuiet = R"(, "eval": {"before": false, "at_end": false})";
-const std::string kSlowDisk =  // a tenth of a second for every write, flush and rename
-    "-x LOMO_TEST_DISK_US=100000 -x ASAN_OPTIONS=verify_asan_link_order=0 -x LD_PRELOAD=" +
-    std::string(LOMO_SLOW_DISK);
 constexpr seconds kEnds{30};  // a job that lost a rank
 constexpr int kSlowMicroseconds = 2000;
 constexpr int kSaveOperations = 60;  // about so many in a save of this model
 
-/// An environment variable while it lives.
-class Setting {
- public:
-  Setting(char const* name, std::string const& value) : name_(name) {
-    setenv(name, value.c_str(), 1);
-  }
-  Setting(Setting const&) = delete;  // unsets it at the end
-  Setting& operator=(Setting const&) = delete;
-  ~Setting() { unsetenv(name_); }
+/// scripts/mpirun.sh starts this program, with more options for mpirun.
+Environment for_script(std::string const& options = "") {
+  return Environment({{"LOMO_TRAIN", LOMO_TRAIN_PROGRAM}, {"MPIRUN_OPTIONS", options}});
+}
 
- private:
-  char const* name_;
-};
+/// mpirun starts ranks for whose every write, flush and rename it takes a tenth of a second more.
+std::string on_slow_disk() {
+  std::string options;
+  for (auto const& [name, value] : slow_disk(100000)) options += " -x " + name + "=" + value;
+  return options;
+}
 
 Process by_script(Workplace const& place, Arguments const& arguments) {
   return Process(place, LOMO_MPIRUN_SCRIPT, arguments);
@@ -171,8 +166,7 @@ TEST_CASE("every way to ask scripts/mpirun.sh for the end saves, however slow th
   const Workplace place;
   make_model_and_data(place);
   write_config(place, kLomo, kQuiet);
-  const Setting program("LOMO_TRAIN", LOMO_TRAIN_PROGRAM);
-  const Setting options("MPIRUN_OPTIONS", kSlowDisk);
+  const Environment environment = for_script(on_slow_disk());
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) {
     const std::string name = "out" + std::to_string(signal);
     const Process job = by_script(
@@ -225,8 +219,7 @@ TEST_CASE("a second Ctrl-C ends all ranks at once with 130") {
   const Workplace place;
   make_model_and_data(place);
   write_config(place, kLomo, R"(, "eval": {"before": false}, "save": {"every_steps": 2})");
-  const Setting program("LOMO_TRAIN", LOMO_TRAIN_PROGRAM);
-  const Setting options("MPIRUN_OPTIONS", kSlowDisk);
+  const Environment environment = for_script(on_slow_disk());
   const Process job = by_script(place, {"2", place / "run.json", "--output", place / "out", "--set",
                                         "train.epochs=100000", "--set", "save.every_steps=0"});
   wait_for_steps(job, place, "out", 3);
@@ -242,7 +235,7 @@ TEST_CASE("after a kill scripts/mpirun.sh ends with 137 and names the last check
   const Workplace place;
   make_model_and_data(place);
   write_config(place, kLomo, R"(, "eval": {"before": false}, "save": {"every_steps": 2})");
-  const Setting program("LOMO_TRAIN", LOMO_TRAIN_PROGRAM);
+  const Environment environment = for_script();
   const Process job = by_script(
       place, {"2", place / "run.json", "--output", place / "out", "--set", "train.epochs=100000"});
   wait_for_steps(job, place, "out", 6);

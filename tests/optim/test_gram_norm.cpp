@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "lomo/optim/sinks.h"
+#include "squares.h"
 #include "support/catch.h"
 #include "support/tensors.h"
 
@@ -46,17 +47,7 @@ struct Layer {
 /// Sum of squares of dy^T x in double.
 double squares(Layer const& l) {
   const auto dy = values(*l.backend, l.dy), x = values(*l.backend, l.x);
-  const auto o = static_cast<std::size_t>(l.dy.tensor().cols());
-  const auto i = static_cast<std::size_t>(l.x.tensor().cols());
-  double sum = 0;
-  for (std::size_t a = 0; a < o; ++a) {
-    for (std::size_t b = 0; b < i; ++b) {
-      double g = 0;
-      for (std::size_t r = 0; r * i < x.size(); ++r) g += dy[r * o + a] * x[r * i + b];
-      sum += g * g;
-    }
-  }
-  return sum;
+  return squares_of_product(dy, x, l.dy.tensor().cols(), l.x.tensor().cols());
 }
 
 GradientStats probe(Layer& l, NormMethod method) {

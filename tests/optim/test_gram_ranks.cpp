@@ -7,9 +7,8 @@
 
 #include "factor_exchange.h"
 #include "gram_norm.h"
-#include "lomo/backend/ranks.h"
-#include "lomo/backend/trace.h"
 #include "lomo/optim/sinks.h"
+#include "squares.h"
 #include "support/catch.h"
 #include "support/tensors.h"
 #include "support/thread_ranks.h"
@@ -40,18 +39,7 @@ struct Layer {
   }
 
   /// ||dy^T x||^2 in double.
-  double squares() const {
-    const auto o = static_cast<std::size_t>(outputs()), i = static_cast<std::size_t>(inputs);
-    double sum = 0;
-    for (std::size_t a = 0; a < o; ++a) {
-      for (std::size_t b = 0; b < i; ++b) {
-        double g = 0;
-        for (std::size_t r = 0; r * i < x.size(); ++r) g += double{dy[r * o + a]} * x[r * i + b];
-        sum += g * g;
-      }
-    }
-    return sum;
-  }
+  double squares() const { return squares_of_product(dy, x, outputs(), inputs); }
 
   /// f(backend, group, offer, exchange, rank) on every rank.
   template <class F>
@@ -249,27 +237,6 @@ TEST_CASE("factors travel where they are fewer operations and no more bytes than
   CHECK_FALSE(cheaper({20, 20}, DType::bf16, DType::bf16, /*known=*/false));
   CHECK(cheaper({46, 0}, DType::f32, DType::bf16));  // nothing travels: N 300 <= 2/3 190 110
   CHECK_FALSE(cheaper({47, 0}, DType::f32, DType::bf16));
-}
-
-TEST_CASE("the next factors are on their way before this rank multiplies with these") {
-  const auto backend = make_dry_backend({.threads = 1});
-  const auto communicator = make_dry_communicator(*backend, 0, 5);  // two rounds
-  const std::vector<std::int64_t> rows(5, 8);
-  ParameterGroup group(*backend, DType::bf16, {{"w", 200}}, 100, {0, 5});
-  const Buffer dy = backend->allocate({8, 200}, DType::bf16, Category::activations, "dy");
-  const Buffer x = backend->allocate({8, 100}, DType::bf16, Category::activations, "x");
-  Trace trace;
-  NormProbe probe(*backend, {}, 1, NormMethod::cheapest, {communicator.get()});
-  backend->ledger().attach(&trace);
-  probe.offer(group, LinearOffer{Factor::lent(dy), Factor::lent(x), rows}, true);
-  backend->ledger().attach(nullptr);
-  std::string order;
-  for (Trace::Event const& event : trace.events()) {
-    if (event.kind == Trace::Kind::exchange && trace.name(event.name) == "all_to_all") order += 'x';
-    if (event.kind == Trace::Kind::wait) order += 'w';
-    if (event.kind == Trace::Kind::op && trace.name(event.name) == "inner_product") order += '.';
-  }
-  CHECK(order == "xx.xxw.w.");
 }
 
 }  // namespace lomo::test

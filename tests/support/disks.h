@@ -1,28 +1,27 @@
 #pragma once
 #include <sys/mount.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
 
+#include "support/environment.h"
+
 /// Disks that are slow, small or read-only.
 namespace lomo::test {
 
-/// Programs started while this lives write, flush and rename so much slower.
-class SlowDisk {
+/// With these variables a program writes, flushes and renames so much slower.
+inline Variables slow_disk(int microseconds) {
+  // An address sanitizer in the program wants to be first, and need not be.
+  return {{"LD_PRELOAD", LOMO_SLOW_DISK},
+          {"LOMO_TEST_DISK_US", std::to_string(microseconds)},
+          {"ASAN_OPTIONS", "verify_asan_link_order=0"}};
+}
+
+/// Programs started while this lives do.
+class SlowDisk : Environment {
  public:
-  explicit SlowDisk(int microseconds) {
-    setenv("LD_PRELOAD", LOMO_SLOW_DISK, 1);
-    setenv("LOMO_TEST_DISK_US", std::to_string(microseconds).c_str(), 1);
-    // An address sanitizer in the program wants to be first, and need not be.
-    setenv("ASAN_OPTIONS", "verify_asan_link_order=0", 1);
-  }
-  SlowDisk(SlowDisk const&) = delete;  // restores the environment
-  SlowDisk& operator=(SlowDisk const&) = delete;
-  ~SlowDisk() {
-    for (char const* name : {"LD_PRELOAD", "LOMO_TEST_DISK_US", "ASAN_OPTIONS"}) unsetenv(name);
-  }
+  explicit SlowDisk(int microseconds) : Environment(slow_disk(microseconds)) {}
 };
 
 /// A file system of its own in memory, where this process may mount one.

@@ -16,12 +16,13 @@ namespace lomo::test {
 
 namespace {
 
-/// Rank 0 of 4 on an engine that computes nothing.
+/// Rank 0 of some on an engine that computes nothing.
 struct DryRank {
+  explicit DryRank(int size = 4) : ranks(make_dry_communicator(*backend, 0, size)) {}
   std::unique_ptr<Backend> backend = make_dry_backend({.threads = 1});
-  std::unique_ptr<Communicator> ranks = make_dry_communicator(*backend, 0, 4);
+  std::unique_ptr<Communicator> ranks;
 
-  /// The names of those operations of f that are listed, in order.
+  /// The names of those operations of f that are listed, in order; "wait": for an exchange.
   template <class F>
   std::vector<std::string> order_of(std::vector<std::string> const& listed, F const& f) {
     Trace trace;
@@ -30,9 +31,10 @@ struct DryRank {
     backend->ledger().attach(nullptr);
     std::vector<std::string> names;
     for (Trace::Event const& event : trace.events()) {
-      std::string const& name = trace.name(event.name);
+      const bool waits = event.kind == Trace::Kind::wait;
       const bool issued = event.kind == Trace::Kind::op || event.kind == Trace::Kind::exchange;
-      if (!issued) continue;
+      if (!issued && !waits) continue;
+      std::string const name = waits ? "wait" : trace.name(event.name);
       if (std::find(listed.begin(), listed.end(), name) != listed.end()) names.push_back(name);
     }
     return names;
@@ -106,6 +108,20 @@ TEST_CASE("the next gradient tile is rendered and sent before this one is waited
   }
   expected.emplace_back("sum_ranks");
   CHECK(order == expected);
+}
+
+TEST_CASE("the next factors are on their way before this rank multiplies with these") {
+  DryRank self(5);  // two rounds
+  const std::vector<std::int64_t> rows(5, 8);
+  ParameterGroup group(*self.backend, DType::bf16, {{"w", 200}}, 100, place_of(self.ranks.get()));
+  const Buffer dy = self.backend->allocate({8, 200}, DType::bf16, Category::activations, "dy");
+  const Buffer x = self.backend->allocate({8, 100}, DType::bf16, Category::activations, "x");
+  NormProbe probe(*self.backend, {}, 1, NormMethod::cheapest, {self.ranks.get()});
+  const auto order = self.order_of({"all_to_all", "wait", "inner_product"}, [&] {
+    probe.offer(group, LinearOffer{Factor::lent(dy), Factor::lent(x), rows}, true);
+  });
+  const std::string send = "all_to_all", wait = "wait", sum = "inner_product";
+  CHECK(order == std::vector<std::string>{send, send, sum, send, send, wait, sum, wait, sum});
 }
 
 TEST_CASE("after a verdict a tile is one product for all owners, one exchange and one update") {

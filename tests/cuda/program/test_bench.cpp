@@ -1,6 +1,6 @@
 // lomo-bench --device cuda, on the emulated GPU and, in tests/gpu, on a real one.
 #include "app/bench_program.h"
-#include "environment.h"
+#include "hosted.h"
 
 using namespace lomo::test;
 

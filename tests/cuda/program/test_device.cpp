@@ -1,6 +1,6 @@
 // What --device says when there is no GPU to compute on, one clear sentence each.
 #include "app/program.h"
-#include "environment.h"
+#include "hosted.h"
 
 using namespace lomo::test;
 

@@ -2,7 +2,7 @@
 #include <string>
 
 #include "app/peaks.h"
-#include "environment.h"
+#include "hosted.h"
 #include "launch/launch.h"
 #include "support/catch.h"
 

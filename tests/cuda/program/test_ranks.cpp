@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "environment.h"
+#include "hosted.h"
 #include "launch/comm.h"
 #include "launch/launch.h"
 #include "support/catch.h"

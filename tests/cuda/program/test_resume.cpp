@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "environment.h"
+#include "hosted.h"
 #include "launch/launch.h"
 #include "lomo/io/safetensors.h"
 #include "trajectory.h"

@@ -1,7 +1,7 @@
 // The trace of a step on emulated GPUs, whose events have times of a clock that is computed: all
 // queues run at once and every piece of work takes as long as any other (tests/cuda_host), so what
 // a trace shows beside each other may run so on any device.
-#include "environment.h"
+#include "hosted.h"
 #include "launch/launch.h"
 #include "support/trace.h"
 

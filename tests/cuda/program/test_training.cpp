@@ -3,7 +3,7 @@
 #include <fstream>
 
 #include "app/program.h"
-#include "environment.h"
+#include "hosted.h"
 #include "support/data.h"
 #include "trajectory.h"
 
