@@ -22,14 +22,14 @@ constexpr int kTileRows = kSquareRows;
 constexpr int kTileColumns = kSquareColumns;
 static_assert(kTileColumns == 4 * kTileThreads);
 
-/// The scratch of measure and update: factors (rows) and (cols), then sums of pieces.
+/// The scratch of measure and update: factors (rows) and (cols), then sums of chunks.
 struct Scratch {
   Scratch(void* workspace, std::int64_t rows, std::int64_t cols)
       : row_factors(static_cast<float*>(workspace)),
         column_factors(row_factors + div_up(rows, 4) * 4),
-        pieces(column_factors + div_up(cols, 4) * 4) {}
+        chunks(column_factors + div_up(cols, 4) * 4) {}
   float *row_factors, *column_factors;
-  void* pieces;
+  void* chunks;
 };
 
 /// Sums of g'^2 of a tile by row and by column. A sum has at most 64 or 512 terms, in f32.
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(kTileThreads)
 
 /// out (n) = sum of the rows of parts (count,n), in order and in double.
 __global__ void __launch_bounds__(kThreads)
-    sum_parts_kernel(float* out, float const* parts, std::int64_t n, std::int64_t count) {
+    sum_partials_of_kernel(float* out, float const* parts, std::int64_t n, std::int64_t count) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= n) return;
   double total = 0;
@@ -93,8 +93,8 @@ __global__ void __launch_bounds__(kThreads)
 
 __global__ void __launch_bounds__(kThreads)
     decay_kernel(float* state, float const* sums, float beta, float scale, float eps,
-                 double const* guard, std::int64_t n) {
-  if (forbidden(guard)) return;
+                 double const* found_inf, std::int64_t n) {
+  if (blocked(found_inf)) return;
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i < n) state[i] = beta * state[i] + (1 - beta) * (scale * sums[i] + eps);
 }
@@ -117,10 +117,11 @@ __global__ void __launch_bounds__(kThreads)
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads)
-    adalomo_measure_kernel(Sums<2>* partial, T const* w, std::int64_t w_pitch, float const* g,
-                           std::int64_t g_pitch, float const* row_factors,
-                           float const* column_factors, ScaledGradient scaled, std::int64_t cols) {
-  sum_piece<N>(partial, cols, [&](Sums<2>& sums, std::int64_t row, std::int64_t j) {
+    adalomo_statistics_kernel(Sums<2>* partial, T const* w, std::int64_t w_pitch, float const* g,
+                              std::int64_t g_pitch, float const* row_factors,
+                              float const* column_factors, ScaledGradient scaled,
+                              std::int64_t cols) {
+  sum_chunk<N>(partial, cols, [&](Sums<2>& sums, std::int64_t row, std::int64_t j) {
     float x[N], d[N], c[N];
     load(x, w + row * w_pitch + j);
     load(d, g + row * g_pitch + j);
@@ -148,8 +149,8 @@ struct AdaLomo {
 
   __device__ __forceinline__ void begin() {
     const double size = sqrt(sums[1] / numel);
-    const double least = rule.eps2;
-    const double eta = rule.lr * (size > least ? size : least);
+    const double minimum = rule.eps2;
+    const double eta = rule.lr * (size > minimum ? size : minimum);
     const double excess = sqrt(sums[0] / numel) / rule.clip_threshold;
     rate = static_cast<float>(eta / (excess > 1 ? excess : 1));
     keep = static_cast<float>(1 - eta * rule.weight_decay);
@@ -192,33 +193,33 @@ cudaError_t square_sums(float* row, float* col, In g, GradientRule gradient, voi
                   static_cast<float const*>(g.data), g.pitch, ScaledGradient(gradient), rows, cols);
   });
   if (error != cudaSuccess) return error;
-  error = launch(sum_parts_kernel, blocks_for(rows), dim3(kThreads), 0, stream, row,
+  error = launch(sum_partials_of_kernel, blocks_for(rows), dim3(kThreads), 0, stream, row,
                  static_cast<float const*>(row_sums), rows, across);
   if (error != cudaSuccess) return error;
-  return launch(sum_parts_kernel, blocks_for(cols), dim3(kThreads), 0, stream, col,
+  return launch(sum_partials_of_kernel, blocks_for(cols), dim3(kThreads), 0, stream, col,
                 static_cast<float const*>(column_sums), cols, down);
 }
 
 cudaError_t decay_average(float* state, float const* sums, float beta, float scale, float eps,
-                          double const* guard, std::int64_t n, cudaStream_t stream) {
+                          double const* found_inf, std::int64_t n, cudaStream_t stream) {
   return launch(decay_kernel, blocks_for(n), dim3(kThreads), 0, stream, state, sums, beta, scale,
-                eps, guard, n);
+                eps, found_inf, n);
 }
 
-cudaError_t adalomo_measure(Storage type, double* sums, In w, In g, SecondMoment moment,
-                            GradientRule gradient, void* workspace, std::int64_t rows,
-                            std::int64_t cols, cudaStream_t stream, Variant variant) {
+cudaError_t adalomo_statistics(Storage type, double* sums, In w, In g, SecondMoment moment,
+                               GradientRule gradient, void* workspace, std::int64_t rows,
+                               std::int64_t cols, cudaStream_t stream, Variant variant) {
   const Scratch scratch(workspace, rows, cols);
-  auto* const partial = static_cast<Sums<2>*>(scratch.pieces);
-  const std::int64_t pieces = piece_count(rows, cols);
+  auto* const partial = static_cast<Sums<2>*>(scratch.chunks);
+  const std::int64_t chunks = chunk_count(rows, cols);
   cudaError_t error = make_factors(scratch, moment, rows, cols, stream);
   if (error != cudaSuccess) return error;
   error = with_storage(type, [&]<class T>(T) {
     const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
                          aligned(w, sizeof(T)) && aligned(g, sizeof(float));
     return with_width<float>(vectors, [&]<int N>(std::integral_constant<int, N>) {
-      return launch(adalomo_measure_kernel<T, N>, dim3(static_cast<unsigned>(pieces)),
-                    piece_block(cols, N), 0, stream, partial, static_cast<T const*>(w.data),
+      return launch(adalomo_statistics_kernel<T, N>, dim3(static_cast<unsigned>(chunks)),
+                    chunk_block(cols, N), 0, stream, partial, static_cast<T const*>(w.data),
                     w.pitch, static_cast<float const*>(g.data), g.pitch,
                     static_cast<float const*>(scratch.row_factors),
                     static_cast<float const*>(scratch.column_factors), ScaledGradient(gradient),
@@ -226,12 +227,12 @@ cudaError_t adalomo_measure(Storage type, double* sums, In w, In g, SecondMoment
     });
   });
   if (error != cudaSuccess) return error;
-  return add_pieces<2>(sums, partial, pieces, stream);
+  return add_chunks<2>(sums, partial, chunks, stream);
 }
 
 cudaError_t adalomo_update(Storage type, Out w, In g, double const* sums, SecondMoment moment,
                            AdaLomoRule rule, GradientRule gradient, RoundingRule rounding,
-                           double const* guard, void* workspace, std::int64_t rows,
+                           double const* found_inf, void* workspace, std::int64_t rows,
                            std::int64_t cols, cudaStream_t stream, Variant variant) {
   const Scratch scratch(workspace, rows, cols);
   const cudaError_t error = make_factors(scratch, moment, rows, cols, stream);
@@ -249,8 +250,8 @@ cudaError_t adalomo_update(Storage type, Out w, In g, double const* sums, Second
                          rounding.first % 4 == 0 && aligned(w, sizeof(T)) &&
                          aligned(g, sizeof(float));
     const Weights<T> weights{
-        static_cast<T*>(w.data), w.pitch, rows, cols, rounding, guard, nullptr};
-    return apply(weights, adalomo, vectors, scratch.pieces, stream);
+        static_cast<T*>(w.data), w.pitch, rows, cols, rounding, found_inf, nullptr};
+    return apply(weights, adalomo, vectors, scratch.chunks, stream);
   });
 }
 

@@ -13,7 +13,7 @@ cudaError_t square_sums(float* row, float* col, In g, GradientRule gradient, voi
 
 /// state (n) = beta state + (1 - beta) (scale sums + eps), unless guard[1] != 0.
 cudaError_t decay_average(float* state, float const* sums, float beta, float scale, float eps,
-                          double const* guard, std::int64_t n, cudaStream_t stream);
+                          double const* found_inf, std::int64_t n, cudaStream_t stream);
 
 /// Second-moment averages of the rows and columns at hand, and of the whole tensor they belong to.
 struct SecondMoment {
@@ -25,10 +25,10 @@ struct SecondMoment {
 
 /// sums[0] += sum of U^2, sums[1] += sum of w^2, row after row; U = g' r c,
 /// r = rsqrt(row / mean(row)), c = rsqrt(col), 0 where nothing was seen.
-cudaError_t adalomo_measure(Storage type, double* sums, In w, In g, SecondMoment moment,
-                            GradientRule gradient, void* workspace, std::int64_t rows,
-                            std::int64_t cols, cudaStream_t stream,
-                            Variant variant = Variant::tuned);
+cudaError_t adalomo_statistics(Storage type, double* sums, In w, In g, SecondMoment moment,
+                               GradientRule gradient, void* workspace, std::int64_t rows,
+                               std::int64_t cols, cudaStream_t stream,
+                               Variant variant = Variant::tuned);
 
 /// eta = lr max(eps2, sqrt(sums[1] / numel)),  rate = eta / max(1, sqrt(sums[0] / numel) / clip),
 /// w = round(w (1 - eta decay) - rate U), unless guard[1] != 0.
@@ -37,7 +37,7 @@ struct AdaLomoRule {
 };
 cudaError_t adalomo_update(Storage type, Out w, In g, double const* sums, SecondMoment moment,
                            AdaLomoRule rule, GradientRule gradient, RoundingRule rounding,
-                           double const* guard, void* workspace, std::int64_t rows,
+                           double const* found_inf, void* workspace, std::int64_t rows,
                            std::int64_t cols, cudaStream_t stream,
                            Variant variant = Variant::tuned);
 

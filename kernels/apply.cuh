@@ -1,9 +1,9 @@
 #pragma once
-// How a rule is applied to weights, with and without a tally of what rounding made of it. A rule is
+// How a rule is applied to weights, with and without rounding statistics made of it. A rule is
 // a functor: `begin()` once a thread, then rule(x, i, j) turns N weights from column j of row i on
 // into the updated ones.
+#include "chunks.cuh"
 #include "gradient.cuh"
-#include "pieces.cuh"
 #include "rounding.cuh"
 
 namespace lomo::kernels {
@@ -13,7 +13,7 @@ struct Weights {
   T* data;
   std::int64_t pitch, rows, cols;
   RoundingRule rounding;
-  double const* guard;
+  double const* found_inf;
   std::int32_t const* listed;  // row of the weights for each row of the gradient, or null
 
   __device__ __forceinline__ std::int64_t row(std::int64_t i) const {
@@ -27,7 +27,7 @@ struct Weights {
 /// A thread for N weights.
 template <class T, int N, class Rule>
 __global__ void __launch_bounds__(kThreads) update_kernel(Weights<T> w, Rule rule) {
-  if (forbidden(w.guard)) return;
+  if (blocked(w.found_inf)) return;
   rule.begin();
   for_each_item(w.rows, w.cols / N, [&](std::int64_t i, std::int64_t item) {
     const std::int64_t row = w.row(i);
@@ -39,13 +39,13 @@ __global__ void __launch_bounds__(kThreads) update_kernel(Weights<T> w, Rule rul
   });
 }
 
-/// The same bits, a block for a piece of a row; see RoundingRule::tally.
+/// The same bits, a block for a chunk of a row; see RoundingRule::rounding_stats.
 template <class T, int N, class Rule>
 __global__ void __launch_bounds__(kThreads)
-    tally_kernel(Sums<4>* partial, Weights<T> w, Rule rule) {
-  const bool stays = forbidden(w.guard);
+    rounding_stats_kernel(Sums<4>* partial, Weights<T> w, Rule rule) {
+  const bool stays = blocked(w.found_inf);
   rule.begin();
-  sum_piece<N>(partial, w.cols, [&](Sums<4>& sums, std::int64_t i, std::int64_t j) {
+  sum_chunk<N>(partial, w.cols, [&](Sums<4>& sums, std::int64_t i, std::int64_t j) {
     if (stays) return;
     const std::int64_t row = w.row(i);
     T* const at = w.data + row * w.pitch + j;
@@ -68,22 +68,23 @@ __global__ void __launch_bounds__(kThreads)
   });
 }
 
-/// `workspace` serves the tally, if one is wanted. Vectors: four weights, which are 16 bytes of the
-/// gradient.
+/// `workspace` serves the rounding statistics, if one is wanted. Vectors: four weights, which are
+/// 16 bytes of the gradient.
 template <class T, class Rule>
 cudaError_t apply(Weights<T> const& w, Rule const& rule, bool vectors, void* workspace,
                   cudaStream_t stream) {
   return with_width<float>(vectors, [&]<int N>(std::integral_constant<int, N>) {
-    if (w.rounding.tally == nullptr) {
+    if (w.rounding.rounding_stats == nullptr) {
       const RowGrid shape(w.rows, w.cols / N);
       return launch(update_kernel<T, N, Rule>, shape.grid, shape.block, 0, stream, w, rule);
     }
     auto* const partial = static_cast<Sums<4>*>(workspace);
-    const std::int64_t pieces = piece_count(w.rows, w.cols);
-    const cudaError_t error = launch(tally_kernel<T, N, Rule>, dim3(static_cast<unsigned>(pieces)),
-                                     piece_block(w.cols, N), 0, stream, partial, w, rule);
+    const std::int64_t chunks = chunk_count(w.rows, w.cols);
+    const cudaError_t error =
+        launch(rounding_stats_kernel<T, N, Rule>, dim3(static_cast<unsigned>(chunks)),
+               chunk_block(w.cols, N), 0, stream, partial, w, rule);
     if (error != cudaSuccess) return error;
-    return add_pieces<4>(w.rounding.tally, partial, pieces, stream);
+    return add_chunks<4>(w.rounding.rounding_stats, partial, chunks, stream);
   });
 }
 

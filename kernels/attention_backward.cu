@@ -81,16 +81,16 @@ __global__ void __launch_bounds__(kBlock) backward_kernel(AttentionBackward<T> a
 
   // The tiles of the other side between the first and the last row that can meet an own row.
   const int outermost = position_of(thread % kOwn);
-  const int limit = kOwnsKeys ? reduce_block(outermost, scratch, Least{})
-                              : reduce_block(outermost, scratch, Most{});
+  const int limit =
+      kOwnsKeys ? reduce_block(outermost, scratch, Min{}) : reduce_block(outermost, scratch, Max{});
   int low = other.count, high = 0;
   for (int j = thread; j < other.count; j += kBlock) {
     if (kOwnsKeys ? other.positions[j] < limit : other.positions[j] > limit) continue;
     low = j < low ? j : low;
     high = j + 1;
   }
-  low = reduce_block(low, scratch, Least{}) / kOther;
-  high = (reduce_block(high, scratch, Most{}) + kOther - 1) / kOther;
+  low = reduce_block(low, scratch, Min{}) / kOther;
+  high = (reduce_block(high, scratch, Max{}) + kOther - 1) / kOther;
   const int tiles = high > low ? high - low : 0;
   const int turns = tiles * (kOwnsKeys ? group : 1);
 
@@ -120,8 +120,8 @@ __global__ void __launch_bounds__(kBlock) backward_kernel(AttentionBackward<T> a
   const std::int32_t position[2] = {position_of(own_row + lane / 4),
                                     position_of(own_row + lane / 4 + 8)};
   const bool rising = position[0] < position[1];
-  const int strictest = kOwnsKeys ? reduce_warp(rising ? position[1] : position[0], Most{})
-                                  : reduce_warp(rising ? position[0] : position[1], Least{});
+  const int strictest = kOwnsKeys ? reduce_warp(rising ? position[1] : position[0], Max{})
+                                  : reduce_warp(rising ? position[0] : position[1], Min{});
   float row_lse[2] = {}, row_delta[2] = {};
   if (!kOwnsKeys) {
 #pragma unroll

@@ -26,17 +26,17 @@ struct ForwardShared {
 };
 
 /// Largest of a row that lies in four neighbouring lanes; a NaN is left out.
-__device__ __forceinline__ float most_of_row(float x) {
+__device__ __forceinline__ float max_of_row(float x) {
 #pragma unroll
-  for (int apart = 1; apart < 4; apart *= 2) {
-    const float other = __shfl_xor_sync(kAllLanes, x, apart);
+  for (int stride = 1; stride < 4; stride *= 2) {
+    const float other = __shfl_xor_sync(kAllLanes, x, stride);
     x = other > x ? other : x;
   }
   return x;
 }
 __device__ __forceinline__ float sum_of_row(float x) {
 #pragma unroll
-  for (int apart = 1; apart < 4; apart *= 2) x += __shfl_xor_sync(kAllLanes, x, apart);
+  for (int stride = 1; stride < 4; stride *= 2) x += __shfl_xor_sync(kAllLanes, x, stride);
   return x;
 }
 
@@ -81,12 +81,12 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(AttentionForward<T> a) 
 
   shared.v.template fill<kBlock>(q, a.q_pitch, queries - first);
   ptx::cp_async_commit();
-  const int limit = reduce_block(position_of(thread % kQueries), scratch, Most{});
+  const int limit = reduce_block(position_of(thread % kQueries), scratch, Max{});
   int seen = 0;  // one past the last key that any query sees
   for (int j = thread; j < keys; j += kBlock) {
     if (k_positions[j] <= limit) seen = j + 1;
   }
-  const int tiles = (reduce_block(seen, scratch, Most{}) + kKeys - 1) / kKeys;
+  const int tiles = (reduce_block(seen, scratch, Max{}) + kKeys - 1) / kKeys;
   if (tiles > 0) {
     fill_keys(0);
     ptx::cp_async_wait<1>();
@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(AttentionForward<T> a) 
   for (int step = 0; step < kWidth / 16; ++step) shared.v.left(query[step], own, step);
 
   const std::int32_t position[2] = {position_of(own + lane / 4), position_of(own + lane / 4 + 8)};
-  const int least = reduce_warp(position[0] < position[1] ? position[0] : position[1], Least{});
+  const int minimum = reduce_warp(position[0] < position[1] ? position[0] : position[1], Min{});
   const float scale = a.shape.scale * kLog2e;
   float max[2] = {minus_infinity(), minus_infinity()};
   float sum[2] = {};  // of this lane's columns
@@ -122,8 +122,8 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(AttentionForward<T> a) 
       }
     }
     std::int32_t const* const there = shared.positions[tile % 2];
-    const bool masked = __any_sync(kAllLanes, there[lane] > least || there[lane + 32] > least);
-    float most[2] = {max[0], max[1]};
+    const bool masked = __any_sync(kAllLanes, there[lane] > minimum || there[lane + 32] > minimum);
+    float maximum[2] = {max[0], max[1]};
 #pragma unroll
     for (int n = 0; n < kKeys / 8; ++n) {
 #pragma unroll
@@ -132,30 +132,30 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(AttentionForward<T> a) 
         if (masked && there[8 * n + 2 * (lane % 4) + c % 2] > position[c / 2]) {
           score[n][c] = minus_infinity();
         }
-        most[c / 2] = score[n][c] > most[c / 2] ? score[n][c] : most[c / 2];
+        maximum[c / 2] = score[n][c] > maximum[c / 2] ? score[n][c] : maximum[c / 2];
       }
     }
-    float shift[2], fade[2];
+    float row_max[2], rescale[2];
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      most[r] = most_of_row(most[r]);
-      shift[r] = most[r] == minus_infinity() ? 0.0f : most[r];  // nothing seen yet
-      fade[r] = exp2f(max[r] - shift[r]);
-      max[r] = most[r];
-      sum[r] *= fade[r];
+      maximum[r] = max_of_row(maximum[r]);
+      row_max[r] = maximum[r] == minus_infinity() ? 0.0f : maximum[r];  // nothing seen yet
+      rescale[r] = exp2f(max[r] - row_max[r]);
+      max[r] = maximum[r];
+      sum[r] *= rescale[r];
     }
 #pragma unroll
     for (int n = 0; n < kKeys / 8; ++n) {
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
-        score[n][c] = exp2f(score[n][c] - shift[c / 2]);
+        score[n][c] = exp2f(score[n][c] - row_max[c / 2]);
         sum[c / 2] += score[n][c];
       }
     }
 #pragma unroll
     for (int n = 0; n < kWidth / 8; ++n) {
 #pragma unroll
-      for (int c = 0; c < 4; ++c) out[n][c] *= fade[c / 2];
+      for (int c = 0; c < 4; ++c) out[n][c] *= rescale[c / 2];
     }
 
     ptx::cp_async_wait<0>();

@@ -87,15 +87,15 @@ __global__ void __launch_bounds__(kRowThreads) simple_forward_kernel(AttentionFo
     k.load(a.k + j * a.k_pitch + column, width);
     v.load(a.v + j * a.v_pitch + column, width);
     const float score = dot(q, k) * a.shape.scale;
-    const float most = score > max ? score : max;
-    const float shift = most == minus_infinity() ? 0.0f : most;
-    const float fade = expf(max - shift);
-    const float p = expf(score - shift);
+    const float maximum = score > max ? score : max;
+    const float row_max = maximum == minus_infinity() ? 0.0f : maximum;
+    const float rescale = expf(max - row_max);
+    const float p = expf(score - row_max);
 #pragma unroll
-    for (int i = 0; i < kParts; ++i) out.x[i] *= fade;
+    for (int i = 0; i < kParts; ++i) out.x[i] *= rescale;
     out.add(p, v);
-    sum = sum * fade + p;
-    max = most;
+    sum = sum * rescale + p;
+    max = maximum;
   }
   out.store(a.out + at.row * a.out_pitch + at.head * width, width, sum == 0 ? 0.0f : 1.0f / sum);
   if (threadIdx.x == 0) a.lse[at.row * a.lse_pitch + at.head] = max + logf(sum);

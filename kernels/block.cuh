@@ -12,10 +12,10 @@ struct Add {
     return a + b;
   }
 };
-struct Least {
+struct Min {
   __device__ __forceinline__ int operator()(int a, int b) const { return a < b ? a : b; }
 };
-struct Most {
+struct Max {
   __device__ __forceinline__ int operator()(int a, int b) const { return a > b ? a : b; }
 };
 
@@ -23,7 +23,7 @@ struct Most {
 template <class V, class F>
 __device__ __forceinline__ V reduce_warp(V x, F f) {
 #pragma unroll
-  for (int apart = 16; apart > 0; apart /= 2) x = f(x, __shfl_xor_sync(kAllLanes, x, apart));
+  for (int stride = 16; stride > 0; stride /= 2) x = f(x, __shfl_xor_sync(kAllLanes, x, stride));
   return x;
 }
 

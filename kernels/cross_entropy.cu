@@ -27,8 +27,8 @@ __device__ __forceinline__ float infinity() {
 struct Merge {
   __device__ __forceinline__ Running operator()(Running a, Running b) const {
     const float max = b.max > a.max ? b.max : a.max;
-    const float shift = max == -infinity() ? 0.0f : max;  // no logit yet above -inf
-    return {max, a.sum * expf(a.max - shift) + b.sum * expf(b.max - shift)};
+    const float row_max = max == -infinity() ? 0.0f : max;  // no logit yet above -inf
+    return {max, a.sum * expf(a.max - row_max) + b.sum * expf(b.max - row_max)};
   }
 };
 
@@ -53,19 +53,19 @@ __global__ void __launch_bounds__(kThreads)
     float max = mine.max;
 #pragma unroll
     for (int k = 0; k < N; ++k) max = x[k] > max ? x[k] : max;
-    const float shift = max == -infinity() ? 0.0f : max;
-    float sum = mine.sum * expf(mine.max - shift);
+    const float row_max = max == -infinity() ? 0.0f : max;
+    float sum = mine.sum * expf(mine.max - row_max);
 #pragma unroll
-    for (int k = 0; k < N; ++k) sum += expf(x[k] - shift);
+    for (int k = 0; k < N; ++k) sum += expf(x[k] - row_max);
     mine = {max, sum};
   }
   const Merge merge;
 #pragma unroll
-  for (int apart = 16; apart > 0; apart /= 2) {
-    const Running other{__shfl_xor_sync(kAllLanes, mine.max, apart),
-                        __shfl_xor_sync(kAllLanes, mine.sum, apart)};
+  for (int stride = 16; stride > 0; stride /= 2) {
+    const Running other{__shfl_xor_sync(kAllLanes, mine.max, stride),
+                        __shfl_xor_sync(kAllLanes, mine.sum, stride)};
     // The lower lane is the first operand on both sides: all lanes get the same bits.
-    mine = (thread & apart) == 0 ? merge(mine, other) : merge(other, mine);
+    mine = (thread & stride) == 0 ? merge(mine, other) : merge(other, mine);
   }
   if (thread % 32 == 0) {
     maxima[thread / 32] = mine.max;

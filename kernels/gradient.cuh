@@ -18,8 +18,8 @@ struct ScaledGradient {
 };
 
 /// True when the guard, if any, forbids the update.
-__device__ __forceinline__ bool forbidden(double const* guard) {
-  return guard != nullptr && guard[1] != 0;
+__device__ __forceinline__ bool blocked(double const* found_inf) {
+  return found_inf != nullptr && found_inf[1] != 0;
 }
 
 }  // namespace lomo::kernels

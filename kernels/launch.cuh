@@ -10,7 +10,7 @@
 namespace lomo::kernels {
 
 inline constexpr int kThreads = 256;
-inline constexpr std::int64_t kMostGridY = 65535;
+inline constexpr std::int64_t kMaxGridY = 65535;
 
 /// Checks only what the driver checks; no dynamic shared memory unless `shared` says so.
 template <class... P, class... A>
@@ -63,7 +63,7 @@ struct RowGrid {
     while (x < kThreads && x < items) x *= 2;
     block = dim3(x, kThreads / x);
     grid = dim3(static_cast<unsigned>(div_up(items, x)),
-                static_cast<unsigned>(std::min(kMostGridY, div_up(rows, block.y))));
+                static_cast<unsigned>(std::min(kMaxGridY, div_up(rows, block.y))));
   }
   dim3 grid, block;
 };

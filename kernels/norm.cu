@@ -19,7 +19,7 @@ namespace {
 
 /// Columns whose sums a block holds: of most models, and as many as need no opting in.
 constexpr int kFewColumns = 4096;
-constexpr int kMostColumns = 11 * 1024;
+constexpr int kMaxColumns = 11 * 1024;
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads)
@@ -185,7 +185,7 @@ cudaError_t rmsnorm_backward(Storage type, Out dx, float* dw, In dy, In x, void 
                              std::int64_t cols, cudaStream_t stream, Variant variant) {
   const std::int64_t run = rows_of_norm_run(rows);
   const auto runs = static_cast<unsigned>(div_up(rows, run));
-  const bool shared = variant == Variant::tuned && cols <= kMostColumns;
+  const bool shared = variant == Variant::tuned && cols <= kMaxColumns;
   auto* const partial = dw == nullptr ? nullptr : static_cast<float*>(workspace);
   const cudaError_t error = with_storage(type, [&]<class T>(T) {
     const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
@@ -221,7 +221,7 @@ cudaError_t rmsnorm_backward(Storage type, Out dx, float* dw, In dy, In x, void 
       if (a.partial == nullptr || cols <= kFewColumns) {
         return run_with(std::integral_constant<int, kFewColumns>{});
       }
-      return run_with(std::integral_constant<int, kMostColumns>{});
+      return run_with(std::integral_constant<int, kMaxColumns>{});
     });
   });
   if (error != cudaSuccess || dw == nullptr) return error;

@@ -15,10 +15,10 @@ namespace lomo::kernels {
 namespace {
 
 constexpr int kRopeThreads = 128;
-constexpr int kMostHalf = 512;
+constexpr int kMaxHalf = 512;
 
 struct alignas(16) Table {
-  float of[kMostHalf + kPlanePadding];
+  float of[kMaxHalf + kPlanePadding];
 };
 
 struct Turn {
@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(kRopeThreads)
 cudaError_t rope(Storage type, Out x, std::int32_t const* positions, float const* inv_freq,
                  std::int64_t rows, std::int64_t heads, std::int64_t half, int direction,
                  cudaStream_t stream, Variant variant) {
-  if (half > kMostHalf) return cudaErrorInvalidValue;
+  if (half > kMaxHalf) return cudaErrorInvalidValue;
   return with_storage(type, [&]<class T>(T) {
     const bool vectors =
         variant == Variant::tuned && half % kVector<T> == 0 && aligned(x, sizeof(T));

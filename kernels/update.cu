@@ -4,7 +4,7 @@
 // writes w; momentum reads and writes g and m
 // (16); AdamW reads g, m, v, w and writes m, v, w (20 + 4, 20 + 8). Launch: a thread for four
 // elements, blocks of 256; dense matrices count as one long row. Memory-bound; stochastic rounding
-// adds about 25 integer operations an element. With a tally of the rounding a block takes a piece
+// adds about 25 integer operations an element. With rounding statistics a block takes a chunk
 // of a row instead, and sums in double.
 //
 // Built without contraction to fused multiply-adds, as the CPU engine is: the same bits.
@@ -31,11 +31,11 @@ struct Sgd {
   }
 };
 
-/// The same of the sum of what ranks gave, `apart` elements from one to the next.
+/// The same of the sum of partial sums of ranks, `stride` elements from one to the next.
 template <class P>
-struct SgdOfRanks {
-  P const* parts;
-  std::int64_t pitch, apart, ranks;
+struct SgdOfPartials {
+  P const* partials;
+  std::int64_t pitch, stride, ranks;
   float lr, keep;
   ScaledGradient scaled;
 
@@ -43,9 +43,9 @@ struct SgdOfRanks {
   template <int N>
   __device__ __forceinline__ void operator()(float (&x)[N], std::int64_t i, std::int64_t j) const {
     float sum[N] = {};
-    P const* at = parts + i * pitch + j;
+    P const* at = partials + i * pitch + j;
 #pragma unroll 4
-    for (std::int64_t q = 0; q < ranks; ++q, at += apart) {
+    for (std::int64_t q = 0; q < ranks; ++q, at += stride) {
       float d[N];
       load(d, at);
 #pragma unroll
@@ -85,9 +85,9 @@ struct AdamW {
 template <int N>
 __global__ void __launch_bounds__(kThreads)
     momentum_kernel(float* m, std::int64_t m_pitch, float* g, std::int64_t g_pitch, float momentum,
-                    ScaledGradient scaled, double const* guard, std::int64_t rows,
+                    ScaledGradient scaled, double const* found_inf, std::int64_t rows,
                     std::int64_t cols) {
-  if (forbidden(guard)) return;
+  if (blocked(found_inf)) return;
   for_each_item(rows, cols / N, [&](std::int64_t row, std::int64_t item) {
     float mean[N], grad[N];
     load(mean, m + row * m_pitch + item * N);
@@ -102,18 +102,19 @@ __global__ void __launch_bounds__(kThreads)
 }  // namespace
 
 cudaError_t sgd_update(Storage type, Out w, SgdGradient gradient, float lr, float keep,
-                       GradientRule how, RoundingRule rounding, double const* guard,
+                       GradientRule how, RoundingRule rounding, double const* found_inf,
                        std::int32_t const* rows, void* workspace, std::int64_t count,
                        std::int64_t cols, cudaStream_t stream, Variant variant) {
   const In g = gradient.data;
-  const std::int64_t apart = count * g.pitch;  // from a rank's part to the next
+  const std::int64_t stride = count * g.pitch;  // from a rank's part to the next
   if (rows == nullptr && w.pitch == cols && g.pitch == cols) {
     cols *= count;
     count = 1;
   }
   const ScaledGradient scaled(how);
   return with_storage(type, [&]<class T>(T) {
-    const Weights<T> weights{static_cast<T*>(w.data), w.pitch, count, cols, rounding, guard, rows};
+    const Weights<T> weights{
+        static_cast<T*>(w.data), w.pitch, count, cols, rounding, found_inf, rows};
     const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
                          rounding.first % 4 == 0 && aligned(w, sizeof(T));
     if (gradient.ranks == 0) {
@@ -121,8 +122,8 @@ cudaError_t sgd_update(Storage type, Out w, SgdGradient gradient, float lr, floa
       return apply(weights, rule, vectors && aligned(g, sizeof(float)), workspace, stream);
     }
     const auto of_ranks = [&]<class P>(P) {
-      const SgdOfRanks<P> rule{
-          static_cast<P const*>(g.data), g.pitch, apart, gradient.ranks, lr, keep, scaled};
+      const SgdOfPartials<P> rule{
+          static_cast<P const*>(g.data), g.pitch, stride, gradient.ranks, lr, keep, scaled};
       return apply(weights, rule, vectors && aligned(g, sizeof(P)), workspace, stream);
     };
     if (gradient.type == Storage::f32) return of_ranks(float{});
@@ -132,7 +133,7 @@ cudaError_t sgd_update(Storage type, Out w, SgdGradient gradient, float lr, floa
 }
 
 cudaError_t momentum_update(Out m, Out g, float momentum, GradientRule gradient,
-                            double const* guard, std::int64_t rows, std::int64_t cols,
+                            double const* found_inf, std::int64_t rows, std::int64_t cols,
                             cudaStream_t stream, Variant variant) {
   if (m.pitch == cols && g.pitch == cols) {
     cols *= rows;
@@ -144,12 +145,12 @@ cudaError_t momentum_update(Out m, Out g, float momentum, GradientRule gradient,
     const RowGrid shape(rows, cols / N);
     return launch(momentum_kernel<N>, shape.grid, shape.block, 0, stream,
                   static_cast<float*>(m.data), m.pitch, static_cast<float*>(g.data), g.pitch,
-                  momentum, ScaledGradient(gradient), guard, rows, cols);
+                  momentum, ScaledGradient(gradient), found_inf, rows, cols);
   });
 }
 
 cudaError_t adamw_update(Storage type, Out w, Out m, Out v, In g, AdamRule adam,
-                         GradientRule gradient, RoundingRule rounding, double const* guard,
+                         GradientRule gradient, RoundingRule rounding, double const* found_inf,
                          void* workspace, std::int64_t rows, std::int64_t cols, cudaStream_t stream,
                          Variant variant) {
   if (w.pitch == cols && m.pitch == cols && v.pitch == cols && g.pitch == cols) {
@@ -170,7 +171,7 @@ cudaError_t adamw_update(Storage type, Out w, Out m, Out v, In g, AdamRule adam,
                          aligned(m, sizeof(float)) && aligned(v, sizeof(float)) &&
                          aligned(g, sizeof(float));
     const Weights<T> weights{
-        static_cast<T*>(w.data), w.pitch, rows, cols, rounding, guard, nullptr};
+        static_cast<T*>(w.data), w.pitch, rows, cols, rounding, found_inf, nullptr};
     return apply(weights, rule, vectors, workspace, stream);
   });
 }

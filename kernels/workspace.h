@@ -15,25 +15,25 @@ constexpr std::size_t bytes_of(std::int64_t count) {
   return static_cast<std::size_t>(count) * sizeof(T);
 }
 
-// ---- sums of pieces of rows: pieces.cuh
+// ---- sums of chunks of rows: chunks.cuh
 
-inline constexpr std::int64_t kPieceColumns = 16384;
-constexpr std::int64_t piece_count(std::int64_t rows, std::int64_t cols) {
-  return rows * blocks_of(cols, kPieceColumns);
+inline constexpr std::int64_t kChunkColumns = 16384;
+constexpr std::int64_t chunk_count(std::int64_t rows, std::int64_t cols) {
+  return rows * blocks_of(cols, kChunkColumns);
 }
 /// Of `sums` sums over a (rows,cols) matrix.
-constexpr std::size_t pieces_workspace(int sums, std::int64_t rows, std::int64_t cols) {
-  return bytes_of<double>(sums * piece_count(rows, cols));
+constexpr std::size_t chunks_workspace(int sums, std::int64_t rows, std::int64_t cols) {
+  return bytes_of<double>(sums * chunk_count(rows, cols));
 }
-constexpr std::size_t measure_workspace(std::int64_t rows, std::int64_t cols) {
-  return pieces_workspace(2, rows, cols);
+constexpr std::size_t squared_norm_workspace(std::int64_t rows, std::int64_t cols) {
+  return chunks_workspace(2, rows, cols);
 }
 constexpr std::size_t inner_product_workspace(std::int64_t rows, std::int64_t cols) {
-  return pieces_workspace(3, rows, cols);
+  return chunks_workspace(3, rows, cols);
 }
-/// Of an update that keeps a tally of its rounding; without one it needs none.
-constexpr std::size_t tally_workspace(std::int64_t rows, std::int64_t cols) {
-  return pieces_workspace(4, rows, cols);
+/// Of an update that keeps rounding statistics; without one it needs none.
+constexpr std::size_t rounding_stats_workspace(std::int64_t rows, std::int64_t cols) {
+  return chunks_workspace(4, rows, cols);
 }
 
 // ---- AdaLomo: adalomo.cu
@@ -48,19 +48,21 @@ constexpr std::size_t square_sums_workspace(std::int64_t rows, std::int64_t cols
 constexpr std::size_t factors_workspace(std::int64_t rows, std::int64_t cols) {
   return bytes_of<float>((blocks_of(rows, 4) + blocks_of(cols, 4)) * 4);
 }
-constexpr std::size_t adalomo_measure_workspace(std::int64_t rows, std::int64_t cols) {
-  return factors_workspace(rows, cols) + pieces_workspace(2, rows, cols);
+constexpr std::size_t adalomo_statistics_workspace(std::int64_t rows, std::int64_t cols) {
+  return factors_workspace(rows, cols) + chunks_workspace(2, rows, cols);
 }
-constexpr std::size_t adalomo_update_workspace(std::int64_t rows, std::int64_t cols, bool tally) {
-  return factors_workspace(rows, cols) + (tally ? tally_workspace(rows, cols) : 0);
+constexpr std::size_t adalomo_update_workspace(std::int64_t rows, std::int64_t cols,
+                                               bool rounding_stats) {
+  return factors_workspace(rows, cols) +
+         (rounding_stats ? rounding_stats_workspace(rows, cols) : 0);
 }
 
 // ---- block: norm.cu, attention_backward.cu
 
-inline constexpr std::int64_t kMostNormRuns = 256;  // of rows whose dw are summed apart
-inline constexpr std::int64_t kLeastNormRun = 4;    // rows
+inline constexpr std::int64_t kMaxNormRuns = 256;  // of rows whose dw are summed apart
+inline constexpr std::int64_t kMinNormRun = 4;     // rows
 constexpr std::int64_t rows_of_norm_run(std::int64_t rows) {
-  return std::max(kLeastNormRun, blocks_of(rows, kMostNormRuns));
+  return std::max(kMinNormRun, blocks_of(rows, kMaxNormRuns));
 }
 /// Of rmsnorm_backward when it makes dw.
 constexpr std::size_t rmsnorm_backward_workspace(std::int64_t rows, std::int64_t cols) {

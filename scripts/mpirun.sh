@@ -96,7 +96,7 @@ set +m
 
 # A machine that does not answer any more keeps mpirun waiting for it long after the ranks here have
 # noticed, said so and ended.
-readonly patience=10
+readonly timeout=10
 ranks_here() {
   local list child stat children
   for list in /proc/"$job"/task/*/children; do
@@ -114,8 +114,8 @@ give_up() {
   while kill -0 "$job" 2>/dev/null; do
     if ranks_here; then
       seen=1 without=0
-    elif ((seen && ++without > patience)); then
-      echo "mpirun.sh: the ranks here ended $patience s ago, and another machine does not answer" >&2
+    elif ((seen && ++without > timeout)); then
+      echo "mpirun.sh: the ranks here ended $timeout s ago, and another machine does not answer" >&2
       kill -KILL "$job"
       return 6
     fi

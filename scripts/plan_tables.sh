@@ -46,8 +46,8 @@ echo "What fits which card"
 while read -r config ranks tokens together memory; do
   plan "$config" "$ranks" "$tokens" "$((tokens / 512))" "${memory}GiB" \
     --set "train.recompute=$together" |
-    row '[(.reserved_bytes | gib), (.verdict.memory_bytes / 1073741824),
-      (if .verdict.fits then "yes" else "no" end)]' "$config" "$ranks" "$tokens" "$together"
+    row '[(.reserved_bytes | gib), (.gradient check.memory_bytes / 1073741824),
+      (if .gradient check.fits then "yes" else "no" end)]' "$config" "$ranks" "$tokens" "$together"
 done << EOF
 llama7b 1 4096 1 16
 llama13b 2 1024 1 16

@@ -51,9 +51,9 @@ for model in "${models[@]}"; do
     first=$(plan "$model" "$ranks" "$tokens" "${rates[0]}")
     takes+=$(row "$(jq -r --arg model "$model" 'def r(n): . * n | round / n;
       def gib: . / 1073741824 | r(10);
-      [$model, .ranks, (.reserved_bytes | gib), (if .verdict.fits then "yes" else "no" end),
+      [$model, .ranks, (.reserved_bytes | gib), (if .gradient check.fits then "yes" else "no" end),
        (.step_exchange.received_bytes | gib), (.step_flops / 1e12 | r(10))] | @tsv' <<< "$first")")$'\n'
-    [[ $(jq .verdict.fits <<< "$first") == true ]] || continue
+    [[ $(jq .gradient check.fits <<< "$first") == true ]] || continue
     count=$model$'\t'$ranks speed=$count
     for rate in "${rates[@]}"; do
       ((ranks == 1)) || count+=$'\t'$(fewest "$model" "$ranks" "$rate")
@@ -93,8 +93,8 @@ receives, from the closed form in [ARCHITECTURE.md](ARCHITECTURE.md); and its op
 $(header reserved "fits $memory" received Tflop)
 $takes
 What is received depends little on the tokens, since it is weights and their gradients: each block matrix
-comes once in forward, once in each replay, once more in each backward unless it still lies in a slot,
-and leaves as tiles twice. Without a verdict (\`protect: tile\`, no clipping) a step needs about half.
+comes once in forward, once in each recomputation, once more in each backward unless it still lies in a slot,
+and leaves as tiles twice. Without a gradient check (\`gradient_check: tile\`, no clipping) a step needs about half.
 
 ## From how many tokens on it is bound by computing
 

@@ -7,7 +7,7 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/plan/ablation.h"
-#include "setting.h"
+#include "run_environment.h"
 
 namespace lomo::app {
 
@@ -23,7 +23,7 @@ void AblateCommand::options(CLI::App& app) {
 }
 
 int AblateCommand::run(Common const& common) const {
-  const Subject::Read read = subject.read();
+  const PlanTarget::Read read = subject.read();
   std::vector<Batch> const& batches = read.batches.front().train;
   if (batches.empty()) throw Error(Exit::usage, "ablate: there is no batch to train on");
   Batch const& batch =
@@ -41,7 +41,7 @@ int AblateCommand::run(Common const& common) const {
                   : budget > 0    ? budget
                                   : engines.available_memory();
   const MakeEngine make_dry = [&] {
-    return make_dry_backend({.threads = common.threads, .books = engines.device()});
+    return make_dry_backend({.threads = common.threads, .accounting = engines.device()});
   };
   const auto cases = ablation_cases(read.run, read.shape);
   for (AblationCase const& what : cases) {

@@ -3,7 +3,7 @@
 
 #include "commands.h"
 #include "lomo/core/error.h"
-#include "setting.h"
+#include "run_environment.h"
 
 namespace lomo::app {
 
@@ -39,7 +39,7 @@ int EvalCommand::run(Common const& common) const {
   }
   TrainConfig run = parse_config(json, where);
   run.output = output;
-  const EvalReport report = run_evaluation(std::move(run), run_setting(common));
+  const EvalReport report = run_evaluation(std::move(run), run_environment(common));
   if (common.ranks.rank() != 0) return static_cast<int>(Exit::done);
   for (auto const& [name, value] : report.metrics) std::printf("%s %.6g\n", name.c_str(), value);
   std::printf("examples %lld\n", static_cast<long long>(report.examples));

@@ -14,7 +14,7 @@
 #include "lomo/plan/report.h"
 #include "lomo/run/run.h"
 #include "lomo/train/progress.h"
-#include "setting.h"
+#include "run_environment.h"
 
 namespace lomo::app {
 
@@ -99,7 +99,7 @@ int GenerateCommand::run(Common const& common) const {
   TrainConfig config;
   config.model.path = model;
   if (!dtype.empty()) config.model.dtype = parse_dtype(dtype);
-  settle(config, shape);
+  resolve(config, shape);
   const Tokenizer tokenizer(folder);
   std::vector<std::int32_t> ids = tokenizer.encode(prompt);
   if (tokenizer.bos() >= 0) ids.insert(ids.begin(), tokenizer.bos());
@@ -114,9 +114,9 @@ int GenerateCommand::run(Common const& common) const {
     }
   }
   const auto prompt_length = static_cast<std::int64_t>(ids.size());
-  const RunSetting setting = run_setting(common);
-  const Held plan = planned_generation(config, shape, prompt_length, prompt_length + max_tokens,
-                                       setting.make_dry);
+  const RunEnvironment setting = run_environment(common);
+  const MemoryUse plan = planned_generation(config, shape, prompt_length,
+                                            prompt_length + max_tokens, setting.make_dry);
   log::info("{}", plan_line(plan));
   require_memory("this", plan.slab, setting.available_memory(), 0,
                  "Lower --max-tokens, or try --dtype bf16.");

@@ -7,7 +7,7 @@
 #include "lomo/io/files.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/model/llama.h"
-#include "setting.h"
+#include "run_environment.h"
 
 namespace lomo::app {
 

@@ -5,13 +5,13 @@
 
 #include "commands.h"
 #include "engines.h"
-#include "lomo/backend/ranks.h"
+#include "lomo/backend/process_group.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/io/files.h"
 #include "lomo/plan/clip_plan.h"
 #include "lomo/plan/report.h"
-#include "setting.h"
+#include "run_environment.h"
 
 namespace lomo::app {
 
@@ -43,9 +43,9 @@ std::vector<DeviceProfile> shipped_profiles() {
 }
 
 /// Plans every rank with its own batches; what is shown is the one that needs most.
-void plan_each(PlanReport& report, Subject::Read const& read, EngineOptions const& options) {
+void plan_each(PlanReport& report, PlanTarget::Read const& read, EngineOptions const& options) {
   std::vector<Plan> plans(read.batches.size());
-  rehearse_on_ranks(static_cast<int>(plans.size()), [&](Communicator& host) {
+  dry_run_on_ranks(static_cast<int>(plans.size()), [&](Communicator& host) {
     const MakeEngine make_dry = [&] {
       Engine engine(make_dry_backend(options));
       engine.ranks = make_dry_communicator(*engine, host);
@@ -53,12 +53,12 @@ void plan_each(PlanReport& report, Subject::Read const& read, EngineOptions cons
     };
     const auto self = static_cast<std::size_t>(host.rank());
     TrainConfig config = read.run;
-    settle_clip(config, read.shape, read.batches[self], make_dry);
+    resolve_clip(config, read.shape, read.batches[self], make_dry);
     plans[self] = plan_memory(config, read.shape, read.batches[self], make_dry);
     const auto slabs = host.all_gather_host(plans[self].slab);
     const bool shown = std::ranges::max_element(slabs) - slabs.begin() == host.rank();
     plan_step(plans[self], config, read.shape, read.batches[self], make_dry, shown);
-    if (shown) report.settled = config;
+    if (shown) report.resolved = config;
   });
   for (Plan const& plan : plans) report.by_rank.push_back({plan.peak, plan.at_peak, plan.slab});
   report.plan = std::move(*std::ranges::max_element(plans, {}, &Plan::slab));
@@ -71,7 +71,7 @@ void PlanCommand::options(CLI::App& app) {
   app.add_option("--memory", memory,
                  "of the device, as in 24GiB; default: the config's budget, the profile's, "
                  "else what this machine has free");
-  app.add_option("--allowance", allowance,
+  app.add_option("--headroom", headroom,
                  "of it for all that is not engine memory: context, "
                  "libraries, data")
       ->capture_default_str();
@@ -104,7 +104,7 @@ std::vector<DeviceProfile> PlanCommand::devices(Common const& common, DType type
     devices.push_back(find_profile(profile));
   } else {
     const auto engine = make_engine(common, std::size_t{1} << 30);
-    devices.push_back(measure_device(*engine, type));
+    devices.push_back(squared_norm_device(*engine, type));
   }
   for (DeviceProfile& device : devices) {
     if (link > 0) device.link = link * 1e9;
@@ -112,31 +112,32 @@ std::vector<DeviceProfile> PlanCommand::devices(Common const& common, DType type
   return devices;
 }
 
-Verdict PlanCommand::verdict(Common const& common, PlanReport const& report) const {
-  Verdict verdict;
-  verdict.allowance = bytes_option("--allowance", allowance);
+Fit PlanCommand::verdict(Common const& common, PlanReport const& report) const {
+  Fit verdict;
+  verdict.headroom = bytes_option("--headroom", headroom);
   if (!memory.empty()) {
     verdict.memory = bytes_option("--memory", memory);
-  } else if (report.settled.memory.budget > 0) {  // of the engine alone
-    verdict.memory = report.settled.memory.budget;
-    verdict.allowance = 0;
+  } else if (report.resolved.memory.budget > 0) {  // of the engine alone
+    verdict.memory = report.resolved.memory.budget;
+    verdict.headroom = 0;
   } else if (names_gpu() && report.devices.front().memory > 0) {
     verdict.memory = report.devices.front().memory;
   } else {
     verdict.memory = Engines(common).available_memory();
   }
-  verdict.needed = report.plan.slab + verdict.allowance;
+  verdict.needed = report.plan.slab + verdict.headroom;
   return verdict;
 }
 
 int PlanCommand::run(Common const& common) const {
-  const Subject::Read read = subject.read(ranks);
+  const PlanTarget::Read read = subject.read(ranks);
   PlanReport report;
   report.config = subject.config;
   report.batch_source = read.batch_source;
-  report.settled = read.run;
-  const EngineOptions options{.threads = common.threads,
-                              .books = elsewhere(common) ? Device::cuda : Engines(common).device()};
+  report.resolved = read.run;
+  const EngineOptions options{
+      .threads = common.threads,
+      .accounting = elsewhere(common) ? Device::cuda : Engines(common).device()};
   // Rank 0, which owns no fewer rows than any, among ranks that all have its batches.
   const MakeRank make_rank = [&](int of) {
     Engine engine(make_dry_backend(options));
@@ -148,8 +149,8 @@ int PlanCommand::run(Common const& common) const {
   report.devices = devices(common, *read.run.model.dtype);
   if (read.batches.size() == 1) {
     PlannedBatches const& batches = read.batches.front();
-    settle_clip(report.settled, read.shape, batches, make_dry);
-    report.plan = make_plan(report.settled, read.shape, batches, make_dry);
+    resolve_clip(report.resolved, read.shape, batches, make_dry);
+    report.plan = make_plan(report.resolved, read.shape, batches, make_dry);
     if (ranks == 1) report.by_rank = {{report.plan.peak, report.plan.at_peak, report.plan.slab}};
   } else {
     plan_each(report, read, options);
@@ -161,8 +162,8 @@ int PlanCommand::run(Common const& common) const {
   }
   if (!html.empty()) {
     const std::size_t limit =
-        report.verdict.memory - std::min(report.verdict.memory, report.verdict.allowance);
-    write_file(html, plan_picture(report.plan, *report.settled.model.dtype, report.devices.front(),
+        report.verdict.memory - std::min(report.verdict.memory, report.verdict.headroom);
+    write_file(html, plan_picture(report.plan, *report.resolved.model.dtype, report.devices.front(),
                                   subject.config, limit));
   }
   const std::string text = json ? report.json().dump(2) + "\n" : report.text();

@@ -8,14 +8,14 @@
 #include <utility>
 
 #include "commands.h"
+#include "error_reporter.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
-#include "lomo/dist/words.h"
-#include "lomo/run/agreement.h"
+#include "lomo/dist/host_collectives.h"
+#include "lomo/run/rank_consistency.h"
 #include "lomo/run/run_folder.h"
 #include "lomo/run/training_state.h"
-#include "ranks.h"
-#include "setting.h"
+#include "run_environment.h"
 #include "stop.h"
 
 namespace lomo::app {
@@ -58,7 +58,7 @@ void TrainCommand::options(CLI::App& app) {
       ->allow_extra_args(false);
   app.add_option("--output", output, "run folder, new or empty; default runs/<config>-<time>");
   resume_option_ = app.add_option("--resume", resume,
-                                  "go on from a checkpoint, or from the newest whole one of a run "
+                                  "resume from a checkpoint, or from the newest whole one of a run "
                                   "folder (default: that of --output)")
                        ->expected(0, 1);
   app.add_flag("--no-resume", no_resume, "begin anew even where --resume is given as well");
@@ -109,7 +109,7 @@ TrainCommand::Start TrainCommand::find_start() const {
   if (no_resume || resume_option_->count() == 0) return start;
   if (resume.empty() && output.empty()) {
     throw Error(Exit::usage,
-                "--resume: nothing says what to go on with; name a run folder or a checkpoint, or "
+                "--resume: nothing says what to resume; name a run folder or a checkpoint, or "
                 "give --output");
   }
   const fs::path from = resume.empty() ? output : resume;
@@ -158,14 +158,14 @@ TrainConfig TrainCommand::read_config(Start const& start) const {
 int TrainCommand::run(Common const& common) const {
   Communicator& host = common.ranks.host();
   listen_for_stop(host.size() == 1);
-  RunSetting setting = run_setting(common);
+  RunEnvironment setting = run_environment(common);
   setting.trace = trace_request(trace, trace_steps);
-  require_agreement(&host,
-                    {{"--trace", trace, Exit::usage}, {"--trace-steps", trace_steps, Exit::usage}});
+  require_rank_consistency(
+      &host, {{"--trace", trace, Exit::usage}, {"--trace-steps", trace_steps, Exit::usage}});
   setting.ignore_disk_space = ignore_disk_space;
   setting.override_memory = override_memory;
   std::optional<Start> found;
-  const std::string words = by_rank_0(&host, [&] {
+  const std::string words = broadcast_from_root(&host, [&] {
     found.emplace(find_start());
     return found->words();
   });
@@ -184,7 +184,7 @@ int TrainCommand::run(Common const& common) const {
                                  "to write to with --output");
   }
   // Unless named, it has the time in its name: that of one clock.
-  run.output = by_rank_0(&host, [&] { return run.output; });
+  run.output = broadcast_from_root(&host, [&] { return run.output; });
   if (const std::string note = note_on_stopping(); !note.empty()) log::info("{}", note);
   const RunEnd end =
       run_training(std::move(run), start.checkpoint, std::move(start.folder), setting);

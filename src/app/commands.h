@@ -3,17 +3,17 @@
 #include <string>
 #include <vector>
 
+#include "error_reporter.h"
 #include "lomo/plan/report.h"
 #include "lomo/train/config.h"
-#include "ranks.h"
-#include "subject.h"
+#include "plan_target.h"
 
 namespace lomo::app {
 
 /// What every command takes.
 struct Common {
-  Ranks& ranks;
-  LastWords& last_words;
+  ProcessGroup& ranks;
+  ErrorReporter& error_reporter;
   std::string device = "auto";
   int threads = 0;  // of this rank
   bool threads_given = false;
@@ -44,8 +44,8 @@ struct EvalCommand {
 };
 
 struct PlanCommand {
-  Subject subject;
-  std::string memory, allowance = "1GiB", profile, html;
+  PlanTarget subject;
+  std::string memory, headroom = "1GiB", profile, html;
   double link = 0;  // GB/s; 0: not given
   int ranks = 1;
   bool json = false, advise = false;
@@ -56,11 +56,11 @@ struct PlanCommand {
   bool names_gpu() const { return !profile.empty() && profile != "cpu"; }
   bool elsewhere(Common const& common) const;
   std::vector<DeviceProfile> devices(Common const& common, DType type) const;
-  Verdict verdict(Common const& common, PlanReport const& report) const;
+  Fit verdict(Common const& common, PlanReport const& report) const;
 };
 
 struct AblateCommand {
-  Subject subject;
+  PlanTarget subject;
   std::string memory;
   int steps = 3;
   bool json = false;

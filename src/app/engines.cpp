@@ -3,7 +3,7 @@
 #include <string>
 
 #include "lomo/backend/host.h"
-#include "lomo/backend/ranks.h"
+#include "lomo/backend/process_group.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 
@@ -14,19 +14,19 @@ Engines::Engines(Common const& common)
       local_rank_(common.ranks.local_rank()),
       local_size_(common.ranks.local_size()) {
   if (common.device == "cpu") return;
-  std::string obstacle;
+  std::string unavailable_reason;
   try {
     CudaPlugin const& plugin = open_cuda_plugin();
-    obstacle = plugin.obstacle(local_rank_);
-    if (obstacle.empty()) plugin_ = &plugin;
+    unavailable_reason = plugin.unavailable_reason(local_rank_);
+    if (unavailable_reason.empty()) plugin_ = &plugin;
   } catch (Error const& error) {
-    obstacle = error.what();
+    unavailable_reason = error.what();
   }
   if (plugin_ != nullptr) return;
   if (common.device == "cuda") {
-    throw Error(Exit::usage, "--device cuda: " + obstacle + ". Use --device cpu or auto");
+    throw Error(Exit::usage, "--device cuda: " + unavailable_reason + ". Use --device cpu or auto");
   }
-  log::info("computing on the CPU: {}", obstacle);
+  log::info("computing on the CPU: {}", unavailable_reason);
 }
 
 std::unique_ptr<Backend> Engines::make(std::size_t memory) const {
@@ -34,9 +34,9 @@ std::unique_ptr<Backend> Engines::make(std::size_t memory) const {
   return plugin_ != nullptr ? plugin_->make(options) : make_cpu_backend(options);
 }
 
-std::unique_ptr<Communicator> Engines::connect(Backend& engine, Ranks& ranks) const {
+std::unique_ptr<Communicator> Engines::connect(Backend& engine, ProcessGroup& ranks) const {
   if (ranks.size() == 1) return nullptr;
-  if (plugin_ != nullptr) return plugin_->connect(engine, ranks.host(), ranks.patience());
+  if (plugin_ != nullptr) return plugin_->connect(engine, ranks.host(), ranks.timeout());
   return ranks.communicator(engine);
 }
 

@@ -5,7 +5,7 @@
 #include "commands.h"
 #include "lomo/backend/backend.h"
 #include "lomo/backend/plugin.h"
-#include "lomo/backend/ranks.h"
+#include "lomo/backend/process_group.h"
 
 namespace lomo::app {
 
@@ -20,7 +20,7 @@ class Engines {
   /// With at most so many bytes of memory; 0: what is free.
   std::unique_ptr<Backend> make(std::size_t memory) const;
   /// What ranks exchange tensors of such an engine by; null alone.
-  std::unique_ptr<Communicator> connect(Backend& engine, Ranks& ranks) const;
+  std::unique_ptr<Communicator> connect(Backend& engine, ProcessGroup& ranks) const;
   /// Bytes that `make` could get: of the GPU, or this process's share of the machine.
   std::size_t available_memory() const;
 

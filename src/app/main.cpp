@@ -3,11 +3,11 @@
 #include <vector>
 
 #include "commands.h"
+#include "error_reporter.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/io/json.h"
-#include "lomo/run/agreement.h"
-#include "ranks.h"
+#include "lomo/run/rank_consistency.h"
 
 namespace lomo::app {
 
@@ -38,11 +38,11 @@ Exit codes:
 Every config key is described in docs/CONFIG.md.)";
 
 /// Help and version are for one voice.
-int print(CLI::App const& app, CLI::ParseError const& request, Ranks const& ranks) {
+int print(CLI::App const& app, CLI::ParseError const& request, ProcessGroup const& ranks) {
   return ranks.rank() == 0 ? app.exit(request) : static_cast<int>(Exit::done);
 }
 
-void require_one_rank(CLI::App const& command, Ranks const& ranks) {
+void require_one_rank(CLI::App const& command, ProcessGroup const& ranks) {
   if (!command.parsed() || ranks.size() == 1) return;
   throw Error(Exit::usage, "lomo-train " + command.get_name() +
                                " runs on one rank; start it without mpirun or srun");
@@ -64,7 +64,7 @@ std::string meant(CLI::App const& app) {
   return "";
 }
 
-int run(int argc, char** argv, Ranks& ranks, LastWords& last_words) {
+int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporter) {
   CLI::App app{kAbout, "lomo-train"};
   app.footer(kFooter);
   app.set_version_flag("--version", "lomo-train " LOMO_VERSION);
@@ -72,7 +72,7 @@ int run(int argc, char** argv, Ranks& ranks, LastWords& last_words) {
   app.fallthrough();
   app.require_subcommand(0, 1);
 
-  Common common{ranks, last_words};
+  Common common{ranks, error_reporter};
   app.add_option("--device", common.device,
                  "cuda, cpu, or auto: a GPU where there is one, else the CPU")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
@@ -83,8 +83,8 @@ int run(int argc, char** argv, Ranks& ranks, LastWords& last_words) {
   app.add_option("--log-level", common.log_level, "how much to say on stderr")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
       ->capture_default_str();
-  int patience = 600;
-  app.add_option("--rank-timeout", patience, "seconds that a rank waits for another")
+  int timeout = 600;
+  app.add_option("--rank-timeout", timeout, "seconds that a rank waits for another")
       ->check(CLI::Range(1, 1 << 24))
       ->capture_default_str();
 
@@ -126,13 +126,13 @@ int run(int argc, char** argv, Ranks& ranks, LastWords& last_words) {
   } catch (CLI::ParseError const& e) {
     throw Error(Exit::usage, std::string(e.what()) + ". See lomo-train --help.");
   }
-  ranks.set_patience(std::chrono::seconds(patience));
+  ranks.set_timeout(std::chrono::seconds(timeout));
   start_log(common.log_level, ranks);
   for (CLI::App const* command : {plan_app, ablate_app, generate_app, verify_app, init_app}) {
     require_one_rank(*command, ranks);
   }
-  require_agreement(&ranks.host(),
-                    {{"command", eval_app->parsed() ? "eval" : "train", Exit::usage}});
+  require_rank_consistency(&ranks.host(),
+                           {{"command", eval_app->parsed() ? "eval" : "train", Exit::usage}});
   const int share = threads_of_rank(ranks);
   common.threads_given = common.threads > 0;
   if (!common.threads_given) common.threads = share;
@@ -151,7 +151,8 @@ int run(int argc, char** argv, Ranks& ranks, LastWords& last_words) {
 }  // namespace lomo::app
 
 int main(int argc, char** argv) {
-  return lomo::app::run_as_rank(argv, [&](lomo::Ranks& ranks, lomo::app::LastWords& last_words) {
-    return lomo::app::run(argc, argv, ranks, last_words);
-  });
+  return lomo::app::run_as_rank(
+      argv, [&](lomo::ProcessGroup& ranks, lomo::app::ErrorReporter& error_reporter) {
+        return lomo::app::run(argc, argv, ranks, error_reporter);
+      });
 }

@@ -8,7 +8,7 @@
 
 namespace lomo::app {
 
-void settle_wait_policy(char** argv) {
+void set_wait_policy(char** argv) {
   constexpr char const* kMarker = "LOMO_TRAIN_RESTARTED";
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv(kMarker) != nullptr) return;
   setenv("OMP_WAIT_POLICY", "passive", 1);

@@ -4,6 +4,6 @@ namespace lomo::app {
 
 /// OpenMP's idle threads spin by default and steal time from oneDNN's; libgomp reads the policy
 /// when it is loaded, so a process without one sets it and starts itself again, once.
-void settle_wait_policy(char** argv);
+void set_wait_policy(char** argv);
 
 }  // namespace lomo::app

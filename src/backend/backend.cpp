@@ -7,7 +7,7 @@
 #include "lomo/backend/trace.h"
 #include "lomo/core/error.h"
 
-// Memory and queues. The other families are in *_ops.cpp: one file an op family.
+// Memory and streams. The other families are in *_ops.cpp: one file an op family.
 namespace lomo {
 namespace {
 
@@ -27,30 +27,30 @@ Buffer Backend::allocate(Shape shape, DType dtype, Category category, std::strin
 
 void Backend::synchronize() {
   do_synchronize();
-  if (!beside_) slab_->give_back(waited_for_ = issued_);
+  if (!on_side_stream_) slab_->free_deferred(waited_for_ = issued_);
 }
 
-Backend::Ticket Backend::beside(std::function<void()> const& issue) {
-  if (beside_) throw Error("beside: called within itself");
-  const Ticket ticket = ++issued_;
-  const bool second = queues() > 1;
-  const auto note = [&](Trace::Kind kind, Lane lane) {
+Backend::Fence Backend::on_side_stream(std::function<void()> const& issue) {
+  if (on_side_stream_) throw Error("beside: called within itself");
+  const Fence fence = ++issued_;
+  const bool second = streams() > 1;
+  const auto note = [&](Trace::Kind kind, Track track) {
     if (!second) return;
-    if (Trace* trace = ledger_.trace()) trace->queue(kind, ticket);
-    if (Timeline* timeline = ledger_.timeline()) timeline->issue_to(lane);
+    if (Trace* trace = ledger_.trace()) trace->queue(kind, fence);
+    if (Profile* profile = ledger_.profile()) profile->issue_to(track);
   };
   if (second) {
-    do_enter_beside(ticket);
-    slab_->hold_back(ticket);
+    do_enter_side_stream(fence);
+    slab_->defer_free(fence);
   }
-  note(Trace::Kind::beside, Lane::updates);
+  note(Trace::Kind::side_stream, Track::updates);
   const auto leave = [&] {
-    beside_ = false;
-    slab_->hold_back(0);
-    note(Trace::Kind::back, Lane::compute);
-    if (second) do_leave_beside(ticket);
+    on_side_stream_ = false;
+    slab_->defer_free(0);
+    note(Trace::Kind::main_stream, Track::compute);
+    if (second) do_leave_side_stream(fence);
   };
-  beside_ = true;
+  on_side_stream_ = true;
   try {
     issue();
   } catch (...) {
@@ -58,22 +58,22 @@ Backend::Ticket Backend::beside(std::function<void()> const& issue) {
     throw;
   }
   leave();
-  return ticket;
+  return fence;
 }
 
-void Backend::wait(Ticket ticket) {
-  if (beside_) throw Error("wait: within beside, whose queue waits for itself");
-  if (ticket > issued_) throw Error("wait: for work that was not issued");
-  if (ticket <= waited_for_) return;
-  if (queues() > 1) {
-    Timeline* const timeline = ledger_.timeline();
-    Timeline::Span* const span = timeline == nullptr ? nullptr : &timeline->wait(0);
+void Backend::wait(Fence fence) {
+  if (on_side_stream_) throw Error("wait: within on_side_stream, whose stream waits for itself");
+  if (fence > issued_) throw Error("wait: for work that was not issued");
+  if (fence <= waited_for_) return;
+  if (streams() > 1) {
+    Profile* const profile = ledger_.profile();
+    Profile::Span* const span = profile == nullptr ? nullptr : &profile->wait(0);
     if (span != nullptr) note_begin(*span);
-    do_wait(ticket);
+    do_wait(fence);
     if (span != nullptr) note_end(*span);
   }
-  if (Trace* trace = ledger_.trace()) trace->queue(Trace::Kind::join, ticket);
-  slab_->give_back(waited_for_ = ticket);
+  if (Trace* trace = ledger_.trace()) trace->queue(Trace::Kind::join, fence);
+  slab_->free_deferred(waited_for_ = fence);
 }
 
 Buffer Backend::workspace_of(std::string_view op, std::size_t bytes) {
@@ -82,19 +82,19 @@ Buffer Backend::workspace_of(std::string_view op, std::size_t bytes) {
                          "workspace of " + std::string(op));
 }
 
-void Backend::observe(Timeline* timeline) {
+void Backend::start_profile(Profile* profile) {
   synchronize();
-  if (ledger_.timeline() != nullptr) settle_clock();
-  ledger_.keep(timeline);
-  if (timeline != nullptr) start_clock();
+  if (ledger_.profile() != nullptr) finish_clock();
+  ledger_.keep(profile);
+  if (profile != nullptr) start_clock();
 }
 
 Backend::Operation::Operation(Backend& backend, std::string_view name, Cost cost)
     : backend_(backend) {
   backend.ledger_.record(name, cost);
-  Timeline* const timeline = backend.ledger_.timeline();
-  if (timeline == nullptr) return;
-  span_ = &timeline->operation(name, cost);
+  Profile* const profile = backend.ledger_.profile();
+  if (profile == nullptr) return;
+  span_ = &profile->operation(name, cost);
   backend.note_begin(*span_);
 }
 

@@ -87,12 +87,12 @@ void Check::dense(Arg a) const {
   }
 }
 
-void Check::guard(Tensor guard) const {
-  if (guard) vector({"guard", guard}, kF64, 2);
+void Check::found_inf(Tensor found_inf) const {
+  if (found_inf) vector({"spike_guard", found_inf}, kF64, 2);
 }
 
 void Check::rounding(RoundingPlan const& plan) const {
-  if (plan.tally) vector({"tally", plan.tally}, kF64, 4);
+  if (plan.rounding_stats) vector({"rounding_stats", plan.rounding_stats}, kF64, 4);
 }
 
 void Check::sequences(std::string_view name, Sequences const& sequences, Arg rows) const {

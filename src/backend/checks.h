@@ -18,7 +18,7 @@ struct Arg {
 using Types = std::span<DType const>;
 /// What the letter T of backend.h may stand for.
 inline constexpr std::array kStorage = {DType::f32, DType::bf16, DType::f16};
-inline constexpr std::array kWire = {DType::f32, DType::bf16};
+inline constexpr std::array kCommDtype = {DType::f32, DType::bf16};
 inline constexpr std::array kF32 = {DType::f32};
 inline constexpr std::array kF64 = {DType::f64};
 inline constexpr std::array kI32 = {DType::i32};
@@ -46,7 +46,7 @@ class Check {
   /// Elements follow one another without gaps.
   void dense(Arg a) const;
   /// A vector of sums that decide an update: (2) f64 or none.
-  void guard(Tensor guard) const;
+  void found_inf(Tensor found_inf) const;
   /// Where an update tells what rounding made of it: (4) f64 or none.
   void rounding(RoundingPlan const& plan) const;
   /// Starts and positions of the rows of `rows`.

@@ -42,8 +42,8 @@ void require_counts(char const* op, std::span<std::int64_t const> rows, int size
 
 }  // namespace
 
-Communicator::Ticket Communicator::all_gather(Tensor all, Tensor mine,
-                                              std::span<std::int64_t const> rows) {
+Communicator::Fence Communicator::all_gather(Tensor all, Tensor mine,
+                                             std::span<std::int64_t const> rows) {
   require_dense("all_gather", all, mine);
   require_counts("all_gather", rows, size_, all);
   require(mine.rows() == rows[static_cast<std::size_t>(rank_)], "all_gather",
@@ -55,9 +55,9 @@ Communicator::Ticket Communicator::all_gather(Tensor all, Tensor mine,
   return issued(do_all_gather(all, mine, rows));
 }
 
-Communicator::Ticket Communicator::all_to_all(Tensor received, Tensor sent,
-                                              std::span<std::int64_t const> from,
-                                              std::span<std::int64_t const> to) {
+Communicator::Fence Communicator::all_to_all(Tensor received, Tensor sent,
+                                             std::span<std::int64_t const> from,
+                                             std::span<std::int64_t const> to) {
   require_dense("all_to_all", received, sent);
   require_counts("all_to_all", from, size_, received);
   require_counts("all_to_all", to, size_, sent);
@@ -69,26 +69,26 @@ Communicator::Ticket Communicator::all_to_all(Tensor received, Tensor sent,
   return issued(do_all_to_all(received, sent, from, to));
 }
 
-void Communicator::wait(Ticket ticket) {
-  if (Trace* trace = ledger_.trace()) trace->queue(Trace::Kind::wait, ticket);
-  Timeline* const timeline = ledger_.timeline();
+void Communicator::wait(Fence fence) {
+  if (Trace* trace = ledger_.trace()) trace->queue(Trace::Kind::wait, fence);
+  Profile* const profile = ledger_.profile();
   span_ = nullptr;
-  if (timeline == nullptr) return do_wait(ticket);
-  span_ = &timeline->wait(ticket);
-  do_wait(ticket);
+  if (profile == nullptr) return do_wait(fence);
+  span_ = &profile->wait(fence);
+  do_wait(fence);
   span_->begin = span_->issued;
-  span_->end = Timeline::Clock::now();
+  span_->end = Profile::Clock::now();
 }
 
 void Communicator::book(std::string_view name, Cost cost) {
   ledger_.record_exchange(name, cost);
-  Timeline* const timeline = ledger_.timeline();
-  span_ = timeline == nullptr ? nullptr : &timeline->exchange(name, cost);
+  Profile* const profile = ledger_.profile();
+  span_ = profile == nullptr ? nullptr : &profile->exchange(name, cost);
 }
 
-Communicator::Ticket Communicator::issued(Ticket ticket) {
-  if (span_ != nullptr) span_->exchange = ticket;
-  return ticket;
+Communicator::Fence Communicator::issued(Fence fence) {
+  if (span_ != nullptr) span_->exchange = fence;
+  return fence;
 }
 
 void Communicator::all_gather_host(std::span<std::byte> all, std::span<std::byte const> mine) {

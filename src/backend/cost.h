@@ -33,14 +33,15 @@ inline constexpr double kCrossEntropy = 4;     // max, -, exp, +
 inline constexpr double kCrossEntropyBackward = 4;  // -, exp, -, * scale
 inline constexpr double kMerge = 6;                 // max, -, exp, product, two sums
 inline constexpr double kScaledGradient = 4;        // * scale, two clamps, * coefficient
-inline constexpr double kMeasure = 3;               // * scale, ^2, +
+inline constexpr double kSquaredNorm = 3;           // * scale, ^2, +
 inline constexpr double kInnerProduct = 6;          // three products, three sums
 inline constexpr double kSgd = kScaledGradient + 3;
 inline constexpr double kMomentum = kScaledGradient + 2;
 inline constexpr double kAdamw = kScaledGradient + 14;
 inline constexpr double kSquareSums = kScaledGradient + 3;  // ^2, two sums
 inline constexpr double kDecayAverage = 4;
-inline constexpr double kAdaLomoMeasure = kScaledGradient + 6;  // two factors, two squares and sums
+inline constexpr double kAdaLomoStatistics =
+    kScaledGradient + 6;  // two factors, two squares and sums
 inline constexpr double kAdaLomoUpdate = kScaledGradient + 6;
 
 /// Query-key pairs a causal attention looks at: exact when all sequences are equally long and the

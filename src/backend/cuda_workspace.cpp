@@ -34,28 +34,29 @@ std::size_t CudaWorkspaces::attention_backward(Tensor q, Heads const& heads) con
   return kernels::attention_backward_workspace(q.rows(), heads.query);
 }
 
-std::size_t CudaWorkspaces::measure(Tensor g) const {
-  return kernels::measure_workspace(g.rows(), g.cols());
+std::size_t CudaWorkspaces::accumulate_squared_norm(Tensor g) const {
+  return kernels::squared_norm_workspace(g.rows(), g.cols());
 }
 
 std::size_t CudaWorkspaces::inner_product(Tensor a) const {
   return kernels::inner_product_workspace(a.rows(), a.cols());
 }
 
-std::size_t CudaWorkspaces::tally(Tensor g, RoundingPlan const& plan) const {
-  return plan.tally ? kernels::tally_workspace(g.rows(), g.cols()) : 0;
+std::size_t CudaWorkspaces::rounding_stats(Tensor g, RoundingPlan const& plan) const {
+  return plan.rounding_stats ? kernels::rounding_stats_workspace(g.rows(), g.cols()) : 0;
 }
 
 std::size_t CudaWorkspaces::square_sums(Tensor g) const {
   return kernels::square_sums_workspace(g.rows(), g.cols());
 }
 
-std::size_t CudaWorkspaces::adalomo_measure(Tensor g) const {
-  return kernels::adalomo_measure_workspace(g.rows(), g.cols());
+std::size_t CudaWorkspaces::adalomo_statistics(Tensor g) const {
+  return kernels::adalomo_statistics_workspace(g.rows(), g.cols());
 }
 
 std::size_t CudaWorkspaces::adalomo_update(Tensor g, RoundingPlan const& plan) const {
-  return kernels::adalomo_update_workspace(g.rows(), g.cols(), static_cast<bool>(plan.tally));
+  return kernels::adalomo_update_workspace(g.rows(), g.cols(),
+                                           static_cast<bool>(plan.rounding_stats));
 }
 
 }  // namespace lomo

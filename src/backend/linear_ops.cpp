@@ -4,7 +4,7 @@
 #include "cost.h"
 #include "lomo/backend/backend.h"
 
-// Linear layers and rows. Engines never see an empty product: it is settled here.
+// Linear layers and rows. Engines never see an empty product: it is resolved here.
 namespace lomo {
 namespace {
 
@@ -88,8 +88,8 @@ void Backend::linear_backward_weights(Tensor g, Tensor dy, Tensor x, ColumnBlock
                " blocks of rows");
   }
   const std::int64_t t = g.rows() / blocks.count;
-  const bool apart = blocks.count == 1 || blocks.stride >= t;
-  if (!apart || dy.cols() != (blocks.count - 1) * blocks.stride + t) {
+  const bool stride = blocks.count == 1 || blocks.stride >= t;
+  if (!stride || dy.cols() != (blocks.count - 1) * blocks.stride + t) {
     check.fail("dy " + dy.shape().str() + " is not " + std::to_string(blocks.count) +
                " blocks of " + std::to_string(t) + " columns, " + std::to_string(blocks.stride) +
                " apart");

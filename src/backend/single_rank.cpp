@@ -2,7 +2,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "lomo/backend/ranks.h"
+#include "lomo/backend/process_group.h"
 #include "lomo/core/error.h"
 
 namespace lomo {
@@ -15,29 +15,29 @@ class SelfCommunicator final : public Communicator {
       : Communicator(0, 1, ledger), backend_(backend) {}
 
  private:
-  Ticket do_all_gather(Tensor all, Tensor mine, std::span<std::int64_t const>) override {
+  Fence do_all_gather(Tensor all, Tensor mine, std::span<std::int64_t const>) override {
     return keep(all, mine);
   }
-  Ticket do_all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const>,
-                       std::span<std::int64_t const>) override {
+  Fence do_all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const>,
+                      std::span<std::int64_t const>) override {
     return keep(received, sent);
   }
-  void do_wait(Ticket) override {}
+  void do_wait(Fence) override {}
   void do_all_gather_host(std::span<std::byte> all, std::span<std::byte const> mine) override {
     std::ranges::copy(mine, all.begin());
   }
-  Ticket keep(Tensor to, Tensor from) {
+  Fence keep(Tensor to, Tensor from) {
     if (backend_ == nullptr) throw Error("tensors are exchanged by an engine's communicator");
     if (to.raw() != from.raw() || !backend_->computes()) backend_->copy(to, from);
     return 0;
   }
 
-  Backend* backend_;  // null: words of the host only
+  Backend* backend_;  // null: host collectives only
 };
 
-class SingleRank final : public Ranks {
+class SingleRank final : public ProcessGroup {
  public:
-  SingleRank() : Ranks(Place{}), host_(nullptr, ledger_) {}
+  SingleRank() : ProcessGroup(Topology{}), host_(nullptr, ledger_) {}
   std::unique_ptr<Communicator> communicator(Backend& backend) override {
     return make_self_communicator(backend);
   }
@@ -45,7 +45,7 @@ class SingleRank final : public Ranks {
   std::vector<Failure> failures(Failure mine, std::chrono::milliseconds) override { return {mine}; }
 
  private:
-  void patience_is(std::chrono::seconds) override {}
+  void timeout_is(std::chrono::seconds) override {}
   void end_others(int) override {}
 
   Ledger ledger_;
@@ -66,7 +66,7 @@ bool started_as_rank() {
   return is_set("SLURM_STEP_ID") && tasks != nullptr && std::atoi(tasks) > 1;
 }
 
-std::unique_ptr<Ranks> make_single_rank() {
+std::unique_ptr<ProcessGroup> make_single_rank() {
   return std::make_unique<SingleRank>();
 }
 

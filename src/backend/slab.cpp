@@ -77,7 +77,7 @@ Buffer Slab::allocate(Shape shape, DType dtype, Category category, std::string_v
 
 void Slab::release(std::size_t offset, std::size_t bytes, Category category) noexcept {
   if (bytes == 0) return;
-  if (mark_ != 0) return held_.push_back({mark_, offset, bytes, category});
+  if (mark_ != 0) return deferred_.push_back({mark_, offset, bytes, category});
   ledger_.freed(category, bytes, offset);
   auto [it, inserted] = free_.emplace(offset, bytes);
   if (auto next = std::next(it); next != free_.end() && it->first + it->second == next->first) {
@@ -93,10 +93,10 @@ void Slab::release(std::size_t offset, std::size_t bytes, Category category) noe
   }
 }
 
-void Slab::give_back(std::uint64_t mark) noexcept {
-  while (!held_.empty() && held_.front().mark <= mark) {
-    const Held block = held_.front();
-    held_.pop_front();
+void Slab::free_deferred(std::uint64_t mark) noexcept {
+  while (!deferred_.empty() && deferred_.front().mark <= mark) {
+    const DeferredFree block = deferred_.front();
+    deferred_.pop_front();
     release(block.offset, block.bytes, block.category);
   }
 }

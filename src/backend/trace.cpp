@@ -20,8 +20,8 @@ void Trace::exchange(std::string_view name, Cost cost) {
       {Kind::exchange, Category::communication, index_of(name), 0, 0, cost, ++exchanges_});
 }
 
-void Trace::queue(Kind kind, std::uint64_t ticket) {
-  events_.push_back({kind, Category::communication, index_of(""), 0, 0, {}, ticket});
+void Trace::queue(Kind kind, std::uint64_t fence) {
+  events_.push_back({kind, Category::communication, index_of(""), 0, 0, {}, fence});
 }
 
 std::uint32_t Trace::index_of(std::string_view name) {

@@ -27,13 +27,13 @@ void check_factors(Check const& check, Tensor row, Tensor col, Arg g) {
 
 }  // namespace
 
-void Backend::measure(Tensor stats, Tensor g, float scale) {
-  const Check check("measure", device_);
+void Backend::accumulate_squared_norm(Tensor stats, Tensor g, float scale) {
+  const Check check("accumulate_squared_norm", device_);
   check.vector({"stats", stats}, kF64, 2);
   check.any({"g", g}, kF32);
-  const Operation op(*this, "measure",
-                     cost::elementwise(cost::kMeasure, count(g.numel()), {stats, g}));
-  if (g.numel() > 0) do_measure(stats, as_matrix(g), scale);
+  const Operation op(*this, "accumulate_squared_norm",
+                     cost::elementwise(cost::kSquaredNorm, count(g.numel()), {stats, g}));
+  if (g.numel() > 0) do_accumulate_squared_norm(stats, as_matrix(g), scale);
 }
 
 void Backend::inner_product(Tensor sums, Tensor a, Tensor b, double weight) {
@@ -48,11 +48,11 @@ void Backend::inner_product(Tensor sums, Tensor a, Tensor b, double weight) {
 }
 
 void Backend::sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
-                         Tensor guard, Tensor rows) {
+                         Tensor found_inf, Tensor rows) {
   const Check check("sgd_update", device_);
   check.any({"w", w}, kStorage);
-  rows ? check.any({"g", g}, kF32) : check.any({"g", g}, kWire);
-  check.guard(guard);
+  rows ? check.any({"g", g}, kF32) : check.any({"g", g}, kCommDtype);
+  check.found_inf(found_inf);
   check.rounding(plan);
   w = as_matrix(w);
   g = as_matrix(g);
@@ -70,30 +70,30 @@ void Backend::sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan c
   const double w_bytes = updated * count(static_cast<std::int64_t>(size_of(w.dtype())));
   const Operation op(*this, "sgd_update",
                      {cost::kSgd * updated + (whole ? 0 : count(g.numel())),
-                      w_bytes + cost::touched({g, guard, rows})});
-  if (g.numel() > 0) do_sgd_update(w, g, ranks, step, plan, guard, rows);
+                      w_bytes + cost::touched({g, found_inf, rows})});
+  if (g.numel() > 0) do_sgd_update(w, g, ranks, step, plan, found_inf, rows);
 }
 
 void Backend::momentum_update(Tensor m, Tensor g, float momentum, GradientScaling const& gradient,
-                              Tensor guard) {
+                              Tensor found_inf) {
   const Check check("momentum_update", device_);
   check.any({"m", m}, kF32);
   check.any({"g", g}, kF32);
-  check.guard(guard);
+  check.found_inf(found_inf);
   m = as_matrix(m);
   g = as_matrix(g);
   check.same_shape({"m", m}, {"g", g});
   const Operation op(*this, "momentum_update",
-                     cost::elementwise(cost::kMomentum, count(g.numel()), {m, g, guard}));
-  if (g.numel() > 0) do_momentum_update(m, g, momentum, gradient, guard);
+                     cost::elementwise(cost::kMomentum, count(g.numel()), {m, g, found_inf}));
+  if (g.numel() > 0) do_momentum_update(m, g, momentum, gradient, found_inf);
 }
 
 void Backend::adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,
-                           RoundingPlan const& plan, Tensor guard) {
+                           RoundingPlan const& plan, Tensor found_inf) {
   const Check check("adamw_update", device_);
   check.any({"w", w}, kStorage);
   for (const Arg a : {Arg{"m", m}, Arg{"v", v}, Arg{"g", g}}) check.any(a, kF32);
-  check.guard(guard);
+  check.found_inf(found_inf);
   check.rounding(plan);
   if (step.t < 1) check.fail("t is " + std::to_string(step.t) + ", it is 1 on the first update");
   w = as_matrix(w);
@@ -102,8 +102,8 @@ void Backend::adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep cons
   g = as_matrix(g);
   for (const Arg a : {Arg{"w", w}, Arg{"m", m}, Arg{"v", v}}) check.same_shape(a, {"g", g});
   const Operation op(*this, "adamw_update",
-                     cost::elementwise(cost::kAdamw, count(g.numel()), {w, m, v, g, guard}));
-  if (g.numel() > 0) do_adamw_update(w, m, v, g, step, plan, guard);
+                     cost::elementwise(cost::kAdamw, count(g.numel()), {w, m, v, g, found_inf}));
+  if (g.numel() > 0) do_adamw_update(w, m, v, g, step, plan, found_inf);
 }
 
 void Backend::square_sums(Tensor row, Tensor col, Tensor g, GradientScaling const& gradient) {
@@ -120,16 +120,16 @@ void Backend::square_sums(Tensor row, Tensor col, Tensor g, GradientScaling cons
 }
 
 void Backend::decay_average(Tensor state, Tensor sums, float beta, float scale, float eps,
-                            Tensor guard) {
+                            Tensor found_inf) {
   const Check check("decay_average", device_);
   check.vector({"state", state}, kF32);
   check.vector({"sums", sums}, kF32);
   check.same_shape({"state", state}, {"sums", sums});
-  check.guard(guard);
+  check.found_inf(found_inf);
   const Operation op(
       *this, "decay_average",
-      cost::elementwise(cost::kDecayAverage, count(state.numel()), {state, sums, guard}));
-  if (state.numel() > 0) do_decay_average(state, sums, beta, scale, eps, guard);
+      cost::elementwise(cost::kDecayAverage, count(state.numel()), {state, sums, found_inf}));
+  if (state.numel() > 0) do_decay_average(state, sums, beta, scale, eps, found_inf);
 }
 
 void Backend::sum(Tensor total, Tensor x) {
@@ -140,9 +140,9 @@ void Backend::sum(Tensor total, Tensor x) {
   if (x.numel() > 0) do_sum(total, x);
 }
 
-void Backend::adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
-                              AdaLomoTensor const& whole, GradientScaling const& gradient) {
-  const Check check("adalomo_measure", device_);
+void Backend::adalomo_statistics(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
+                                 AdaLomoTensor const& whole, GradientScaling const& gradient) {
+  const Check check("adalomo_statistics", device_);
   check.vector({"sums", sums}, kF64, 2);
   check.any({"w", w}, kStorage);
   check.any({"g", g}, kF32);
@@ -152,14 +152,14 @@ void Backend::adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row, Tenso
   check_factors(check, row, col, {"g", g});
   check_whole(check, whole, {"g", g});
   const Operation op(
-      *this, "adalomo_measure",
-      cost::elementwise(cost::kAdaLomoMeasure, count(g.numel()), {sums, w, g, row, col}));
-  if (g.numel() > 0) do_adalomo_measure(sums, w, g, row, col, whole, gradient);
+      *this, "adalomo_statistics",
+      cost::elementwise(cost::kAdaLomoStatistics, count(g.numel()), {sums, w, g, row, col}));
+  if (g.numel() > 0) do_adalomo_statistics(sums, w, g, row, col, whole, gradient);
 }
 
 void Backend::adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, Tensor sums,
                              AdaLomoTensor const& whole, AdaLomoStep const& step,
-                             RoundingPlan const& plan, Tensor guard) {
+                             RoundingPlan const& plan, Tensor found_inf) {
   const Check check("adalomo_update", device_);
   check.any({"w", w}, kStorage);
   check.any({"g", g}, kF32);
@@ -169,12 +169,12 @@ void Backend::adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, Tensor 
   check_factors(check, row, col, {"g", g});
   check.vector({"sums", sums}, kF64, 2);
   check_whole(check, whole, {"g", g});
-  check.guard(guard);
+  check.found_inf(found_inf);
   check.rounding(plan);
   const Operation op(
       *this, "adalomo_update",
-      cost::elementwise(cost::kAdaLomoUpdate, count(g.numel()), {w, g, row, col, sums, guard}));
-  if (g.numel() > 0) do_adalomo_update(w, g, row, col, sums, whole, step, plan, guard);
+      cost::elementwise(cost::kAdaLomoUpdate, count(g.numel()), {w, g, row, col, sums, found_inf}));
+  if (g.numel() > 0) do_adalomo_update(w, g, row, col, sums, whole, step, plan, found_inf);
 }
 
 }  // namespace lomo

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "lomo/backend/backend.h"
-#include "lomo/backend/ranks.h"
+#include "lomo/backend/process_group.h"
 #include "lomo/model/config.h"
 #include "lomo/optim/sinks.h"
 #include "lomo/plan/device_profile.h"
@@ -40,9 +40,9 @@ void bench_step(Backend& backend, Extents const& extents, TrainConfig const& con
 
 /// What ranks exchange in training.
 struct CommOptions {
-  Extents extents;           // the model's, and the type weights travel as
-  DType wire = DType::bf16;  // gradients travel as it
-  TileSize tile;             // of a gradient
+  Extents extents;                 // the model's, and the type weights are sent as
+  DType comm_dtype = DType::bf16;  // gradients are sent as it
+  TileSize tile;                   // of a gradient
   int repetitions = 5;
 };
 

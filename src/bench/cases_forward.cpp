@@ -1,4 +1,4 @@
-// Memory, linear layers, rows, block, head, and what ranks gave each other.
+// Memory, linear layers, rows, block, head, and partial sums of ranks.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -215,16 +215,16 @@ void add_block_cases(std::vector<Recipe>& all, Extents const& e) {
 }
 
 void add_rank_cases(std::vector<Recipe>& all, Extents const& e) {
-  all.push_back({"sum_ranks", "a tile of 4 ranks", [=](Backend& b, Operands& o) {
+  all.push_back({"sum_partials", "a tile of 4 ranks", [=](Backend& b, Operands& o) {
                    const Shape tile(e.tile, e.model.ffn);
                    const Tensor out = o.zeros(tile, DType::f32);
-                   const Tensor parts = o.numbers(Shape(kRanks * e.tile, e.model.ffn), e.type);
-                   return [=, &b] { b.sum_ranks(out, parts); };
+                   const Tensor partials = o.numbers(Shape(kRanks * e.tile, e.model.ffn), e.type);
+                   return [=, &b] { b.sum_partials(out, partials); };
                  }});
   all.push_back({"cross_entropy_merge", "of 4 ranks", [=](Backend& b, Operands& o) {
                    const Tensor out = o.zeros(Shape(e.targets, 3), DType::f32);
-                   const Tensor parts = o.numbers(Shape(kRanks * e.targets, 3), DType::f32);
-                   return [=, &b] { b.cross_entropy_merge(out, parts); };
+                   const Tensor partials = o.numbers(Shape(kRanks * e.targets, 3), DType::f32);
+                   return [=, &b] { b.cross_entropy_merge(out, partials); };
                  }});
 }
 

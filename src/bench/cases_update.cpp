@@ -4,11 +4,11 @@
 namespace lomo::bench {
 namespace {
 
-RoundingPlan plan(Rounding mode, Tensor tally = {}) {
+RoundingPlan plan(Rounding mode, Tensor rounding_stats = {}) {
   RoundingPlan p;
   p.mode = mode;
   p.key = random_key(1, "bench", "w", 1);
-  p.tally = tally;
+  p.rounding_stats = rounding_stats;
   return p;
 }
 
@@ -17,9 +17,9 @@ RoundingPlan plan(Rounding mode, Tensor tally = {}) {
 void add_update_cases(std::vector<Recipe>& all, Extents const& e) {
   const Shape tile(e.tile, e.model.ffn);
   constexpr auto kSums = [](Operands& o) { return o.zeros(Shape(2), DType::f64); };
-  all.push_back({"measure", "a tile", [=](Backend& b, Operands& o) {
+  all.push_back({"accumulate_squared_norm", "a tile", [=](Backend& b, Operands& o) {
                    const Tensor g = o.numbers(tile, DType::f32), stats = kSums(o);
-                   return [=, &b] { b.measure(stats, g, 1.0f); };
+                   return [=, &b] { b.accumulate_squared_norm(stats, g, 1.0f); };
                  }});
   all.push_back({"inner_product", "two tiles", [=](Backend& b, Operands& o) {
                    const Tensor x = o.numbers(tile, DType::f32), y = o.numbers(tile, DType::f32);
@@ -37,21 +37,22 @@ void add_update_cases(std::vector<Recipe>& all, Extents const& e) {
                      };
                    }});
   }
-  all.push_back({"sgd_update", "a tile, with a tally of rounding", [=](Backend& b, Operands& o) {
+  all.push_back({"sgd_update", "a tile, with rounding statistics", [=](Backend& b, Operands& o) {
                    const Tensor w = o.numbers(tile, e.type), g = o.numbers(tile, DType::f32);
-                   const Tensor tally = o.zeros(Shape(4), DType::f64);
+                   const Tensor rounding_stats = o.zeros(Shape(4), DType::f64);
                    return [=, &b] {
                      b.sgd_update(w, g, {.lr = 1e-3f, .weight_decay = 0, .gradient = {}},
-                                  plan(Rounding::nearest, tally));
+                                  plan(Rounding::nearest, rounding_stats));
                    };
                  }});
   all.push_back({"sgd_update", "a tile of 4 ranks' parts", [=](Backend& b, Operands& o) {
                    constexpr std::int64_t kRanks = 4;
-                   const DType wire = e.type == DType::f32 ? DType::f32 : DType::bf16;
+                   const DType comm_dtype = e.type == DType::f32 ? DType::f32 : DType::bf16;
                    const Tensor w = o.numbers(tile, e.type);
-                   const Tensor parts = o.numbers(Shape(kRanks * tile.rows(), tile.cols()), wire);
+                   const Tensor partials =
+                       o.numbers(Shape(kRanks * tile.rows(), tile.cols()), comm_dtype);
                    return [=, &b] {
-                     b.sgd_update(w, parts, {.lr = 1e-3f, .weight_decay = 0, .gradient = {}},
+                     b.sgd_update(w, partials, {.lr = 1e-3f, .weight_decay = 0, .gradient = {}},
                                   plan(Rounding::nearest));
                    };
                  }});
@@ -87,14 +88,14 @@ void add_update_cases(std::vector<Recipe>& all, Extents const& e) {
       Backend::AdaLomoTensor whole{o.zeros(Shape(1), DType::f64), tile.rows(), tile.numel()};
       b.square_sums(r, c, g, {});
       b.sum(whole.row_total, r);
-      b.adalomo_measure(sums, w, g, r, c, whole, {});
-      if (!update) return [=, &b] { b.adalomo_measure(sums, w, g, r, c, whole, {}); };
+      b.adalomo_statistics(sums, w, g, r, c, whole, {});
+      if (!update) return [=, &b] { b.adalomo_statistics(sums, w, g, r, c, whole, {}); };
       Backend::AdaLomoStep step;
       step.lr = 1e-6f;
       return [=, &b] { b.adalomo_update(w, g, r, c, sums, whole, step, plan(Rounding::nearest)); };
     };
   };
-  all.push_back({"adalomo_measure", "a tile", adalomo(false)});
+  all.push_back({"adalomo_statistics", "a tile", adalomo(false)});
   all.push_back({"adalomo_update", "a tile, nearest", adalomo(true)});
 }
 

@@ -19,7 +19,7 @@ double seconds_since(Clock::time_point start) {
 
 /// Seconds of one exchange, the slowest rank's, over some repetitions.
 struct Times {
-  double median = 0, least = 0, most = 0;
+  double median = 0, minimum = 0, maximum = 0;
 };
 
 /// Calls `exchange` on all ranks at once, again and again. Returns when it is done on this one.
@@ -81,18 +81,18 @@ class Exchanges {
 
   /// One row tile of every owner.
   void tile(Matrix const& m) {
-    const std::int64_t most = owned_rows(m.rows, 0, ranks_.size()).count;
-    const std::int64_t t = std::min(o_.tile.rows_for(Shape(m.rows, m.cols)), most);
+    const std::int64_t maximum = owned_rows(m.rows, 0, ranks_.size()).count;
+    const std::int64_t t = std::min(o_.tile.rows_for(Shape(m.rows, m.cols)), maximum);
     const std::vector<std::int64_t> counts(static_cast<std::size_t>(ranks_.size()), t);
-    const Tensor sent = operands_.zeros(Shape(ranks_.size() * t, m.cols), o_.wire);
-    const Tensor received = operands_.zeros(Shape(ranks_.size() * t, m.cols), o_.wire);
-    const double tiles = static_cast<double>(most) / static_cast<double>(t);
+    const Tensor sent = operands_.zeros(Shape(ranks_.size() * t, m.cols), o_.comm_dtype);
+    const Tensor received = operands_.zeros(Shape(ranks_.size() * t, m.cols), o_.comm_dtype);
+    const double tiles = static_cast<double>(maximum) / static_cast<double>(t);
     measure("all_to_all", std::to_string(t) + " rows of " + m.name, m.alike * kBackwards * tiles,
             [&] { return ranks_.all_to_all(received, sent, counts, counts); });
   }
 
-  /// A factor of the layer with most outputs, of the next rank: how norms travel where that is less
-  /// than tiles, which it is not in the sum for a block.
+  /// A factor of the layer with most outputs, of the next rank: how norms are sent where that is
+  /// less than tiles, which it is not in the sum for a block.
   void factors() {
     const std::int64_t n = o_.extents.tokens, cols = 2 * o_.extents.model.ffn;
     const int ranks = ranks_.size(), self = ranks_.rank();
@@ -144,7 +144,7 @@ class Exchanges {
              Times const& times) const {
     if (ranks_.rank() != 0) return;
     std::printf("%-11s %-36s %12.3f %10.3f %10.3f %10.3f %8.3f\n", exchange, of.c_str(),
-                received / 0x1p20, times.median * 1e3, times.least * 1e3, times.most * 1e3,
+                received / 0x1p20, times.median * 1e3, times.minimum * 1e3, times.maximum * 1e3,
                 received / times.median / 1e9);
     std::fflush(stdout);
   }

@@ -70,7 +70,7 @@ int bench(Options const& o, app::Common const& common, bool operations, bool ste
   const TrainConfig config = config_of(o);
   const Extents e = extents_of(o, config);
   const auto backend = app::make_engine(common, 0);
-  DeviceProfile peaks = measure_device(*backend, e.type);
+  DeviceProfile peaks = squared_norm_device(*backend, e.type);
   std::printf("%s\n%s: product of large matrices %.3f TFLOP/s, copy of 256 MiB %.1f GB/s\n",
               backend->describe().c_str(), std::string(to_string(e.type)).c_str(),
               peaks.products(e.type) / 1e12, peaks.bandwidth / 1e9);
@@ -86,7 +86,7 @@ int bench(Options const& o, app::Common const& common, bool operations, bool ste
 }
 
 int comm(Options const& o, app::Common common) {
-  Ranks& ranks = common.ranks;
+  ProcessGroup& ranks = common.ranks;
   if (ranks.size() == 1) {
     throw Error(
         Exit::usage,
@@ -94,18 +94,18 @@ int comm(Options const& o, app::Common common) {
         "mpirun -np 2 lomo-bench comm, or scripts/mpirun.sh 2 comm");
   }
   const TrainConfig config = config_of(o);
-  const CommOptions options{extents_of(o, config), config.ranks.wire,
+  const CommOptions options{extents_of(o, config), config.ranks.comm_dtype,
                             TileSize{config.memory.tile_bytes}, o.repetitions};
   if (common.threads == 0) common.threads = app::threads_of_rank(ranks);
-  const RunSetting setting = app::run_setting(common);
+  const RunEnvironment setting = app::run_environment(common);
   const Engine engine = setting.make_engine(0);
   const std::vector<int> all = ranks.host().all_gather_host(ranks.machine());
   const std::size_t machines = std::set<int>(all.begin(), all.end()).size();
   if (ranks.rank() == 0) {
-    std::printf("%s; %d ranks on %zu machine%s; weights travel as %s, gradients as %s\n\n",
+    std::printf("%s; %d ranks on %zu machine%s; weights are sent as %s, gradients as %s\n\n",
                 engine->describe().c_str(), ranks.size(), machines, machines == 1 ? "" : "s",
                 std::string(to_string(options.extents.type)).c_str(),
-                std::string(to_string(options.wire)).c_str());
+                std::string(to_string(options.comm_dtype)).c_str());
   }
   try {
     bench_comm(engine, options);
@@ -169,7 +169,8 @@ int run(int argc, char** argv, app::Common common) {
 }  // namespace lomo::bench
 
 int main(int argc, char** argv) {
-  return lomo::app::run_as_rank(argv, [&](lomo::Ranks& ranks, lomo::app::LastWords& last_words) {
-    return lomo::bench::run(argc, argv, lomo::app::Common{ranks, last_words});
-  });
+  return lomo::app::run_as_rank(
+      argv, [&](lomo::ProcessGroup& ranks, lomo::app::ErrorReporter& error_reporter) {
+        return lomo::bench::run(argc, argv, lomo::app::Common{ranks, error_reporter});
+      });
 }

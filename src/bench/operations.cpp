@@ -23,20 +23,20 @@ double seconds_of_calls(Backend& backend, std::function<void()> const& call, int
 void print_line(Recipe const& recipe, Cost cost, double seconds, Extents const& e,
                 DeviceProfile const& peaks) {
   bool compute_bound = false;
-  const double least = expected_seconds(recipe.name, cost, e.type, peaks, &compute_bound);
+  const double minimum = expected_seconds(recipe.name, cost, e.type, peaks, &compute_bound);
   std::printf("%-22s %-46s %11.1f %9.2f %9.3f %6.0f %s\n", recipe.name.c_str(), recipe.what.c_str(),
               seconds * 1e6, cost.bytes / seconds / 1e9, cost.flops / seconds / 1e12,
-              100 * least / seconds, compute_bound ? "products" : "memory");
+              100 * minimum / seconds, compute_bound ? "products" : "memory");
   std::fflush(stdout);
 }
 
 }  // namespace
 
 double seconds_of(Backend& backend, std::function<void()> const& call, int repetitions) {
-  constexpr double kLeast = 5e-3;  // what the clock and the wait at the end do not show in
+  constexpr double kMin = 5e-3;  // what the clock and the wait at the end do not show in
   call();
   const double once = seconds_of_calls(backend, call, 1);
-  const int calls = std::max(1, static_cast<int>(std::min(1e4, kLeast / std::max(once, 1e-9))));
+  const int calls = std::max(1, static_cast<int>(std::min(1e4, kMin / std::max(once, 1e-9))));
   std::vector<double> samples;
   for (int i = 0; i < repetitions; ++i) samples.push_back(seconds_of_calls(backend, call, calls));
   std::sort(samples.begin(), samples.end());

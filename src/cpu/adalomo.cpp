@@ -72,8 +72,8 @@ void CpuBackend::do_square_sums(Tensor row, Tensor col, Tensor g, GradientScalin
 }
 
 void CpuBackend::do_decay_average(Tensor state, Tensor sums, float beta, float scale, float eps,
-                                  Tensor guard) {
-  if (forbidden(guard)) return;
+                                  Tensor found_inf) {
+  if (blocked(found_inf)) return;
   float* const mean = state.data<float>();
   float const* const sum = sums.data<float>();
   vector_loop(0, state.numel(), [=](std::int64_t i) LOMO_INLINE {
@@ -87,36 +87,37 @@ void CpuBackend::do_sum(Tensor total, Tensor x) {
       0, x.numel(), [=](std::int64_t i) LOMO_INLINE { return static_cast<double>(from[i]); });
 }
 
-void CpuBackend::do_adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
-                                    AdaLomoTensor const& whole, GradientScaling const& gradient) {
-  const Buffer work = workspace_of("adalomo_measure", workspaces_.adalomo_measure(g));
+void CpuBackend::do_adalomo_statistics(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
+                                       AdaLomoTensor const& whole,
+                                       GradientScaling const& gradient) {
+  const Buffer work = workspace_of("adalomo_statistics", workspaces_.adalomo_statistics(g));
   Scratch scratch(work);
   float const* const c = column_factors(scratch, col);
   const RowFactors r(row, whole);
   const ScaledGradient scaled(gradient);
-  const Pieces pieces(g);
-  double* const parts = scratch.take<double>(2 * pieces.count);
+  const Chunks chunks(g);
+  double* const parts = scratch.take<double>(2 * chunks.count);
   dispatch(w.dtype(), [&](auto zero) {
     using T = decltype(zero);
 #pragma omp parallel for num_threads(threads_)
-    for (std::int64_t i = 0; i < pieces.count; ++i) {
-      const Pieces::Piece piece = pieces[i];
-      float const* const from = at<float>(g, piece);
-      T const* const weight = at<T>(w, piece);
-      float const* const factor = c + piece.col;
-      const float r_i = r[piece.row];
-      parts[2 * i] = vector_sum(0, piece.width, [=](std::int64_t j) LOMO_INLINE {
+    for (std::int64_t i = 0; i < chunks.count; ++i) {
+      const Chunks::Chunk chunk = chunks[i];
+      float const* const from = at<float>(g, chunk);
+      T const* const weight = at<T>(w, chunk);
+      float const* const factor = c + chunk.col;
+      const float r_i = r[chunk.row];
+      parts[2 * i] = vector_sum(0, chunk.width, [=](std::int64_t j) LOMO_INLINE {
         const double u = scaled(from[j]) * r_i * factor[j];
         return u * u;
       });
-      parts[2 * i + 1] = vector_sum(0, piece.width, [=](std::int64_t j) LOMO_INLINE {
+      parts[2 * i + 1] = vector_sum(0, chunk.width, [=](std::int64_t j) LOMO_INLINE {
         const double x = to_float(weight[j]);
         return x * x;
       });
     }
   });
   double* const total = sums.data<double>();
-  for (std::int64_t i = 0; i < pieces.count; ++i) {
+  for (std::int64_t i = 0; i < chunks.count; ++i) {
     total[0] += parts[2 * i];
     total[1] += parts[2 * i + 1];
   }
@@ -124,8 +125,8 @@ void CpuBackend::do_adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row,
 
 void CpuBackend::do_adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, Tensor sums,
                                    AdaLomoTensor const& whole, AdaLomoStep const& step,
-                                   RoundingPlan const& plan, Tensor guard) {
-  if (forbidden(guard)) return;
+                                   RoundingPlan const& plan, Tensor found_inf) {
+  if (blocked(found_inf)) return;
   const Buffer work = workspace_of("adalomo_update", workspaces_.adalomo_update(g, plan));
   Scratch scratch(work);
   float const* const c = column_factors(scratch, col);
@@ -138,18 +139,18 @@ void CpuBackend::do_adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, T
   const double excess = std::sqrt(total[0] / numel) / step.clip_threshold;
   const auto rate = static_cast<float>(eta / std::max(1.0, excess));
   const auto keep = static_cast<float>(1 - eta * step.weight_decay);
-  const Pieces pieces(g);
-  const Tallies tallies(scratch, plan, pieces.count);
+  const Chunks chunks(g);
+  const Tallies tallies(scratch, plan, chunks.count);
   dispatch(w.dtype(), [&](auto zero) {
     using T = decltype(zero);
 #pragma omp parallel for num_threads(threads_)
-    for (std::int64_t i = 0; i < pieces.count; ++i) {
-      const Pieces::Piece piece = pieces[i];
-      float const* const from = at<float>(g, piece);
-      float const* const factor = c + piece.col;
-      const float r_i = r[piece.row];
-      store_rounded(at<T>(w, piece), piece.width, plan,
-                    plan.first + piece.row * w.cols() + piece.col, tallies.at(i),
+    for (std::int64_t i = 0; i < chunks.count; ++i) {
+      const Chunks::Chunk chunk = chunks[i];
+      float const* const from = at<float>(g, chunk);
+      float const* const factor = c + chunk.col;
+      const float r_i = r[chunk.row];
+      store_rounded(at<T>(w, chunk), chunk.width, plan,
+                    plan.first + chunk.row * w.cols() + chunk.col, tallies.at(i),
                     [=](std::int64_t j, float old) LOMO_INLINE {
                       return old * keep - rate * (scaled(from[j]) * r_i * factor[j]);
                     });

@@ -4,11 +4,11 @@
 #include "engine.h"
 #include "kernels.h"
 #include "scratch.h"
-#include "strips.h"
+#include "sequence_chunks.h"
 
 namespace lomo::cpu {
 
-// Two passes, each of which owns what it writes: dq by strips of queries, dk and dv by strips of
+// Two passes, each of which owns what it writes: dq by chunks of queries, dk and dv by chunks of
 // keys. The scores are computed in both, which costs two products out of seven and makes every sum
 // run in one order on any number of threads without partial results in memory.
 void CpuBackend::do_attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, Tensor out,
@@ -22,10 +22,10 @@ void CpuBackend::do_attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor d
   Scratch scratch(block);
   float* const work = scratch.take<float>(threads_ * per_thread);
   float* const deltas = scratch.take<float>(q.rows() * heads.query);  // (Nq,H)
-  const std::vector<Strip> q_strips = cut_strips(q_rows, kStripRows);
-  const std::vector<Strip> k_strips = cut_strips(k_rows, kStripRows);
-  const auto q_tasks = static_cast<std::int64_t>(q_strips.size()) * heads.query;
-  const auto k_tasks = static_cast<std::int64_t>(k_strips.size()) * heads.key_value;
+  const std::vector<Chunk> q_chunks = cut_chunks(q_rows, kChunkRows);
+  const std::vector<Chunk> k_chunks = cut_chunks(k_rows, kChunkRows);
+  const auto q_tasks = static_cast<std::int64_t>(q_chunks.size()) * heads.query;
+  const auto k_tasks = static_cast<std::int64_t>(k_chunks.size()) * heads.key_value;
   std::int32_t const* const q_starts = q_rows.starts.data<std::int32_t>();
   std::int32_t const* const k_starts = k_rows.starts.data<std::int32_t>();
   std::int32_t const* const q_positions = q_rows.positions.data<std::int32_t>();
@@ -37,7 +37,7 @@ void CpuBackend::do_attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor d
     const auto part = [&](std::int64_t query, std::int64_t queries, std::int64_t head,
                           std::int64_t key, std::int64_t keys) {
       const std::int64_t column = head / group * width;
-      return AttentionStrip<T>{.q = q.data<T>() + query * q.pitch() + head * width,
+      return AttentionChunk<T>{.q = q.data<T>() + query * q.pitch() + head * width,
                                .dout = dout.data<T>() + query * dout.pitch() + head * width,
                                .k = k.data<T>() + key * k.pitch() + column,
                                .v = v.data<T>() + key * v.pitch() + column,
@@ -68,23 +68,23 @@ void CpuBackend::do_attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor d
       }
 #pragma omp for schedule(dynamic) nowait
       for (std::int64_t task = 0; task < q_tasks; ++task) {
-        Strip const& strip = q_strips[static_cast<std::size_t>(task / heads.query)];
-        const std::int64_t head = task % heads.query, key = k_starts[strip.sequence];
-        AttentionStrip<T> s =
-            part(strip.first, strip.count, head, key, k_starts[strip.sequence + 1] - key);
-        s.out = dq.data<T>() + strip.first * dq.pitch() + head * width;
+        Chunk const& chunk = q_chunks[static_cast<std::size_t>(task / heads.query)];
+        const std::int64_t head = task % heads.query, key = k_starts[chunk.sequence];
+        AttentionChunk<T> s =
+            part(chunk.first, chunk.count, head, key, k_starts[chunk.sequence + 1] - key);
+        s.out = dq.data<T>() + chunk.first * dq.pitch() + head * width;
         s.out_pitch = dq.pitch();
         run.attention_backward_queries(s);
       }
 #pragma omp for schedule(dynamic)
       for (std::int64_t task = 0; task < k_tasks; ++task) {
-        Strip const& strip = k_strips[static_cast<std::size_t>(task / heads.key_value)];
-        const std::int64_t head = task % heads.key_value, query = q_starts[strip.sequence];
-        AttentionStrip<T> s = part(query, q_starts[strip.sequence + 1] - query, head * group,
-                                   strip.first, strip.count);
+        Chunk const& chunk = k_chunks[static_cast<std::size_t>(task / heads.key_value)];
+        const std::int64_t head = task % heads.key_value, query = q_starts[chunk.sequence];
+        AttentionChunk<T> s = part(query, q_starts[chunk.sequence + 1] - query, head * group,
+                                   chunk.first, chunk.count);
         s.heads = group;
-        s.dk = dk.data<T>() + strip.first * dk.pitch() + head * width;
-        s.dv = dv.data<T>() + strip.first * dv.pitch() + head * width;
+        s.dk = dk.data<T>() + chunk.first * dk.pitch() + head * width;
+        s.dv = dv.data<T>() + chunk.first * dv.pitch() + head * width;
         s.dk_pitch = dk.pitch();
         s.dv_pitch = dv.pitch();
         run.attention_backward_keys(s);

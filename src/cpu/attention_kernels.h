@@ -1,7 +1,7 @@
 #pragma once
-// One strip of attention. Included by the kernel files only; see vector_math.h.
+// One chunk of attention. Included by the kernel files only; see vector_math.h.
 //
-// The strip's rows are vector lanes: a strip is cut into panels of up to two vectors of rows, kept
+// The chunk's rows are vector lanes: a chunk is cut into panels of up to two vectors of rows, kept
 // transposed as (D, lanes), and every product is (rows of a block) x (lanes of a panel), whose left
 // factor is read element by element and whose right factor lies in the first-level cache. Softmax
 // then works down the lanes and nothing is summed across them.
@@ -19,54 +19,55 @@ void attend_block(float* scores, float* o, float* max, float* sum, float const* 
                   float const* v, std::int32_t const* q_positions, std::int32_t const* k_positions,
                   std::int64_t keys, std::int64_t width, bool masked) {
   constexpr int kWidth = kVecs * kLanes;
-  const float least = -__builtin_inff();
+  const float minimum = -__builtin_inff();
   product<kVecs, false, false>(scores, k, width, q, keys, width);
   for (int part = 0; part < kWidth; part += kLanes) {
     const IntVec seen = load(q_positions + part);
     const Vec before = load(max + part);
-    Vec most = before;
+    Vec maximum = before;
     for (std::int64_t j = 0; j < keys; ++j) {
       float* at = scores + j * kWidth + part;
       Vec s = load(at);
       if (masked) {
-        s = splat(k_positions[j]) <= seen ? s : splat(least);
+        s = splat(k_positions[j]) <= seen ? s : splat(minimum);
         store(at, s);
       }
-      most = s > most ? s : most;
+      maximum = s > maximum ? s : maximum;
     }
-    const Vec shift = most == splat(least) ? Vec{} : most;  // a lane that has seen nothing yet
-    const Vec fade = exp_of(before - shift);
-    Vec total = load(sum + part) * fade;
+    const Vec row_max =
+        maximum == splat(minimum) ? Vec{} : maximum;  // a lane that has seen nothing yet
+    const Vec rescale = exp_of(before - row_max);
+    Vec total = load(sum + part) * rescale;
     for (std::int64_t j = 0; j < keys; ++j) {
       float* at = scores + j * kWidth + part;
-      const Vec p = exp_of(load(at) - shift);
+      const Vec p = exp_of(load(at) - row_max);
       store(at, p);
       total += p;
     }
-    store(max + part, most);
+    store(max + part, maximum);
     store(sum + part, total);
     for (std::int64_t d = 0; d < width; ++d) {
       float* at = o + d * kWidth + part;
-      store(at, load(at) * fade);
+      store(at, load(at) * rescale);
     }
   }
   product<kVecs, true, true>(o, v, width, scores, width, keys);
 }
 
 template <class T>
-void attention_strip(AttentionStrip<T> const& s) {
-  const std::int64_t strip = kStripRows * s.width;
+void attention_chunk(AttentionChunk<T> const& s) {
+  const std::int64_t chunk = kChunkRows * s.width;
   float* const q = s.scratch;
-  float* const o = q + strip;
-  float* const k = o + strip;
+  float* const o = q + chunk;
+  float* const k = o + chunk;
   float* const v = k + kBlockRows * s.width;
   float* const scores = v + kBlockRows * s.width;
-  float* const max = scores + kBlockRows * kMostPanelLanes;
-  float* const sum = max + kStripRows;
-  auto* const seen = reinterpret_cast<std::int32_t*>(sum + kStripRows);
-  const Range strip_range = range_of(s.q_positions, s.queries);
+  float* const max = scores + kBlockRows * kMaxPanelLanes;
+  float* const sum = max + kChunkRows;
+  auto* const seen = reinterpret_cast<std::int32_t*>(sum + kChunkRows);
+  const Range chunk_range = range_of(s.q_positions, s.queries);
 
-  for (std::int64_t i = 0; i < kStripRows; ++i) {
+  for (std::int64_t i = 0; i < kChunkRows; ++i) {
     max[i] = -__builtin_inff();
     sum[i] = 0;
     seen[i] = i < s.queries ? s.q_positions[i] : INT32_MIN;
@@ -79,17 +80,17 @@ void attention_strip(AttentionStrip<T> const& s) {
   for (std::int64_t j = 0; j < s.keys; j += kBlockRows) {
     const std::int64_t keys = s.keys - j < kBlockRows ? s.keys - j : kBlockRows;
     const Range block = range_of(s.k_positions + j, keys);
-    if (block.least > strip_range.most) continue;
+    if (block.minimum > chunk_range.maximum) continue;
     pack_block(k, s.k + j * s.k_pitch, s.k_pitch, keys, s.width, 1.0f);
     pack_block(v, s.v + j * s.v_pitch, s.v_pitch, keys, s.width, 1.0f);
     by_panels(s.queries, [&](Panel p) {
       const Range rows = range_of(s.q_positions + p.first, p.count);
-      if (block.least > rows.most) return;
-      const bool masked = block.most > rows.least;
+      if (block.minimum > rows.maximum) return;
+      const bool masked = block.maximum > rows.minimum;
       const auto attend = p.lanes == kLanes ? attend_block<1> : attend_block<2>;
       attend(scores, o + p.first * s.width, max + p.first, sum + p.first, q + p.first * s.width, k,
              v, seen + p.first, s.k_positions + j,
-             without_later(s.k_positions + j, keys, rows.most), s.width, masked);
+             without_later(s.k_positions + j, keys, rows.maximum), s.width, masked);
     });
   }
   for (std::int64_t i = 0; i < s.queries; ++i) {
@@ -137,24 +138,24 @@ void softmax_backward_block(float* scores, float* grads, float const* lse, float
   }
 }
 
-/// dq of a strip of queries:  dq = scale * sum over keys of dS k.
+/// dq of a chunk of queries:  dq = scale * sum over keys of dS k.
 template <class T>
-void attention_backward_queries_strip(AttentionStrip<T> const& s) {
-  const std::int64_t strip = kStripRows * s.width;
+void attention_backward_queries_chunk(AttentionChunk<T> const& s) {
+  const std::int64_t chunk = kChunkRows * s.width;
   float* const q = s.scratch;
-  float* const dout = q + strip;
-  float* const dq = dout + strip;
-  float* const k = dq + strip + strip;
+  float* const dout = q + chunk;
+  float* const dq = dout + chunk;
+  float* const k = dq + chunk + chunk;
   float* const v = k + kBlockRows * s.width;
   float* const scores = v + kBlockRows * s.width;
-  float* const grads = scores + kBlockRows * kMostPanelLanes;
-  float* const lse = grads + kBlockRows * kMostPanelLanes;
-  float* const delta = lse + kStripRows;
-  float* const scales = delta + kStripRows;
-  auto* const seen = reinterpret_cast<std::int32_t*>(scales + kStripRows);
-  const Range strip_range = range_of(s.q_positions, s.queries);
+  float* const grads = scores + kBlockRows * kMaxPanelLanes;
+  float* const lse = grads + kBlockRows * kMaxPanelLanes;
+  float* const delta = lse + kChunkRows;
+  float* const scales = delta + kChunkRows;
+  auto* const seen = reinterpret_cast<std::int32_t*>(scales + kChunkRows);
+  const Range chunk_range = range_of(s.q_positions, s.queries);
 
-  for (std::int64_t i = 0; i < kStripRows; ++i) {
+  for (std::int64_t i = 0; i < kChunkRows; ++i) {
     const bool row = i < s.queries;
     lse[i] = row ? s.lse[i * s.lse_pitch] : 0.0f;
     delta[i] = row ? s.delta[i * s.delta_pitch] : 0.0f;
@@ -171,19 +172,19 @@ void attention_backward_queries_strip(AttentionStrip<T> const& s) {
   for (std::int64_t j = 0; j < s.keys; j += kBlockRows) {
     const std::int64_t keys = s.keys - j < kBlockRows ? s.keys - j : kBlockRows;
     const Range block = range_of(s.k_positions + j, keys);
-    if (block.least > strip_range.most) continue;
+    if (block.minimum > chunk_range.maximum) continue;
     pack_block(k, s.k + j * s.k_pitch, s.k_pitch, keys, s.width, 1.0f);
     pack_block(v, s.v + j * s.v_pitch, s.v_pitch, keys, s.width, 1.0f);
     const auto panel = [&]<int kVecs>(Panel p) {
       const Range rows = range_of(s.q_positions + p.first, p.count);
-      if (block.least > rows.most) return;
+      if (block.minimum > rows.maximum) return;
       const std::int64_t at = p.first * s.width;
-      const std::int64_t seen_keys = without_later(s.k_positions + j, keys, rows.most);
+      const std::int64_t seen_keys = without_later(s.k_positions + j, keys, rows.maximum);
       product<kVecs, false, false>(scores, k, s.width, q + at, seen_keys, s.width);
       product<kVecs, false, false>(grads, v, s.width, dout + at, seen_keys, s.width);
       softmax_backward_block<kVecs, true>(scores, grads, lse + p.first, delta + p.first, 1, 1,
                                           seen + p.first, s.k_positions + j, seen_keys,
-                                          block.most > rows.least);
+                                          block.maximum > rows.minimum);
       product<kVecs, true, true>(dq + at, k, s.width, grads, s.width, seen_keys);
     };
     by_panels(s.queries, [&](Panel p) {
@@ -196,24 +197,24 @@ void attention_backward_queries_strip(AttentionStrip<T> const& s) {
   });
 }
 
-/// dk, dv of a strip of keys:  dv = sum over query heads and queries of P dout,
+/// dk, dv of a chunk of keys:  dv = sum over query heads and queries of P dout,
 /// dk = sum of dS (scale q).
 template <class T>
-void attention_backward_keys_strip(AttentionStrip<T> const& s) {
-  const std::int64_t strip = kStripRows * s.width;
+void attention_backward_keys_chunk(AttentionChunk<T> const& s) {
+  const std::int64_t chunk = kChunkRows * s.width;
   float* const k = s.scratch;
-  float* const v = k + strip;
-  float* const dk = v + strip;
-  float* const dv = dk + strip;
-  float* const q = dv + strip;
+  float* const v = k + chunk;
+  float* const dk = v + chunk;
+  float* const dv = dk + chunk;
+  float* const q = dv + chunk;
   float* const dout = q + kBlockRows * s.width;
   float* const scores = dout + kBlockRows * s.width;
-  float* const grads = scores + kBlockRows * kMostPanelLanes;
-  float* const ones = grads + kBlockRows * kMostPanelLanes;
-  auto* const here = reinterpret_cast<std::int32_t*>(ones + kStripRows);
-  const Range strip_range = range_of(s.k_positions, s.keys);
+  float* const grads = scores + kBlockRows * kMaxPanelLanes;
+  float* const ones = grads + kBlockRows * kMaxPanelLanes;
+  auto* const here = reinterpret_cast<std::int32_t*>(ones + kChunkRows);
+  const Range chunk_range = range_of(s.k_positions, s.keys);
 
-  for (std::int64_t i = 0; i < kStripRows; ++i) {
+  for (std::int64_t i = 0; i < kChunkRows; ++i) {
     here[i] = i < s.keys ? s.k_positions[i] : INT32_MAX;
     ones[i] = 1.0f;
   }
@@ -227,7 +228,7 @@ void attention_backward_keys_strip(AttentionStrip<T> const& s) {
     for (std::int64_t j = 0; j < s.queries; j += kBlockRows) {
       const std::int64_t rows = s.queries - j < kBlockRows ? s.queries - j : kBlockRows;
       const Range block = range_of(s.q_positions + j, rows);
-      if (strip_range.least > block.most) continue;
+      if (chunk_range.minimum > block.maximum) continue;
       pack_block(q, s.q + j * s.q_pitch + head * s.width, s.q_pitch, rows, s.width, s.scale);
       pack_block(dout, s.dout + j * s.dout_pitch + head * s.width, s.dout_pitch, rows, s.width,
                  1.0f);
@@ -235,10 +236,10 @@ void attention_backward_keys_strip(AttentionStrip<T> const& s) {
       float const* const delta = s.delta + j * s.delta_pitch + head;
       const auto panel = [&]<int kVecs>(Panel p) {
         const Range keys = range_of(s.k_positions + p.first, p.count);
-        if (keys.least > block.most) return;
+        if (keys.minimum > block.maximum) return;
         const std::int64_t at = p.first * s.width;
         // Queries before the panel's first key see none of it.
-        const std::int64_t early = count_earlier(s.q_positions + j, rows, keys.least);
+        const std::int64_t early = count_earlier(s.q_positions + j, rows, keys.minimum);
         const std::int64_t left = rows - early;
         float const* const q_seeing = q + early * s.width;
         float const* const dout_seeing = dout + early * s.width;
@@ -247,7 +248,7 @@ void attention_backward_keys_strip(AttentionStrip<T> const& s) {
         softmax_backward_block<kVecs, false>(
             scores, grads, lse + early * s.lse_pitch, delta + early * s.delta_pitch, s.lse_pitch,
             s.delta_pitch, here + p.first, s.q_positions + j + early, left,
-            keys.most > block.least);
+            keys.maximum > block.minimum);
         product<kVecs, true, true>(dv + at, dout_seeing, s.width, scores, s.width, left);
         product<kVecs, true, true>(dk + at, q_seeing, s.width, grads, s.width, left);
       };

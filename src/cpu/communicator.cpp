@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "lomo/backend/ranks.h"
+#include "lomo/backend/process_group.h"
 #include "lomo/core/error.h"
 #include "mpi_queue.h"
 
@@ -27,8 +27,8 @@ struct Part {
 /// Messages from each rank to each, part(q) for rank q: what a rank receives is what it must, and
 /// none passes on what belongs to another.
 template <class F>
-Exchange exchange_of(char const* name, Tag tag, MpiQueue const& queue, F&& part) {
-  Exchange exchange;
+PendingExchange exchange_of(char const* name, Tag tag, MpiQueue const& queue, F&& part) {
+  PendingExchange exchange;
   exchange.name = name;
   exchange.tag = tag;
   for (int q = 0; q < queue.size(); ++q) {
@@ -43,8 +43,8 @@ Exchange exchange_of(char const* name, Tag tag, MpiQueue const& queue, F&& part)
   return exchange;
 }
 
-Exchange host_exchange(char const* name, Tag tag, MpiQueue const& queue, std::byte* all,
-                       std::span<std::byte const> mine) {
+PendingExchange host_exchange(char const* name, Tag tag, MpiQueue const& queue, std::byte* all,
+                              std::span<std::byte const> mine) {
   return exchange_of(name, tag, queue, [&](int q) {
     return Part{all + static_cast<std::size_t>(q) * mine.size(), mine.size(), mine.data(),
                 mine.size()};
@@ -81,7 +81,7 @@ class MpiCommunicator final : public Communicator {
   }
 
  private:
-  Ticket do_all_gather(Tensor all, Tensor mine, std::span<std::int64_t const> rows) override {
+  Fence do_all_gather(Tensor all, Tensor mine, std::span<std::int64_t const> rows) override {
     Blocks<std::byte> blocks(all);
     return issue_tensors(exchange_of("all_gather", kAllGather, queue_, [&](int q) {
       const auto [in, coming] = blocks.next(rows[static_cast<std::size_t>(q)]);
@@ -89,8 +89,8 @@ class MpiCommunicator final : public Communicator {
     }));
   }
 
-  Ticket do_all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const> from,
-                       std::span<std::int64_t const> to) override {
+  Fence do_all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const> from,
+                      std::span<std::int64_t const> to) override {
     Blocks<std::byte> in_blocks(received);
     Blocks<std::byte const> out_blocks(sent);
     return issue_tensors(exchange_of("all_to_all", kAllToAll, queue_, [&](int q) {
@@ -100,31 +100,31 @@ class MpiCommunicator final : public Communicator {
     }));
   }
 
-  void do_wait(Ticket ticket) override { queue_.wait(ticket); }
+  void do_wait(Fence fence) override { queue_.wait(fence); }
 
   void do_all_gather_host(std::span<std::byte> all, std::span<std::byte const> mine) override {
     queue_.wait(issue(host_exchange("all_gather_host", kHost, queue_, all.data(), mine)));
   }
 
-  Ticket issue_tensors(Exchange exchange) {
+  Fence issue_tensors(PendingExchange exchange) {
     exchange.span = span();
     return issue(std::move(exchange));
   }
 
-  Ticket issue(Exchange exchange) {
+  Fence issue(PendingExchange exchange) {
     last_ = queue_.issue(std::move(exchange));
     return last_;
   }
 
   MpiQueue& queue_;
-  Ticket last_ = 0;
+  Fence last_ = 0;
 };
 
-class MpiRanks final : public Ranks {
+class MpiProcessGroup final : public ProcessGroup {
  public:
-  explicit MpiRanks(std::unique_ptr<MpiQueue> queue)
-      : Ranks({queue->rank(), queue->size(), queue->local_rank(), queue->local_size(),
-               queue->machine()}),
+  explicit MpiProcessGroup(std::unique_ptr<MpiQueue> queue)
+      : ProcessGroup({queue->rank(), queue->size(), queue->local_rank(), queue->local_size(),
+                      queue->machine()}),
         queue_(std::move(queue)),
         host_(*queue_, ledger_) {}
 
@@ -136,14 +136,14 @@ class MpiRanks final : public Ranks {
     std::vector<Failure> all(static_cast<std::size_t>(size()));
     all[static_cast<std::size_t>(rank())] = mine;
     const auto bytes = std::as_writable_bytes(std::span(all));
-    const auto ticket = queue_->issue(host_exchange("failures", kFailure, *queue_, bytes.data(),
-                                                    std::as_bytes(std::span(&mine, 1))));
-    queue_->finish_or_give_up(ticket, window);
+    const auto fence = queue_->issue(host_exchange("failures", kFailure, *queue_, bytes.data(),
+                                                   std::as_bytes(std::span(&mine, 1))));
+    queue_->finish_or_give_up(fence, window);
     return all;
   }
 
  private:
-  void patience_is(std::chrono::seconds patience) override { queue_->set_patience(patience); }
+  void timeout_is(std::chrono::seconds timeout) override { queue_->set_timeout(timeout); }
   void end_others(int code) override { queue_->end_others(code); }
 
   std::unique_ptr<MpiQueue> queue_;
@@ -155,7 +155,7 @@ class MpiRanks final : public Ranks {
 
 }  // namespace lomo::cpu
 
-std::unique_ptr<lomo::Ranks> lomo::make_mpi_ranks() {
+std::unique_ptr<lomo::ProcessGroup> lomo::make_mpi_process_group() {
   // A launcher that is killed cannot end its ranks; mpirun's main thread is their parent.
   if (std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr) prctl(PR_SET_PDEATHSIG, SIGKILL);
   auto queue = std::make_unique<cpu::MpiQueue>();
@@ -165,5 +165,5 @@ std::unique_ptr<lomo::Ranks> lomo::make_mpi_ranks() {
                                  " tasks, but each of them finds itself alone: start them with "
                                  "srun --mpi=pmix, or with mpirun");
   }
-  return std::make_unique<cpu::MpiRanks>(std::move(queue));
+  return std::make_unique<cpu::MpiProcessGroup>(std::move(queue));
 }

@@ -73,27 +73,27 @@ class CpuBackend final : public Backend {
   void do_cross_entropy_backward(Tensor dz, Tensor z, Tensor lse, Tensor targets,
                                  std::int64_t first, float scale) override;
   // ranks.cpp
-  void do_sum_ranks(Tensor out, Tensor parts) override;
-  void do_cross_entropy_merge(Tensor running, Tensor parts) override;
+  void do_sum_partials(Tensor out, Tensor partials) override;
+  void do_cross_entropy_merge(Tensor running, Tensor partials) override;
   // update.cpp
-  void do_measure(Tensor stats, Tensor g, float scale) override;
+  void do_accumulate_squared_norm(Tensor stats, Tensor g, float scale) override;
   void do_inner_product(Tensor sums, Tensor a, Tensor b, double weight) override;
   void do_sgd_update(Tensor w, Tensor g, std::int64_t ranks, SgdStep const& step,
-                     RoundingPlan const& plan, Tensor guard, Tensor rows) override;
+                     RoundingPlan const& plan, Tensor found_inf, Tensor rows) override;
   void do_momentum_update(Tensor m, Tensor g, float momentum, GradientScaling const& gradient,
-                          Tensor guard) override;
+                          Tensor found_inf) override;
   void do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,
-                       RoundingPlan const& plan, Tensor guard) override;
+                       RoundingPlan const& plan, Tensor found_inf) override;
   // adalomo.cpp
   void do_square_sums(Tensor row, Tensor col, Tensor g, GradientScaling const& gradient) override;
   void do_decay_average(Tensor state, Tensor sums, float beta, float scale, float eps,
-                        Tensor guard) override;
+                        Tensor found_inf) override;
   void do_sum(Tensor total, Tensor x) override;
-  void do_adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
-                          AdaLomoTensor const& whole, GradientScaling const& gradient) override;
+  void do_adalomo_statistics(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
+                             AdaLomoTensor const& whole, GradientScaling const& gradient) override;
   void do_adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, Tensor sums,
                          AdaLomoTensor const& whole, AdaLomoStep const& step,
-                         RoundingPlan const& plan, Tensor guard) override;
+                         RoundingPlan const& plan, Tensor found_inf) override;
 
   void weight(Tensor g, Tensor dy, Tensor x, bool accumulate, Scratch scratch);
   void weight_by_panels(Tensor g, Tensor dy, Tensor x, bool accumulate, Scratch scratch);

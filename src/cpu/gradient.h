@@ -9,7 +9,7 @@
 #include "lomo/core/tensor.h"
 #include "vector_loop.h"
 
-/// What the updates share: the scaled gradient, the guard, and the cutting of matrices into pieces
+/// What the updates share: the scaled gradient, the guard, and the cutting of matrices into chunks
 /// of rows that do not depend on the number of threads.
 namespace lomo::cpu {
 
@@ -28,36 +28,36 @@ struct ScaledGradient {
 };
 
 /// True when the guard, if any, forbids the update.
-inline bool forbidden(Tensor guard) {
-  return guard && guard.data<double>()[1] != 0;
+inline bool blocked(Tensor found_inf) {
+  return found_inf && found_inf.data<double>()[1] != 0;
 }
 
 LOMO_INLINE inline bool finite(float x) {
   return (std::bit_cast<std::uint32_t>(x) & 0x7f800000u) != 0x7f800000u;
 }
 
-/// The pieces a matrix is worked on in: at most kWidth columns of one row each.
-struct Pieces {
+/// The chunks a matrix is worked on in: at most kWidth columns of one row each.
+struct Chunks {
   static constexpr std::int64_t kWidth = workspace::kSumColumns;
-  explicit Pieces(Tensor t)
+  explicit Chunks(Tensor t)
       : cols(t.cols()), across((t.cols() + kWidth - 1) / kWidth), count(t.rows() * across) {}
-  struct Piece {
+  struct Chunk {
     std::int64_t row, col, width;
   };
-  Piece operator[](std::int64_t i) const {
+  Chunk operator[](std::int64_t i) const {
     const std::int64_t col = i % across * kWidth;
     return {i / across, col, std::min(kWidth, cols - col)};
   }
   std::int64_t cols, across, count;
 };
 
-/// A dense matrix as one long row, so that narrow ones are cut into full pieces too.
+/// A dense matrix as one long row, so that narrow ones are cut into full chunks too.
 inline Tensor flat(Tensor t) {
   return t.reshaped(Shape(1, t.numel()));
 }
 
 template <class T>
-T* at(Tensor t, Pieces::Piece const& p) {
+T* at(Tensor t, Chunks::Chunk const& p) {
   return t.data<T>() + p.row * t.pitch() + p.col;
 }
 

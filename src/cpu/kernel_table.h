@@ -16,9 +16,9 @@ constexpr TypedKernels<T> typed_kernels() {
       .swiglu_backward = swiglu_backward_row<T>,
       .cross_entropy_backward = cross_entropy_backward_row<T>,
       .dot = dot_row<T>,
-      .attention = attention_strip<T>,
-      .attention_backward_queries = attention_backward_queries_strip<T>,
-      .attention_backward_keys = attention_backward_keys_strip<T>,
+      .attention = attention_chunk<T>,
+      .attention_backward_queries = attention_backward_queries_chunk<T>,
+      .attention_backward_keys = attention_backward_keys_chunk<T>,
   };
 }
 

@@ -7,11 +7,11 @@
 
 namespace lomo::cpu {
 
-/// One strip of attention: `lanes` rows stand side by side in vector lanes and meet all `others`.
+/// One chunk of attention: `lanes` rows stand side by side in vector lanes and meet all `others`.
 /// Forward and dq: lanes are query rows, others the keys of their sequence. dk and dv: lanes are
 /// key rows, others the queries, once for each of the `heads` query heads that share the key head.
 template <class T>
-struct AttentionStrip {
+struct AttentionChunk {
   T const* q = nullptr;     // first query row, first column of the (first) query head
   T const* dout = nullptr;  // likewise
   T const* k = nullptr;     // first key row, first column of the key/value head
@@ -34,10 +34,10 @@ struct AttentionStrip {
   float* scratch = nullptr;
 };
 
-/// Rows of a strip and rows of the block it meets at a time, whatever the instruction set.
+/// Rows of a chunk and rows of the block it meets at a time, whatever the instruction set.
 using workspace::kBlockRows;
-using workspace::kStripRows;
-inline constexpr std::int64_t kMostPanelLanes = workspace::kPanelLanes;
+using workspace::kChunkRows;
+inline constexpr std::int64_t kMaxPanelLanes = workspace::kPanelLanes;
 
 template <class T>
 struct TypedKernels {
@@ -55,9 +55,9 @@ struct TypedKernels {
   void (*cross_entropy_backward)(T* dz, float const* z, float lse, float scale, std::int64_t target,
                                  std::int64_t b);
   float (*dot)(T const* x, T const* y, std::int64_t n);
-  void (*attention)(AttentionStrip<T> const& strip);
-  void (*attention_backward_queries)(AttentionStrip<T> const& strip);
-  void (*attention_backward_keys)(AttentionStrip<T> const& strip);
+  void (*attention)(AttentionChunk<T> const& chunk);
+  void (*attention_backward_queries)(AttentionChunk<T> const& chunk);
+  void (*attention_backward_keys)(AttentionChunk<T> const& chunk);
 };
 
 /// The inner loops of the engine, compiled once per instruction set. Results differ between sets

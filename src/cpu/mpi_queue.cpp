@@ -20,7 +20,7 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kLargestMessage = std::size_t{1} << 30;  // MPI counts in int
-constexpr milliseconds kPatience = std::chrono::minutes(10);
+constexpr milliseconds kTimeout = std::chrono::minutes(10);
 // Between looks at messages: first the rest of the time slice, then short naps. Shared memory moves
 // about a MiB at a look.
 constexpr int kYields = 50;
@@ -39,16 +39,16 @@ void check(int code, char const* name) {
 /// The messages of one exchange.
 class Messages {
  public:
-  explicit Messages(Exchange const& exchange) : name_(exchange.name) {
-    for (Exchange::Receive const& receive : exchange.receives) {
-      in_pieces(receive.bytes, [&](std::size_t at, int count) {
+  explicit Messages(PendingExchange const& exchange) : name_(exchange.name) {
+    for (PendingExchange::Receive const& receive : exchange.receives) {
+      in_chunks(receive.bytes, [&](std::size_t at, int count) {
         check(MPI_Irecv(receive.to + at, count, MPI_BYTE, receive.from, exchange.tag,
                         MPI_COMM_WORLD, add(receive.from)),
               name_);
       });
     }
-    for (Exchange::Send const& send : exchange.sends) {
-      in_pieces(send.bytes, [&](std::size_t at, int count) {
+    for (PendingExchange::Send const& send : exchange.sends) {
+      in_chunks(send.bytes, [&](std::size_t at, int count) {
         check(MPI_Isend(send.from + at, count, MPI_BYTE, send.to, exchange.tag, MPI_COMM_WORLD,
                         add(send.to)),
               name_);
@@ -77,7 +77,7 @@ class Messages {
 
  private:
   template <class F>
-  static void in_pieces(std::size_t bytes, F&& f) {
+  static void in_chunks(std::size_t bytes, F&& f) {
     for (std::size_t at = 0; at < bytes; at += kLargestMessage) {
       f(at, static_cast<int>(std::min(kLargestMessage, bytes - at)));
     }
@@ -106,7 +106,7 @@ class Messages {
 
 }  // namespace
 
-MpiQueue::MpiQueue() : patience_(kPatience), thread_([this] { run(); }) {
+MpiQueue::MpiQueue() : timeout_(kTimeout), thread_([this] { run(); }) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return started_ || !failure_.empty(); });
   if (failure_.empty()) return;
@@ -124,32 +124,32 @@ MpiQueue::~MpiQueue() {
   thread_.join();
 }
 
-void MpiQueue::set_patience(Milliseconds patience) {
+void MpiQueue::set_timeout(Milliseconds timeout) {
   const std::lock_guard lock(mutex_);
-  patience_ = patience;
+  timeout_ = timeout;
 }
 
-MpiQueue::Ticket MpiQueue::issue(Exchange exchange) {
+MpiQueue::Fence MpiQueue::issue(PendingExchange exchange) {
   const std::lock_guard lock(mutex_);
   waiting_.push_back(std::move(exchange));
   changed_.notify_all();
   return ++issued_;
 }
 
-void MpiQueue::wait(Ticket ticket) {
+void MpiQueue::wait(Fence fence) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return finished_ >= ticket || !failure_.empty(); });
-  if (finished_ < ticket) throw Error(Exit::communication, failure_);
+  changed_.wait(lock, [&] { return finished_ >= fence || !failure_.empty(); });
+  if (finished_ < fence) throw Error(Exit::communication, failure_);
 }
 
-bool MpiQueue::finish_or_give_up(Ticket ticket, Milliseconds patience) {
+bool MpiQueue::finish_or_give_up(Fence fence, Milliseconds timeout) {
   std::unique_lock lock(mutex_);
-  const auto over = [&] { return finished_ >= ticket || !failure_.empty(); };
-  if (!changed_.wait_for(lock, patience, over)) {
+  const auto over = [&] { return finished_ >= fence || !failure_.empty(); };
+  if (!changed_.wait_for(lock, timeout, over)) {
     giving_up_ = true;
     changed_.wait(lock, over);
   }
-  return finished_ >= ticket;
+  return finished_ >= fence;
 }
 
 void MpiQueue::end_others(int code) {
@@ -211,7 +211,7 @@ void MpiQueue::start_mpi() {
 
 void MpiQueue::serve() {
   for (;;) {
-    Exchange exchange;
+    PendingExchange exchange;
     {
       std::unique_lock lock(mutex_);
       const auto something = [this] { return !waiting_.empty() || ending_ || abort_code_ >= 0; };
@@ -224,9 +224,9 @@ void MpiQueue::serve() {
       exchange = std::move(waiting_.front());
       waiting_.pop_front();
     }
-    if (exchange.span != nullptr) exchange.span->begin = Timeline::Clock::now();
+    if (exchange.span != nullptr) exchange.span->begin = Profile::Clock::now();
     carry_out(exchange);
-    if (exchange.span != nullptr) exchange.span->end = Timeline::Clock::now();
+    if (exchange.span != nullptr) exchange.span->end = Profile::Clock::now();
     const std::lock_guard lock(mutex_);
     ++finished_;
     changed_.notify_all();
@@ -234,16 +234,16 @@ void MpiQueue::serve() {
   MPI_Finalize();
 }
 
-void MpiQueue::carry_out(Exchange const& exchange) {
+void MpiQueue::carry_out(PendingExchange const& exchange) {
   WaitingTime waiting;
   Messages messages(exchange);
   if (exchange.keep.bytes > 0 && exchange.keep.to != exchange.keep.from) {
     std::memcpy(exchange.keep.to, exchange.keep.from, exchange.keep.bytes);
   }
-  Milliseconds patience{};
+  Milliseconds timeout{};
   {
     const std::lock_guard lock(mutex_);
-    patience = patience_;
+    timeout = timeout_;
   }
   for (int looks = 0; !messages.all_done(); ++looks) {
     if (looks < kYields) {
@@ -252,14 +252,14 @@ void MpiQueue::carry_out(Exchange const& exchange) {
     }
     std::this_thread::sleep_for(kNap);
     if (given_up()) throw Error(Exit::communication, std::string(exchange.name) + ": given up");
-    if (waiting.look() < patience) continue;
+    if (waiting.look() < timeout) continue;
     std::string who;
     for (const int rank : messages.missing()) who += (who.empty() ? "" : ", ") + name_of(rank);
     if (who.empty()) continue;  // the last message came just now
     throw Error(
         Exit::communication,
         std::string(exchange.name) + ": no answer from " + who + " within " +
-            std::to_string(std::chrono::duration_cast<std::chrono::seconds>(patience).count()) +
+            std::to_string(std::chrono::duration_cast<std::chrono::seconds>(timeout).count()) +
             " s. Its process or machine hangs, or is much slower than this one");
   }
 }

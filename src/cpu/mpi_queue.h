@@ -9,12 +9,12 @@
 #include <thread>
 #include <vector>
 
-#include "lomo/backend/timeline.h"
+#include "lomo/backend/profile.h"
 
 namespace lomo::cpu {
 
 /// What this rank gives to the others and takes from them at one time.
-struct Exchange {
+struct PendingExchange {
   struct Send {
     int to = 0;
     std::byte const* from = nullptr;
@@ -35,15 +35,15 @@ struct Exchange {
   std::vector<Send> sends;
   std::vector<Receive> receives;
   Keep keep;
-  Timeline::Span* span = nullptr;  // where its beginning and end are noted
+  Profile::Span* span = nullptr;  // where its beginning and end are noted
 };
 
 /// MPI of this process from its start to its end, and the thread that makes all MPI calls: the
-/// communication queue of a rank, first in, first out. While it waits for others it sleeps between
+/// communication stream of a rank, first in, first out. While it waits for others it sleeps between
 /// looks, so that it takes no processor from those that compute.
 class MpiQueue {
  public:
-  using Ticket = std::uint64_t;
+  using Fence = std::uint64_t;
   using Milliseconds = std::chrono::milliseconds;
 
   MpiQueue();
@@ -58,16 +58,16 @@ class MpiQueue {
   int local_size() const { return local_size_; }
   int machine() const { return machine_; }  // its lowest rank
   /// How long one exchange may take.
-  void set_patience(Milliseconds patience);
+  void set_timeout(Milliseconds timeout);
 
   /// What it points to must stay as it is until it is done.
-  Ticket issue(Exchange exchange);
+  Fence issue(PendingExchange exchange);
   /// Blocks until the exchange and all before it are done. Throws Error(Exit::communication) when
   /// one of them failed: the others did not answer in time, or MPI reported an error.
-  void wait(Ticket ticket);
+  void wait(Fence fence);
   /// Waits so long at most; what is not done then never will be, and nothing after it: memory that
   /// exchanges point to is left alone from here on. True when the exchange is done.
-  bool finish_or_give_up(Ticket ticket, Milliseconds patience);
+  bool finish_or_give_up(Fence fence, Milliseconds timeout);
   /// Ends all ranks, this one too unless its thread hangs within MPI.
   void end_others(int code);
 
@@ -75,7 +75,7 @@ class MpiQueue {
   void run();
   void start_mpi();
   void serve();
-  void carry_out(Exchange const& exchange);
+  void carry_out(PendingExchange const& exchange);
   bool given_up();
   std::string name_of(int rank) const;
 
@@ -84,9 +84,9 @@ class MpiQueue {
 
   std::mutex mutex_;  // of all below
   std::condition_variable changed_;
-  std::deque<Exchange> waiting_;
-  Milliseconds patience_;
-  Ticket issued_ = 0, finished_ = 0;
+  std::deque<PendingExchange> waiting_;
+  Milliseconds timeout_;
+  Fence issued_ = 0, finished_ = 0;
   bool started_ = false, ending_ = false, giving_up_ = false;
   std::string failure_;  // why nothing is exchanged any more; empty: all is well
   int abort_code_ = -1;

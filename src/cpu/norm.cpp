@@ -27,7 +27,7 @@ void CpuBackend::do_rmsnorm_backward(Tensor dx, Tensor dw, Tensor dy, Tensor x, 
   // dw is summed over runs of rows, each in row order, then over the runs in order: the same bits
   // on any number of threads.
   const std::int64_t run =
-      std::max(workspace::kLeastRunRows, (rows + workspace::kMostRuns - 1) / workspace::kMostRuns);
+      std::max(workspace::kMinRunRows, (rows + workspace::kMaxRuns - 1) / workspace::kMaxRuns);
   const std::int64_t runs = (rows + run - 1) / run;
   const Buffer work = workspace_of("rmsnorm_backward", workspaces_.rmsnorm_backward(x, dw));
   float* const sums = dw ? Scratch(work).take<float>(runs * c) : nullptr;  // (runs,C)

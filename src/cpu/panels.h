@@ -65,27 +65,28 @@ void product(float* c, float const* a, std::int64_t lda, float const* b, std::in
 
 /// Least and greatest of positions[0, n).
 struct Range {
-  std::int32_t least, most;
+  std::int32_t minimum, maximum;
 };
 Range range_of(std::int32_t const* positions, std::int64_t n) {
   Range r{positions[0], positions[0]};
   for (std::int64_t i = 1; i < n; ++i) {
-    if (positions[i] < r.least) r.least = positions[i];
-    if (positions[i] > r.most) r.most = positions[i];
+    if (positions[i] < r.minimum) r.minimum = positions[i];
+    if (positions[i] > r.maximum) r.maximum = positions[i];
   }
   return r;
 }
 
-/// How many of positions[0, n) are left when those at the end that are beyond `most` are dropped:
-/// under a causal mask, the keys that some row of a panel sees.
-std::int64_t without_later(std::int32_t const* positions, std::int64_t n, std::int32_t most) {
-  while (n > 0 && positions[n - 1] > most) --n;
+/// How many of positions[0, n) are left when those at the end that are beyond `maximum` are
+/// dropped: under a causal mask, the keys that some row of a panel sees.
+std::int64_t without_later(std::int32_t const* positions, std::int64_t n, std::int32_t maximum) {
+  while (n > 0 && positions[n - 1] > maximum) --n;
   return n;
 }
-/// How many of positions[0, n) at the front are below `least`: queries that see no key of a panel.
-std::int64_t count_earlier(std::int32_t const* positions, std::int64_t n, std::int32_t least) {
+/// How many of positions[0, n) at the front are below `minimum`: queries that see no key of a
+/// panel.
+std::int64_t count_earlier(std::int32_t const* positions, std::int64_t n, std::int32_t minimum) {
   std::int64_t i = 0;
-  while (i < n && positions[i] < least) ++i;
+  while (i < n && positions[i] < minimum) ++i;
   return i;
 }
 
@@ -122,15 +123,15 @@ void pack_block(float* block, T const* rows, std::int64_t pitch, std::int64_t co
   }
 }
 
-/// A panel's share of the strip: rows [first, first + count) in `lanes` = kLanes or 2 kLanes lanes.
+/// A panel's share of the chunk: rows [first, first + count) in `lanes` = kLanes or 2 kLanes lanes.
 struct Panel {
   std::int64_t first, count;
   int lanes;
 };
 constexpr int kPanelLanes = 2 * kLanes;
-static_assert(kPanelLanes <= kMostPanelLanes && kStripRows % kPanelLanes == 0);
+static_assert(kPanelLanes <= kMaxPanelLanes && kChunkRows % kPanelLanes == 0);
 
-/// f(panel) for each panel of a strip of `rows` rows.
+/// f(panel) for each panel of a chunk of `rows` rows.
 template <class F>
 LOMO_KERNEL void by_panels(std::int64_t rows, F f) {
   for (std::int64_t first = 0; first < rows; first += kPanelLanes) {

@@ -74,37 +74,38 @@ void store_block(T* to, std::int64_t n, RoundingPlan const& plan, std::int64_t f
   vector_loop(0, n, [=](std::int64_t i) LOMO_INLINE { to[i] = round_to<T>(value(i)); });
 }
 
-/// See RoundingPlan::tally.
-using Tally = std::array<double, 4>;
+/// See RoundingPlan::rounding_stats.
+using RoundingStats = std::array<double, 4>;
 
 /// Adds what became of n weights that were `before`, should have become `wanted` and are `after`.
 template <class T>
-void add_to(Tally& tally, T const* before, float const* wanted, T const* after, std::int64_t n) {
+void add_to(RoundingStats& rounding_stats, T const* before, float const* wanted, T const* after,
+            std::int64_t n) {
   const auto sum = [n](auto term) { return vector_sum(0, n, term); };
-  tally[0] +=
+  rounding_stats[0] +=
       sum([=](std::int64_t i) LOMO_INLINE { return wanted[i] != to_float(before[i]) ? 1.0 : 0.0; });
-  tally[1] += sum([=](std::int64_t i) LOMO_INLINE {
+  rounding_stats[1] += sum([=](std::int64_t i) LOMO_INLINE {
     return to_float(after[i]) != to_float(before[i]) ? 1.0 : 0.0;
   });
-  tally[2] += sum([=](std::int64_t i) LOMO_INLINE {
+  rounding_stats[2] += sum([=](std::int64_t i) LOMO_INLINE {
     const float old = to_float(before[i]);
     return static_cast<double>(to_float(after[i]) - old) * static_cast<double>(wanted[i] - old);
   });
-  tally[3] += sum([=](std::int64_t i) LOMO_INLINE {
+  rounding_stats[3] += sum([=](std::int64_t i) LOMO_INLINE {
     const double step = wanted[i] - to_float(before[i]);
     return step * step;
   });
 }
 
 /// w[i] = round(value(i, w[i] as f32)) for i in [0, n); w[0] has index `first` in its tensor.
-/// `tally`, when not null, is added to.
+/// `rounding_stats`, when not null, is added to.
 template <class T, class Value>
-void store_rounded(T* w, std::int64_t n, RoundingPlan const& plan, std::int64_t first, Tally* tally,
-                   Value value) {
+void store_rounded(T* w, std::int64_t n, RoundingPlan const& plan, std::int64_t first,
+                   RoundingStats* rounding_stats, Value value) {
   for (std::int64_t done = 0; done < n; done += kRoundingBlock) {
     const std::int64_t count = std::min(kRoundingBlock, n - done);
     T* const block = w + done;
-    if (tally == nullptr) {
+    if (rounding_stats == nullptr) {
       store_block(block, count, plan, first + done,
                   [=](std::int64_t i) LOMO_INLINE { return value(done + i, to_float(block[i])); });
       continue;
@@ -119,36 +120,36 @@ void store_rounded(T* w, std::int64_t n, RoundingPlan const& plan, std::int64_t 
     });
     store_block(block, count, plan, first + done,
                 [=](std::int64_t i) LOMO_INLINE { return wanted[i]; });
-    add_to(*tally, before, wanted, block, count);
+    add_to(*rounding_stats, before, wanted, block, count);
   }
 }
 
-/// The tallies of an update's pieces, added up in their order when the update is done: the same
+/// The tallies of an update's chunks, added up in their order when the update is done: the same
 /// bits on any number of threads.
 class Tallies {
  public:
   /// None are kept when the plan wants none.
-  Tallies(Scratch& scratch, RoundingPlan const& plan, std::int64_t pieces)
-      : plan_(plan), pieces_(pieces) {
-    if (!plan.tally) return;
-    sums_ = scratch.take<double>(4 * pieces);
-    std::fill_n(sums_, 4 * pieces, 0.0);
+  Tallies(Scratch& scratch, RoundingPlan const& plan, std::int64_t chunks)
+      : plan_(plan), chunks_(chunks) {
+    if (!plan.rounding_stats) return;
+    sums_ = scratch.take<double>(4 * chunks);
+    std::fill_n(sums_, 4 * chunks, 0.0);
   }
-  Tally* at(std::int64_t piece) const {
-    return sums_ != nullptr ? reinterpret_cast<Tally*>(sums_) + piece : nullptr;
+  RoundingStats* at(std::int64_t chunk) const {
+    return sums_ != nullptr ? reinterpret_cast<RoundingStats*>(sums_) + chunk : nullptr;
   }
   void finish() const {
     if (sums_ == nullptr) return;
-    double* const total = plan_.tally.data<double>();
-    for (std::int64_t piece = 0; piece < pieces_; ++piece) {
-      for (std::size_t k = 0; k < 4; ++k) total[k] += (*at(piece))[k];
+    double* const total = plan_.rounding_stats.data<double>();
+    for (std::int64_t chunk = 0; chunk < chunks_; ++chunk) {
+      for (std::size_t k = 0; k < 4; ++k) total[k] += (*at(chunk))[k];
     }
   }
 
  private:
   RoundingPlan const& plan_;
-  std::int64_t pieces_;
-  double* sums_ = nullptr;  // (pieces,4)
+  std::int64_t chunks_;
+  double* sums_ = nullptr;  // (chunks,4)
 };
 
 }  // namespace lomo::cpu

@@ -85,19 +85,19 @@ void swiglu_backward_row(T* d_gate, T* d_up, T const* d_act, T const* gate, T co
 }
 
 void cross_entropy_block_row(float* running, float const* z, std::int64_t target, std::int64_t b) {
-  const float least = -__builtin_inff();
-  Vec most = splat(least);
+  const float minimum = -__builtin_inff();
+  Vec maximum = splat(minimum);
   by_lanes(b, [&](std::int64_t i, int count) LOMO_KERNEL_LAMBDA {
-    const Vec v = keep(load(z + i, count), count, least);
-    most = v > most ? v : most;
+    const Vec v = keep(load(z + i, count), count, minimum);
+    maximum = v > maximum ? v : maximum;
   });
-  const float block_max = max_lanes(most);
+  const float block_max = max_lanes(maximum);
   const float max = block_max > running[0] ? block_max : running[0];
-  const float shift = max == least ? 0.0f : max;  // no logit yet above -inf
+  const float row_max = max == minimum ? 0.0f : max;  // no logit yet above -inf
   const float sum = sum_by_lanes(b, [&](std::int64_t i, int count) LOMO_KERNEL_LAMBDA {
-    return keep(exp_of(load(z + i, count) - shift), count, 0.0f);
+    return keep(exp_of(load(z + i, count) - row_max), count, 0.0f);
   });
-  running[1] = running[1] * exp_of(splat(running[0] - shift))[0] + sum;
+  running[1] = running[1] * exp_of(splat(running[0] - row_max))[0] + sum;
   running[0] = max;
   if (target >= 0 && target < b) running[2] = z[target];
 }

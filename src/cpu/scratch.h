@@ -15,7 +15,7 @@ class Scratch {
       : next_(static_cast<std::byte*>(block.raw())), left_(block.bytes()) {}
 
   Tensor take(Shape shape, DType type) {
-    const std::size_t bytes = workspace::piece(shape.numel(), type);
+    const std::size_t bytes = workspace::chunk(shape.numel(), type);
     if (bytes > left_) {
       throw Error("an operation wants " + std::to_string(bytes) + " bytes of workspace where " +
                   std::to_string(left_) + " are left of what backend/cpu_workspace.h declares");

@@ -5,7 +5,7 @@
 #include "dispatch.h"
 #include "engine.h"
 #include "gradient.h"
-#include "rank_sum.h"
+#include "partial_sum.h"
 #include "rounding.h"
 #include "scratch.h"
 
@@ -18,7 +18,7 @@ struct Measured {
 };
 
 /// Sum of squares of the finite elements of scale * g and the number of the others.
-Measured measure_piece(float const* g, std::int64_t n, float scale) {
+Measured squared_norm_chunk(float const* g, std::int64_t n, float scale) {
   const double plain = vector_sum(0, n, [=](std::int64_t i) LOMO_INLINE {
     const double x = scale * g[i];
     return x * x;
@@ -34,14 +34,14 @@ Measured measure_piece(float const* g, std::int64_t n, float scale) {
   return {squares, bad};
 }
 
-/// What ranks gave of a gradient of t rows, (ranks t,I).
-struct SummedParts {
-  Tensor parts;
+/// partial sums of ranks of a gradient of t rows, (ranks t,I).
+struct SummedPartials {
+  Tensor partials;
   std::int64_t t, ranks;
-  /// Sums of a piece, in `sums`.
-  float const* sum(Pieces::Piece const& piece, float* sums) const {
-    dispatch(parts.dtype(), [&]<class T>(T) {
-      sum_of_ranks(sums, at<T>(parts, piece), t * parts.pitch(), ranks, piece.width);
+  /// Sums of a chunk, in `sums`.
+  float const* sum(Chunks::Chunk const& chunk, float* sums) const {
+    dispatch(partials.dtype(), [&]<class T>(T) {
+      sum_of_partials(sums, at<T>(partials, chunk), t * partials.pitch(), ranks, chunk.width);
     });
     return sums;
   }
@@ -49,52 +49,54 @@ struct SummedParts {
 
 }  // namespace
 
-void CpuBackend::do_measure(Tensor stats, Tensor g, float scale) {
-  const Pieces pieces(g);  // of rows, so that the tile does not show in the order of the sum
-  const Buffer work = workspace_of("measure", workspaces_.measure(g));
-  double* const sums = Scratch(work).take<double>(2 * pieces.count);
+void CpuBackend::do_accumulate_squared_norm(Tensor stats, Tensor g, float scale) {
+  const Chunks chunks(g);  // of rows, so that the tile does not show in the order of the sum
+  const Buffer work =
+      workspace_of("accumulate_squared_norm", workspaces_.accumulate_squared_norm(g));
+  double* const sums = Scratch(work).take<double>(2 * chunks.count);
 #pragma omp parallel for num_threads(threads_)
-  for (std::int64_t i = 0; i < pieces.count; ++i) {
-    const Measured m = measure_piece(at<float>(g, pieces[i]), pieces[i].width, scale);
+  for (std::int64_t i = 0; i < chunks.count; ++i) {
+    const Measured m = squared_norm_chunk(at<float>(g, chunks[i]), chunks[i].width, scale);
     sums[2 * i] = m.squares;
     sums[2 * i + 1] = m.bad;
   }
   double* const total = stats.data<double>();
-  for (std::int64_t i = 0; i < pieces.count; ++i) {
+  for (std::int64_t i = 0; i < chunks.count; ++i) {
     total[0] += sums[2 * i];
     total[1] += sums[2 * i + 1];
   }
 }
 
 void CpuBackend::do_inner_product(Tensor sums, Tensor a, Tensor b, double weight) {
-  const Pieces pieces(a);
+  const Chunks chunks(a);
   const Buffer work = workspace_of("inner_product", workspaces_.inner_product(a));
-  double* const parts = Scratch(work).take<double>(3 * pieces.count);
+  double* const partials = Scratch(work).take<double>(3 * chunks.count);
 #pragma omp parallel for num_threads(threads_)
-  for (std::int64_t i = 0; i < pieces.count; ++i) {
-    float const* const x = at<float>(a, pieces[i]);
-    float const* const y = at<float>(b, pieces[i]);
-    const auto sum_of = [n = pieces[i].width](float const* p, float const* q) {
+  for (std::int64_t i = 0; i < chunks.count; ++i) {
+    float const* const x = at<float>(a, chunks[i]);
+    float const* const y = at<float>(b, chunks[i]);
+    const auto sum_of = [n = chunks[i].width](float const* p, float const* q) {
       return vector_sum(0, n, [=](std::int64_t j) LOMO_INLINE {
         return static_cast<double>(p[j]) * static_cast<double>(q[j]);
       });
     };
-    parts[3 * i] = sum_of(x, y);
-    parts[3 * i + 1] = sum_of(x, x);
-    parts[3 * i + 2] = sum_of(y, y);
+    partials[3 * i] = sum_of(x, y);
+    partials[3 * i + 1] = sum_of(x, x);
+    partials[3 * i + 2] = sum_of(y, y);
   }
   double total[3] = {};
-  for (std::int64_t i = 0; i < pieces.count; ++i) {
-    for (int k = 0; k < 3; ++k) total[k] += parts[3 * i + k];
+  for (std::int64_t i = 0; i < chunks.count; ++i) {
+    for (int k = 0; k < 3; ++k) total[k] += partials[3 * i + k];
   }
   sums.data<double>()[0] += weight * total[0];
   sums.data<double>()[1] += weight * std::sqrt(total[1]) * std::sqrt(total[2]);
 }
 
 void CpuBackend::do_sgd_update(Tensor w, Tensor g, std::int64_t ranks, SgdStep const& step,
-                               RoundingPlan const& plan, Tensor guard, Tensor rows) {
-  if (forbidden(guard)) return;
-  const Buffer work = workspace_of("sgd_update", workspaces_.tally(ranks > 0 ? w : g, plan));
+                               RoundingPlan const& plan, Tensor found_inf, Tensor rows) {
+  if (blocked(found_inf)) return;
+  const Buffer work =
+      workspace_of("sgd_update", workspaces_.rounding_stats(ranks > 0 ? w : g, plan));
   const std::int64_t cols = w.cols();
   if (!rows && w.dense() && g.dense()) {
     g = g.reshaped(Shape(std::max<std::int64_t>(ranks, 1), w.numel()));
@@ -104,24 +106,24 @@ void CpuBackend::do_sgd_update(Tensor w, Tensor g, std::int64_t ranks, SgdStep c
   const ScaledGradient scaled(step.gradient);
   const float lr = step.lr;
   const auto keep = static_cast<float>(1.0 - static_cast<double>(lr) * step.weight_decay);
-  const Pieces pieces(ranks > 0 ? w : g);
-  const SummedParts parts{g, w.rows(), ranks};
+  const Chunks chunks(ranks > 0 ? w : g);
+  const SummedPartials partials{g, w.rows(), ranks};
   Scratch scratch(work);
-  const Tallies tallies(scratch, plan, pieces.count);
+  const Tallies tallies(scratch, plan, chunks.count);
   dispatch(w.dtype(), [&](auto zero) {
     using T = decltype(zero);
 #pragma omp parallel for num_threads(threads_)
-    for (std::int64_t i = 0; i < pieces.count; ++i) {
-      const Pieces::Piece piece = pieces[i];
-      Pieces::Piece target = piece;
-      if (listed != nullptr) target.row = listed[piece.row];
-      const std::int64_t first = plan.first + target.row * cols + piece.col;
-      for (std::int64_t done = 0; done < piece.width; done += kRoundingBlock) {
-        const std::int64_t n = std::min(kRoundingBlock, piece.width - done);
+    for (std::int64_t i = 0; i < chunks.count; ++i) {
+      const Chunks::Chunk chunk = chunks[i];
+      Chunks::Chunk target = chunk;
+      if (listed != nullptr) target.row = listed[chunk.row];
+      const std::int64_t first = plan.first + target.row * cols + chunk.col;
+      for (std::int64_t done = 0; done < chunk.width; done += kRoundingBlock) {
+        const std::int64_t n = std::min(kRoundingBlock, chunk.width - done);
         alignas(64) std::array<float, kRoundingBlock> sums;
         float const* const from = ranks > 0
-                                      ? parts.sum({piece.row, piece.col + done, n}, sums.data())
-                                      : at<float>(g, piece) + done;
+                                      ? partials.sum({chunk.row, chunk.col + done, n}, sums.data())
+                                      : at<float>(g, chunk) + done;
         store_rounded(at<T>(w, target) + done, n, plan, first + done, tallies.at(i),
                       [=](std::int64_t j, float old)
                           LOMO_INLINE { return old * keep - lr * scaled(from[j]); });
@@ -132,19 +134,19 @@ void CpuBackend::do_sgd_update(Tensor w, Tensor g, std::int64_t ranks, SgdStep c
 }
 
 void CpuBackend::do_momentum_update(Tensor m, Tensor g, float momentum,
-                                    GradientScaling const& gradient, Tensor guard) {
-  if (forbidden(guard)) return;
+                                    GradientScaling const& gradient, Tensor found_inf) {
+  if (blocked(found_inf)) return;
   if (m.dense() && g.dense()) {
     m = flat(m);
     g = flat(g);
   }
   const ScaledGradient scaled(gradient);
-  const Pieces pieces(g);
+  const Chunks chunks(g);
 #pragma omp parallel for num_threads(threads_)
-  for (std::int64_t i = 0; i < pieces.count; ++i) {
-    float* const mean = at<float>(m, pieces[i]);
-    float* const grad = at<float>(g, pieces[i]);
-    vector_loop(0, pieces[i].width, [=](std::int64_t j) LOMO_INLINE {
+  for (std::int64_t i = 0; i < chunks.count; ++i) {
+    float* const mean = at<float>(m, chunks[i]);
+    float* const grad = at<float>(g, chunks[i]);
+    vector_loop(0, chunks[i].width, [=](std::int64_t j) LOMO_INLINE {
       mean[j] = momentum * mean[j] + scaled(grad[j]);
       grad[j] = mean[j];
     });
@@ -152,9 +154,9 @@ void CpuBackend::do_momentum_update(Tensor m, Tensor g, float momentum,
 }
 
 void CpuBackend::do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,
-                                 RoundingPlan const& plan, Tensor guard) {
-  if (forbidden(guard)) return;
-  const Buffer work = workspace_of("adamw_update", workspaces_.tally(g, plan));
+                                 RoundingPlan const& plan, Tensor found_inf) {
+  if (blocked(found_inf)) return;
+  const Buffer work = workspace_of("adamw_update", workspaces_.rounding_stats(g, plan));
   const std::int64_t cols = w.cols();
   if (w.dense() && m.dense() && v.dense() && g.dense()) {
     w = flat(w);
@@ -171,18 +173,18 @@ void CpuBackend::do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamSte
   const auto lr = static_cast<float>(step.lr / (1 - std::pow(beta1, t)));
   const auto correct = static_cast<float>(1 / (1 - std::pow(beta2, t)));
   const auto keep = static_cast<float>(1.0 - static_cast<double>(step.lr) * step.weight_decay);
-  const Pieces pieces(g);
+  const Chunks chunks(g);
   Scratch scratch(work);
-  const Tallies tallies(scratch, plan, pieces.count);
+  const Tallies tallies(scratch, plan, chunks.count);
   dispatch(w.dtype(), [&](auto zero) {
     using T = decltype(zero);
 #pragma omp parallel for num_threads(threads_)
-    for (std::int64_t i = 0; i < pieces.count; ++i) {
-      const Pieces::Piece piece = pieces[i];
-      float const* const from = at<float>(g, piece);
-      float* const first = at<float>(m, piece);
-      float* const second = at<float>(v, piece);
-      store_rounded(at<T>(w, piece), piece.width, plan, plan.first + piece.row * cols + piece.col,
+    for (std::int64_t i = 0; i < chunks.count; ++i) {
+      const Chunks::Chunk chunk = chunks[i];
+      float const* const from = at<float>(g, chunk);
+      float* const first = at<float>(m, chunk);
+      float* const second = at<float>(v, chunk);
+      store_rounded(at<T>(w, chunk), chunk.width, plan, plan.first + chunk.row * cols + chunk.col,
                     tallies.at(i), [=](std::int64_t j, float old) LOMO_INLINE {
                       const float grad = scaled(from[j]);
                       first[j] = beta1 * first[j] + (1 - beta1) * grad;

@@ -178,9 +178,9 @@ LOMO_KERNEL float sum_lanes(Vec v) {
   return part[0];
 }
 LOMO_KERNEL float max_lanes(Vec v) {
-  float most = v[0];
-  for (int i = 1; i < kLanes; ++i) most = v[i] > most ? v[i] : most;
-  return most;
+  float maximum = v[0];
+  for (int i = 1; i < kLanes; ++i) maximum = v[i] > maximum ? v[i] : maximum;
+  return maximum;
 }
 
 /// f(first, count) for the elements [0, n), kLanes at a time, the last call with what remains.

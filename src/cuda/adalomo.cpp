@@ -1,7 +1,7 @@
 #include "kernels/adalomo.h"
 
 #include "engine.h"
-#include "kernels/measure.h"
+#include "kernels/squared_norm.h"
 #include "rules.h"
 
 namespace lomo::cuda {
@@ -23,9 +23,9 @@ void CudaBackend::do_square_sums(Tensor row, Tensor col, Tensor g,
 }
 
 void CudaBackend::do_decay_average(Tensor state, Tensor sums, float beta, float scale, float eps,
-                                   Tensor guard) {
+                                   Tensor found_inf) {
   check(kernels::decay_average(address<float>(state), address<float>(sums), beta, scale, eps,
-                               address<double>(guard), state.numel(), queue_),
+                               address<double>(found_inf), state.numel(), queue_),
         "decay_average");
 }
 
@@ -33,23 +33,24 @@ void CudaBackend::do_sum(Tensor total, Tensor x) {
   check(kernels::sum(address<double>(total), address<float>(x), x.numel(), queue_), "sum");
 }
 
-void CudaBackend::do_adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
-                                     AdaLomoTensor const& whole, GradientScaling const& gradient) {
-  const Buffer work = workspace_of("adalomo_measure", workspaces_.adalomo_measure(g));
-  check(kernels::adalomo_measure(storage(w.dtype()), address<double>(sums), in(w), in(g),
-                                 moment(row, col, whole), rule(gradient), work.tensor().raw(),
-                                 g.rows(), g.cols(), queue_),
-        "adalomo_measure");
+void CudaBackend::do_adalomo_statistics(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
+                                        AdaLomoTensor const& whole,
+                                        GradientScaling const& gradient) {
+  const Buffer work = workspace_of("adalomo_statistics", workspaces_.adalomo_statistics(g));
+  check(kernels::adalomo_statistics(storage(w.dtype()), address<double>(sums), in(w), in(g),
+                                    moment(row, col, whole), rule(gradient), work.tensor().raw(),
+                                    g.rows(), g.cols(), queue_),
+        "adalomo_statistics");
 }
 
 void CudaBackend::do_adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, Tensor sums,
                                     AdaLomoTensor const& whole, AdaLomoStep const& step,
-                                    RoundingPlan const& plan, Tensor guard) {
+                                    RoundingPlan const& plan, Tensor found_inf) {
   const Buffer work = workspace_of("adalomo_update", workspaces_.adalomo_update(g, plan));
   const kernels::AdaLomoRule adalomo{step.lr, step.weight_decay, step.clip_threshold, step.eps2};
   check(kernels::adalomo_update(storage(w.dtype()), out(w), in(g), address<double>(sums),
                                 moment(row, col, whole), adalomo, rule(step.gradient), rule(plan),
-                                address<double>(guard), work.tensor().raw(), g.rows(), g.cols(),
+                                address<double>(found_inf), work.tensor().raw(), g.rows(), g.cols(),
                                 queue_),
         "adalomo_update");
 }

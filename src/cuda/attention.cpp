@@ -8,7 +8,7 @@
 namespace lomo::cuda {
 namespace {
 
-constexpr std::int64_t kMostWidth = 256;
+constexpr std::int64_t kMaxWidth = 256;
 
 kernels::AttentionRows rows(Sequences const& s) {
   return {address<std::int32_t>(s.starts), address<std::int32_t>(s.positions), s.positions.rows(),
@@ -16,9 +16,9 @@ kernels::AttentionRows rows(Sequences const& s) {
 }
 
 kernels::AttentionShape shape(Sequences const& s, Heads const& heads) {
-  if (heads.width > kMostWidth) {
+  if (heads.width > kMaxWidth) {
     throw Error("attention: heads of width " + std::to_string(heads.width) +
-                "; the CUDA engine has kernels for widths up to " + std::to_string(kMostWidth) +
+                "; the CUDA engine has kernels for widths up to " + std::to_string(kMaxWidth) +
                 ". Use --device cpu");
   }
   return {s.count(), heads.query, heads.key_value, heads.width, heads.scale};

@@ -15,16 +15,16 @@ namespace lomo::cuda {
 namespace {
 
 /// NCCL waits for nobody: its calls return before they are done, and the host asks until they are,
-/// as long as its patience lasts. A call that waited itself would wait for ever for a rank that is
+/// as long as its timeout lasts. A call that waited itself would wait for ever for a rank that is
 /// gone, in the first meeting of all as in the first exchange between two.
 class NcclCommunicator final : public Communicator {
  public:
-  NcclCommunicator(CudaBackend& engine, Communicator& host, std::chrono::seconds patience)
+  NcclCommunicator(CudaBackend& engine, Communicator& host, std::chrono::seconds timeout)
       : Communicator(host.rank(), host.size(), engine.ledger()),
         engine_(engine),
         host_(host),
         nccl_(open_nccl()),
-        patience_(patience),
+        timeout_(timeout),
         queue_(make_queue()),
         issued_(make_event()) {
     for (Event& event : done_) event = make_event();
@@ -34,7 +34,7 @@ class NcclCommunicator final : public Communicator {
     id = host_.all_gather_host(id).front();
     ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
     config.blocking = 0;
-    settle(nccl_.init_rank(&all_, size(), id, rank(), &config), "ncclCommInitRankConfig");
+    finish(nccl_.init_rank(&all_, size(), id, rank(), &config), "ncclCommInitRankConfig");
     engine_.watch([this](std::chrono::nanoseconds waited) { look_at_others(waited); }, queue_);
   }
   ~NcclCommunicator() override {
@@ -59,7 +59,7 @@ class NcclCommunicator final : public Communicator {
     }
   }
 
-  Ticket do_all_gather(Tensor all, Tensor mine, std::span<std::int64_t const> rows) override {
+  Fence do_all_gather(Tensor all, Tensor mine, std::span<std::int64_t const> rows) override {
     return exchange([&] {
       std::int64_t first = 0;
       for (int q = 0; q < size(); ++q) {
@@ -74,8 +74,8 @@ class NcclCommunicator final : public Communicator {
     });
   }
 
-  Ticket do_all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const> from,
-                       std::span<std::int64_t const> to) override {
+  Fence do_all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const> from,
+                      std::span<std::int64_t const> to) override {
     return exchange([&] {
       std::int64_t first_sent = 0, first_received = 0;
       for (int q = 0; q < size(); ++q) {
@@ -101,25 +101,25 @@ class NcclCommunicator final : public Communicator {
     });
   }
 
-  /// The calls of `f` as one exchange, after all that was issued to the engine's queue.
+  /// The calls of `f` as one exchange, after all that was issued to the engine's stream.
   template <class F>
-  Ticket exchange(F&& f) {
+  Fence exchange(F&& f) {
     if (all_ == nullptr) lost("the ranks were parted before");
     check(cudaEventRecord(issued_, engine_.queue()), "cudaEventRecord, of an exchange");
     check(cudaStreamWaitEvent(queue_, issued_, 0), "cudaStreamWaitEvent, of an exchange");
     if (span() != nullptr) engine_.stopwatch().begin(*span(), queue_);
     check_nccl(nccl_.group_start(), "ncclGroupStart");
     f();
-    settle(nccl_.group_end(), "ncclGroupEnd");  // before that nothing is on the queue
+    finish(nccl_.group_end(), "ncclGroupEnd");  // before that nothing is on the stream
     if (span() != nullptr) engine_.stopwatch().end(queue_);
-    const Ticket ticket = ++exchanges_;
-    check(cudaEventRecord(event_of(ticket), queue_), "cudaEventRecord, of an exchange");
-    return ticket;
+    const Fence fence = ++exchanges_;
+    check(cudaEventRecord(event_of(fence), queue_), "cudaEventRecord, of an exchange");
+    return fence;
   }
 
-  void do_wait(Ticket ticket) override {
+  void do_wait(Fence fence) override {
     if (span() != nullptr) engine_.stopwatch().begin(*span(), engine_.queue());
-    check(cudaStreamWaitEvent(engine_.queue(), event_of(ticket), 0),
+    check(cudaStreamWaitEvent(engine_.queue(), event_of(fence), 0),
           "cudaStreamWaitEvent, of an exchange");
     if (span() != nullptr) engine_.stopwatch().end(engine_.queue());
   }
@@ -129,27 +129,27 @@ class NcclCommunicator final : public Communicator {
   }
 
   /// Exchanges end in order, so an event that was recorded again since stands for a later one.
-  Event const& event_of(Ticket ticket) const { return done_[ticket % done_.size()]; }
+  Event const& event_of(Fence fence) const { return done_[fence % done_.size()]; }
 
-  /// While the host waits for its own queue, which may wait for a rank that is gone.
+  /// While the host waits for its own stream, which may wait for a rank that is gone.
   void look_at_others(std::chrono::nanoseconds waited) {
     if (all_ == nullptr) return;
     ncclResult_t state = ncclSuccess;
     check_nccl(nccl_.async_error(all_, &state), "ncclCommGetAsyncError");
     if (state != ncclSuccess && state != ncclInProgress) lost(nccl_.error_string(state));
-    if (waited > patience_) does_not_answer();
+    if (waited > timeout_) does_not_answer();
   }
 
   [[noreturn]] void does_not_answer() {
-    lost("another rank does not answer for " + std::to_string(patience_.count()) + " s");
+    lost("another rank does not answer for " + std::to_string(timeout_.count()) + " s");
   }
 
   /// Until `call`, which returned `status`, is done.
-  void settle(ncclResult_t status, char const* call) {
+  void finish(ncclResult_t status, char const* call) {
     WaitingTime waiting;
     while (status == ncclInProgress) {
       const std::chrono::nanoseconds waited = waiting.look();
-      if (waited > patience_) does_not_answer();
+      if (waited > timeout_) does_not_answer();
       // Most calls are done within microseconds, less than a sleep takes.
       if (waited > std::chrono::milliseconds(1)) {
         std::this_thread::sleep_for(std::chrono::microseconds(100));
@@ -164,7 +164,7 @@ class NcclCommunicator final : public Communicator {
     try {
       wait_while_watching([this](std::chrono::nanoseconds waited) { look_at_others(waited); },
                           [this] { return cudaStreamQuery(queue_); }, "cudaStreamQuery");
-      settle(nccl_.finalize(all_), "ncclCommFinalize");
+      finish(nccl_.finalize(all_), "ncclCommFinalize");
       return true;
     } catch (Error const&) {
       return false;
@@ -176,7 +176,7 @@ class NcclCommunicator final : public Communicator {
     lost(std::string(call) + ": " + nccl_.error_string(status));
   }
 
-  /// Lets the queues go on, whatever they then compute, and ends the run of this rank.
+  /// Lets the streams go on, whatever they then compute, and ends the run of this rank.
   [[noreturn]] void lost(std::string const& why) {
     if (all_ != nullptr) static_cast<void>(nccl_.abort(all_));
     all_ = nullptr;
@@ -186,19 +186,19 @@ class NcclCommunicator final : public Communicator {
   CudaBackend& engine_;
   Communicator& host_;
   Nccl nccl_;
-  std::chrono::seconds patience_;
+  std::chrono::seconds timeout_;
   Queue queue_;
-  Event issued_;  // what the engine's queue had been given when an exchange was asked for
+  Event issued_;  // what the engine's stream had been given when an exchange was asked for
   std::array<Event, 16> done_;
   ncclComm_t all_ = nullptr;
-  Ticket exchanges_ = 0;
+  Fence exchanges_ = 0;
 };
 
 }  // namespace
 
 std::unique_ptr<Communicator> make_communicator(CudaBackend& engine, Communicator& host,
-                                                std::chrono::seconds patience) {
-  return std::make_unique<NcclCommunicator>(engine, host, patience);
+                                                std::chrono::seconds timeout) {
+  return std::make_unique<NcclCommunicator>(engine, host, timeout);
 }
 
 }  // namespace lomo::cuda

@@ -8,9 +8,9 @@
 namespace lomo::cuda {
 
 /// Exchanges of the tensors of `engine`, over NCCL, with the ranks of `host`, which passes the
-/// words of hosts on and must outlive it. Not after the engine's end. Throws Error(Exit::usage)
+/// host collectives on and must outlive it. Not after the engine's end. Throws Error(Exit::usage)
 /// where NCCL is not there.
 std::unique_ptr<Communicator> make_communicator(CudaBackend& engine, Communicator& host,
-                                                std::chrono::seconds patience);
+                                                std::chrono::seconds timeout);
 
 }  // namespace lomo::cuda

@@ -12,7 +12,7 @@ namespace lomo::cuda {
 namespace {
 
 /// Kernels are loaded as they are used, cuBLASLt's too.
-constexpr std::size_t kBesideTheSlab = std::size_t{512} << 20;
+constexpr std::size_t kOutsideTheSlab = std::size_t{512} << 20;
 
 std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
@@ -24,7 +24,7 @@ std::string architecture_of(cudaDeviceProp const& p) {
 
 }  // namespace
 
-std::string obstacle(int local_rank) {
+std::string unavailable_reason(int local_rank) {
   int driver = 0, runtime = 0, count = 0;
   static_cast<void>(cudaDriverGetVersion(&driver));
   static_cast<void>(cudaRuntimeGetVersion(&runtime));
@@ -65,7 +65,7 @@ int device_of(int local_rank) {
 std::size_t available_memory() {
   std::size_t free = 0, total = 0;
   check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
-  return free - std::min(free, kBesideTheSlab);
+  return free - std::min(free, kOutsideTheSlab);
 }
 
 std::array<char, 16> gpu_identity() {

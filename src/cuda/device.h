@@ -8,8 +8,8 @@ namespace lomo::cuda {
 /// Why the GPU for a process cannot be computed on, one sentence; empty when it can. With one GPU
 /// in sight every process takes it (a launcher may show each its own), else the one of its rank on
 /// this machine.
-std::string obstacle(int local_rank);
-/// The GPU that process takes; only after `obstacle` found none.
+std::string unavailable_reason(int local_rank);
+/// The GPU that process takes; only after `unavailable_reason` found none.
 int device_of(int local_rank);
 
 /// Bytes that the engine may take of the current GPU: what is free, less what the driver and the

@@ -76,19 +76,19 @@ void CudaBackend::do_synchronize() {
   if (exchanges_ != nullptr) wait_for(exchanges_);  // cudaDeviceSynchronize cannot be watched
 }
 
-void CudaBackend::do_enter_beside(Ticket) {
-  check(cudaEventRecord(issued_, compute_), "cudaEventRecord, of the compute queue");
-  check(cudaStreamWaitEvent(second_, issued_, 0), "cudaStreamWaitEvent, of the second queue");
+void CudaBackend::do_enter_side_stream(Fence) {
+  check(cudaEventRecord(issued_, compute_), "cudaEventRecord, of the compute stream");
+  check(cudaStreamWaitEvent(second_, issued_, 0), "cudaStreamWaitEvent, of the side stream");
   queue_ = second_;
 }
 
-void CudaBackend::do_leave_beside(Ticket ticket) {
+void CudaBackend::do_leave_side_stream(Fence fence) {
   queue_ = compute_;
-  check(cudaEventRecord(event_of(ticket), second_), "cudaEventRecord, of the second queue");
+  check(cudaEventRecord(event_of(fence), second_), "cudaEventRecord, of the side stream");
 }
 
-void CudaBackend::do_wait(Ticket ticket) {
-  check(cudaStreamWaitEvent(compute_, event_of(ticket), 0), "cudaStreamWaitEvent");
+void CudaBackend::do_wait(Fence fence) {
+  check(cudaStreamWaitEvent(compute_, event_of(fence), 0), "cudaStreamWaitEvent");
 }
 
 void CudaBackend::wait_for(cudaStream_t queue) {

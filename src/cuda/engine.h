@@ -16,7 +16,7 @@ namespace lomo::cuda {
 class Gemm;  // gemm.h, the only file that knows cuBLASLt
 
 /// The CUDA engine: cuBLASLt for products, kernels/ for the rest, one file an op family. Both
-/// queues are streams that keep order by events alone; the host waits in `download` and
+/// streams are streams that keep order by events alone; the host waits in `download` and
 /// `synchronize`. The slab is one cudaMalloc. The same calls on the same GPU give the same bits: no
 /// kernel uses float atomics, and cuBLASLt's algorithm for a shape is chosen once.
 class CudaBackend final : public Backend {
@@ -24,9 +24,9 @@ class CudaBackend final : public Backend {
   explicit CudaBackend(EngineOptions const& options);
   ~CudaBackend() override;
   std::string describe() const override;
-  int queues() const override { return 2; }
+  int streams() const override { return 2; }
 
-  /// The queue that is issued to now, for exchanges that keep order with it.
+  /// The stream that is issued to now, for exchanges that keep order with it.
   cudaStream_t queue() const { return queue_; }
   /// From here on `watcher` whenever the host waits, and `synchronize` waits for `exchanges` as
   /// well; none: {}.
@@ -34,18 +34,18 @@ class CudaBackend final : public Backend {
     watcher_ = std::move(watcher);
     exchanges_ = exchanges;
   }
-  /// For what its queue, or one that keeps order with it, is given beside the operations.
+  /// For what its stream, or one that keeps order with it, is given beside the operations.
   Stopwatch& stopwatch() { return stopwatch_; }
 
  private:
   void start_clock() override { stopwatch_.start(queue_); }
-  void note_begin(Timeline::Span& span) override { stopwatch_.begin(span, queue_); }
-  void note_end(Timeline::Span&) noexcept override { stopwatch_.end(queue_); }
-  void settle_clock() override { stopwatch_.settle(watcher_); }
+  void note_begin(Profile::Span& span) override { stopwatch_.begin(span, queue_); }
+  void note_end(Profile::Span&) noexcept override { stopwatch_.end(queue_); }
+  void finish_clock() override { stopwatch_.finish(watcher_); }
   void do_synchronize() override;
-  void do_enter_beside(Ticket ticket) override;
-  void do_leave_beside(Ticket ticket) override;
-  void do_wait(Ticket ticket) override;
+  void do_enter_side_stream(Fence fence) override;
+  void do_leave_side_stream(Fence fence) override;
+  void do_wait(Fence fence) override;
   // memory.cpp
   void do_upload(Tensor dst, std::span<std::byte const> src) override;
   void do_download(std::span<std::byte> dst, Tensor src) override;
@@ -84,43 +84,43 @@ class CudaBackend final : public Backend {
   void do_cross_entropy_backward(Tensor dz, Tensor z, Tensor lse, Tensor targets,
                                  std::int64_t first, float scale) override;
   // ranks.cpp
-  void do_sum_ranks(Tensor sums, Tensor parts) override;
-  void do_cross_entropy_merge(Tensor running, Tensor parts) override;
+  void do_sum_partials(Tensor sums, Tensor partials) override;
+  void do_cross_entropy_merge(Tensor running, Tensor partials) override;
   // update.cpp
-  void do_measure(Tensor stats, Tensor g, float scale) override;
+  void do_accumulate_squared_norm(Tensor stats, Tensor g, float scale) override;
   void do_inner_product(Tensor sums, Tensor a, Tensor b, double weight) override;
   void do_sgd_update(Tensor w, Tensor g, std::int64_t ranks, SgdStep const& step,
-                     RoundingPlan const& plan, Tensor guard, Tensor rows) override;
+                     RoundingPlan const& plan, Tensor found_inf, Tensor rows) override;
   void do_momentum_update(Tensor m, Tensor g, float momentum, GradientScaling const& gradient,
-                          Tensor guard) override;
+                          Tensor found_inf) override;
   void do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,
-                       RoundingPlan const& plan, Tensor guard) override;
+                       RoundingPlan const& plan, Tensor found_inf) override;
   // adalomo.cpp
   void do_square_sums(Tensor row, Tensor col, Tensor g, GradientScaling const& gradient) override;
   void do_decay_average(Tensor state, Tensor sums, float beta, float scale, float eps,
-                        Tensor guard) override;
+                        Tensor found_inf) override;
   void do_sum(Tensor total, Tensor x) override;
-  void do_adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
-                          AdaLomoTensor const& whole, GradientScaling const& gradient) override;
+  void do_adalomo_statistics(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
+                             AdaLomoTensor const& whole, GradientScaling const& gradient) override;
   void do_adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, Tensor sums,
                          AdaLomoTensor const& whole, AdaLomoStep const& step,
-                         RoundingPlan const& plan, Tensor guard) override;
+                         RoundingPlan const& plan, Tensor found_inf) override;
 
   /// One weight gradient, with the workspace that is declared for it.
   void weight(Tensor g, Tensor dy, Tensor x, bool accumulate, Tensor work);
-  /// Until all that was issued to a queue is done.
+  /// Until all that was issued to a stream is done.
   void wait_for(cudaStream_t queue);
-  /// A second queue ends its work in order, so an event that was recorded again since stands for
+  /// A side stream ends its work in order, so an event that was recorded again since stands for
   /// later work.
-  Event const& event_of(Ticket ticket) const { return done_[ticket % done_.size()]; }
+  Event const& event_of(Fence fence) const { return done_[fence % done_.size()]; }
 
   std::string name_;
   CudaWorkspaces workspaces_;
   DeviceMemory memory_;  // of the slab
   Queue compute_, second_;
   cudaStream_t queue_ = nullptr;  // the one that is issued to
-  Event issued_;               // what the compute queue had been given when the second was entered
-  std::array<Event, 4> done_;  // by ticket
+  Event issued_;               // what the compute stream had been given when the second was entered
+  std::array<Event, 4> done_;  // by fence
   Staging staging_;
   std::unique_ptr<Gemm> gemm_;
   Watcher watcher_;

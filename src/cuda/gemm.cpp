@@ -14,7 +14,7 @@ namespace {
 
 /// Rows of a weight gradient that its algorithm is chosen for, whatever the tile.
 constexpr std::int64_t kAnyRows = 1024;
-constexpr std::uint32_t kMostAlignment = 16;
+constexpr std::uint32_t kMaxAlignment = 16;
 
 cudaDataType type_of(DType type) {
   if (type == DType::bf16) return CUDA_R_16BF;
@@ -26,7 +26,7 @@ cudaDataType type_of(DType type) {
 std::uint32_t alignment_of(Tensor t, std::int64_t stride) {
   const auto bits = reinterpret_cast<std::uintptr_t>(t.raw()) |
                     (static_cast<std::uintptr_t>(t.pitch()) * size_of(t.dtype())) |
-                    (static_cast<std::uintptr_t>(stride) * size_of(t.dtype())) | kMostAlignment;
+                    (static_cast<std::uintptr_t>(stride) * size_of(t.dtype())) | kMaxAlignment;
   return std::uint32_t{1} << std::countr_zero(bits);
 }
 
@@ -176,8 +176,8 @@ cublasLtMatmulAlgo_t Gemm::best(Problem const& p, Descriptors const& descriptors
   // Parts of a sum that were rounded to 16 bits would not be f32 sums.
   const std::uint32_t reduction = p.sums == Sums::fastest ? CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE
                                                           : CUBLASLT_REDUCTION_SCHEME_NONE;
-  const std::uint64_t most = workspace::cuda::kLibraryBytes;
-  set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, most);
+  const std::uint64_t maximum = workspace::cuda::kLibraryBytes;
+  set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, maximum);
   set(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, reduction);
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, p.a.alignment);
   set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, p.b.alignment);

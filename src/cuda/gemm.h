@@ -43,7 +43,7 @@ class Gemm {
   enum class Sums : std::uint8_t { fastest, same_for_any_rows };
   /// c (M,N) = a (M,K) b (K,N) [+ added (M,N) of c's type, which may be c]. a and b are of one
   /// storage type, c is of it or f32. No extent is 0. Any row pitch. `workspace` is
-  /// workspace::cuda::kLibraryBytes at a 256-byte aligned address, for this call on this queue.
+  /// workspace::cuda::kLibraryBytes at a 256-byte aligned address, for this call on this stream.
   /// With a batch, c, a and b are the first of each, and nothing is added.
   void product(Tensor c, Operand a, Operand b, Tensor added, void* workspace, cudaStream_t queue,
                Sums sums = Sums::fastest, Batch const& batch = {1, 0, 0, 0});

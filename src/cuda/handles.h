@@ -34,7 +34,7 @@ using Event = Handle<cudaEvent_t, cudaEventDestroy>;
 using DeviceMemory = Handle<void*, cudaFree>;
 using PinnedMemory = Handle<void*, cudaFreeHost>;
 
-/// Keeps no order with other queues but what events say.
+/// Keeps no order with other streams but what events say.
 inline Queue make_queue() {
   cudaStream_t queue = nullptr;
   check(cudaStreamCreateWithFlags(&queue, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");

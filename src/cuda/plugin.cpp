@@ -17,13 +17,13 @@ std::size_t available_memory(int local_rank) {
 }
 
 std::unique_ptr<lomo::Communicator> connect(lomo::Backend& engine, lomo::Communicator& host,
-                                            std::chrono::seconds patience) {
+                                            std::chrono::seconds timeout) {
   return lomo::cuda::make_communicator(dynamic_cast<lomo::cuda::CudaBackend&>(engine), host,
-                                       patience);
+                                       timeout);
 }
 
-constexpr lomo::CudaPlugin kPlugin{LOMO_BUILD_ID, &lomo::cuda::obstacle, &available_memory, &make,
-                                   &connect};
+constexpr lomo::CudaPlugin kPlugin{LOMO_BUILD_ID, &lomo::cuda::unavailable_reason,
+                                   &available_memory, &make, &connect};
 
 }  // namespace
 

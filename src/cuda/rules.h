@@ -12,7 +12,7 @@ inline kernels::GradientRule rule(GradientScaling const& g) {
 
 inline kernels::RoundingRule rule(RoundingPlan const& plan) {
   return {plan.mode == Rounding::stochastic, plan.key.stream, plan.key.step, plan.first,
-          address<double>(plan.tally)};
+          address<double>(plan.rounding_stats)};
 }
 
 }  // namespace lomo::cuda

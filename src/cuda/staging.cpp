@@ -43,9 +43,9 @@ void Staging::upload(void* device, std::size_t pitch, void const* host, std::siz
     }
     return;
   }
-  const std::size_t most = kHalf / width;
-  for (std::size_t row = 0; row < height; row += most) {
-    const std::size_t rows = std::min(most, height - row);
+  const std::size_t maximum = kHalf / width;
+  for (std::size_t row = 0; row < height; row += maximum) {
+    const std::size_t rows = std::min(maximum, height - row);
     std::byte* const half = next_half(watcher);
     std::memcpy(half, from + row * width, rows * width);
     check(cudaMemcpy2DAsync(to + row * pitch, pitch, half, width, width, rows,

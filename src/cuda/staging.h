@@ -8,7 +8,7 @@
 namespace lomo::cuda {
 
 /// Pinned memory that uploads pass through: the host fills one half while the device reads the
-/// other, and never waits for what else is on the queue.
+/// other, and never waits for what else is on the stream.
 class Staging {
  public:
   Staging();

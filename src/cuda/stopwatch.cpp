@@ -8,10 +8,10 @@ void Stopwatch::start(cudaStream_t queue) {
   if (zero_ == nullptr) zero_ = make_timed_event();
   check(cudaEventRecord(zero_, queue), "cudaEventRecord, of a timeline");
   check(cudaEventSynchronize(zero_), "cudaEventSynchronize, of a timeline");
-  host_zero_ = Timeline::Clock::now();
+  host_zero_ = Profile::Clock::now();
 }
 
-void Stopwatch::begin(Timeline::Span& span, cudaStream_t queue) {
+void Stopwatch::begin(Profile::Span& span, cudaStream_t queue) {
   laps_.push_back({&span, record(queue), nullptr});
 }
 
@@ -23,7 +23,7 @@ void Stopwatch::end(cudaStream_t queue) noexcept {
   }
 }
 
-void Stopwatch::settle(Watcher const& watcher) {
+void Stopwatch::finish(Watcher const& watcher) {
   for (Lap const& lap : laps_) {
     if (lap.end == nullptr) continue;
     if (watcher) {
@@ -46,10 +46,10 @@ cudaEvent_t Stopwatch::record(cudaStream_t queue) {
   return event;
 }
 
-Timeline::Time Stopwatch::time_of(cudaEvent_t event) const {
+Profile::Time Stopwatch::time_of(cudaEvent_t event) const {
   float milliseconds = 0;
   check(cudaEventElapsedTime(&milliseconds, zero_, event), "cudaEventElapsedTime");
-  return host_zero_ + std::chrono::duration_cast<Timeline::Clock::duration>(
+  return host_zero_ + std::chrono::duration_cast<Profile::Clock::duration>(
                           std::chrono::duration<double, std::milli>(milliseconds));
 }
 

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "handles.h"
-#include "lomo/backend/timeline.h"
+#include "lomo/backend/profile.h"
 #include "waiting.h"
 
 namespace lomo::cuda {
@@ -14,26 +14,26 @@ class Stopwatch {
  public:
   /// On an idle queue, for which it blocks: the moment that host and device both know.
   void start(cudaStream_t queue);
-  void begin(Timeline::Span& span, cudaStream_t queue);
+  void begin(Profile::Span& span, cudaStream_t queue);
   /// Of the span begun last. When no event can be recorded the span stays without its times, and
   /// what is wrong with the device comes to light in the next call.
   void end(cudaStream_t queue) noexcept;
   /// Waits for the queues to pass all events and gives the spans their times. `watcher`, if any, is
   /// called meanwhile.
-  void settle(Watcher const& watcher);
+  void finish(Watcher const& watcher);
 
  private:
   struct Lap {
-    Timeline::Span* span = nullptr;
+    Profile::Span* span = nullptr;
     cudaEvent_t begin = nullptr, end = nullptr;
   };
   cudaEvent_t record(cudaStream_t queue);
-  Timeline::Time time_of(cudaEvent_t event) const;
+  Profile::Time time_of(cudaEvent_t event) const;
 
   Event zero_;
-  Timeline::Time host_zero_;
+  Profile::Time host_zero_;
   std::vector<Lap> laps_;
-  std::deque<Event> events_;  // used again after each `settle`
+  std::deque<Event> events_;  // used again after each `finish`
   std::size_t used_ = 0;
 };
 

@@ -7,9 +7,9 @@ namespace lomo {
 
 namespace {
 
-std::int64_t total_rows(std::vector<ParameterGroup::Spec> const& members, Place place) {
+std::int64_t total_rows(std::vector<ParameterGroup::Spec> const& members, RankInfo info) {
   std::int64_t rows = 0;
-  for (auto const& member : members) rows += owned_rows(member.rows, place.rank, place.ranks).count;
+  for (auto const& member : members) rows += owned_rows(member.rows, info.rank, info.ranks).count;
   return rows;
 }
 
@@ -26,12 +26,12 @@ std::string name_of(std::vector<ParameterGroup::Spec> const& members) {
 }  // namespace
 
 ParameterGroup::ParameterGroup(Backend& backend, DType dtype, std::vector<Spec> const& members,
-                               std::int64_t inputs, Place place)
-    : memory_(backend.allocate(Shape(total_rows(members, place), inputs), dtype, Category::weights,
+                               std::int64_t inputs, RankInfo info)
+    : memory_(backend.allocate(Shape(total_rows(members, info), inputs), dtype, Category::weights,
                                name_of(members))) {
   std::int64_t first = 0;
   for (auto const& member : members) {
-    const RowRange owned = owned_rows(member.rows, place.rank, place.ranks);
+    const RowRange owned = owned_rows(member.rows, info.rank, info.ranks);
     members_.push_back(
         {member.name, Shape(member.rows, inputs), owned, stacked().row_block(first, owned.count)});
     first += owned.count;

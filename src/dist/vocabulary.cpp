@@ -32,22 +32,22 @@ Tensor RankIds::on_engine(int rank, RowRange range) const {
                                  range.count);
 }
 
-std::int64_t RankIds::most(std::int64_t rows) const {
+std::int64_t RankIds::maximum(std::int64_t rows) const {
   return std::accumulate(ids_.begin(), ids_.end(), std::int64_t{0},
                          [rows](std::int64_t sum, auto const& list) {
                            return sum + std::min(rows, static_cast<std::int64_t>(list.size()));
                          });
 }
 
-VocabularyTile::VocabularyTile(RankIds const& ids, Place place, std::int64_t vocabulary,
+VocabularyTile::VocabularyTile(RankIds const& ids, RankInfo info, std::int64_t vocabulary,
                                std::int64_t rows, std::int64_t k) {
   const auto of_owner = [&](int owner) {
-    return tile_rows(owned_rows(vocabulary, owner, place.ranks), rows, k);
+    return tile_rows(owned_rows(vocabulary, owner, info.ranks), rows, k);
   };
-  here = of_owner(place.rank);
-  for (int q = 0; q < place.ranks; ++q) {
+  here = of_owner(info.rank);
+  for (int q = 0; q < info.ranks; ++q) {
     asked.push_back(ids.within(q, here));
-    mine.push_back(ids.within(place.rank, of_owner(q)));
+    mine.push_back(ids.within(info.rank, of_owner(q)));
     asked_counts.push_back(asked.back().count);
     mine_counts.push_back(mine.back().count);
   }

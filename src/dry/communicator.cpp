@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "lomo/backend/ranks.h"
+#include "lomo/backend/process_group.h"
 
 namespace lomo::dry {
 
@@ -13,12 +13,12 @@ class DryCommunicator final : public Communicator {
       : Communicator(rank, size, backend.ledger()), host_(host) {}
 
  private:
-  Ticket do_all_gather(Tensor, Tensor, std::span<std::int64_t const>) override { return ++issued_; }
-  Ticket do_all_to_all(Tensor, Tensor, std::span<std::int64_t const>,
-                       std::span<std::int64_t const>) override {
+  Fence do_all_gather(Tensor, Tensor, std::span<std::int64_t const>) override { return ++issued_; }
+  Fence do_all_to_all(Tensor, Tensor, std::span<std::int64_t const>,
+                      std::span<std::int64_t const>) override {
     return ++issued_;
   }
-  void do_wait(Ticket) override {}
+  void do_wait(Fence) override {}
   void do_all_gather_host(std::span<std::byte> all, std::span<std::byte const> mine) override {
     if (host_ != nullptr) return host_->all_gather_host(all, mine);
     for (std::size_t at = 0; at < all.size(); at += mine.size()) {
@@ -27,7 +27,7 @@ class DryCommunicator final : public Communicator {
   }
 
   Communicator* host_;  // null: all ranks say the same
-  Ticket issued_ = 0;
+  Fence issued_ = 0;
 };
 
 }  // namespace

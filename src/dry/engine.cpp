@@ -10,12 +10,12 @@
 
 namespace lomo::dry {
 
-/// Computes nothing and keeps the books: every check, cost, block and workspace of another engine,
-/// no values. What asks for a value throws.
+/// Computes nothing and keeps the accounting: every check, cost, block and workspace of another
+/// engine, no values. What asks for a value throws.
 class DryBackend final : public Backend {
  public:
   explicit DryBackend(EngineOptions const& options) : Backend(Device::dry) {
-    if (options.books == Device::cuda) {
+    if (options.accounting == Device::cuda) {
       name_ = "the CUDA engine";
       queues_ = 2;
       workspaces_ = std::make_unique<CudaWorkspaces>();
@@ -24,14 +24,14 @@ class DryBackend final : public Backend {
       name_ = std::to_string(threads) + (threads == 1 ? " thread" : " threads");
       workspaces_ = std::make_unique<CpuWorkspaces>(threads);
     }
-    const std::size_t most = options.memory > 0 ? options.memory
-                                                : std::numeric_limits<std::size_t>::max() / 2 /
-                                                      Slab::kAlignment * Slab::kAlignment;
-    adopt_slab(std::make_unique<Slab>(nullptr, most, Device::dry, ledger()));
+    const std::size_t maximum = options.memory > 0 ? options.memory
+                                                   : std::numeric_limits<std::size_t>::max() / 2 /
+                                                         Slab::kAlignment * Slab::kAlignment;
+    adopt_slab(std::make_unique<Slab>(nullptr, maximum, Device::dry, ledger()));
   }
   std::string describe() const override { return "plan for " + name_; }
   bool computes() const override { return false; }
-  int queues() const override { return queues_; }
+  int streams() const override { return queues_; }
 
  private:
   /// Takes the op's workspace and gives it back.
@@ -88,31 +88,33 @@ class DryBackend final : public Backend {
   void do_cross_entropy_block(Tensor, Tensor, Tensor, std::int64_t) override {}
   void do_cross_entropy_end(Tensor, Tensor, Tensor) override {}
   void do_cross_entropy_backward(Tensor, Tensor, Tensor, Tensor, std::int64_t, float) override {}
-  // what ranks gave each other
-  void do_sum_ranks(Tensor, Tensor) override {}
+  // partial sums of ranks
+  void do_sum_partials(Tensor, Tensor) override {}
   void do_cross_entropy_merge(Tensor, Tensor) override {}
   // gradients and updates
-  void do_measure(Tensor, Tensor g, float) override { work("measure", workspaces_->measure(g)); }
+  void do_accumulate_squared_norm(Tensor, Tensor g, float) override {
+    work("accumulate_squared_norm", workspaces_->accumulate_squared_norm(g));
+  }
   void do_inner_product(Tensor, Tensor a, Tensor, double) override {
     work("inner_product", workspaces_->inner_product(a));
   }
   void do_sgd_update(Tensor w, Tensor g, std::int64_t ranks, SgdStep const&,
                      RoundingPlan const& plan, Tensor, Tensor) override {
-    work("sgd_update", workspaces_->tally(ranks > 0 ? w : g, plan));
+    work("sgd_update", workspaces_->rounding_stats(ranks > 0 ? w : g, plan));
   }
   void do_momentum_update(Tensor, Tensor, float, GradientScaling const&, Tensor) override {}
   void do_adamw_update(Tensor, Tensor, Tensor, Tensor g, AdamStep const&, RoundingPlan const& plan,
                        Tensor) override {
-    work("adamw_update", workspaces_->tally(g, plan));
+    work("adamw_update", workspaces_->rounding_stats(g, plan));
   }
   void do_square_sums(Tensor, Tensor, Tensor g, GradientScaling const&) override {
     work("square_sums", workspaces_->square_sums(g));
   }
   void do_decay_average(Tensor, Tensor, float, float, float, Tensor) override {}
   void do_sum(Tensor, Tensor) override {}
-  void do_adalomo_measure(Tensor, Tensor, Tensor g, Tensor, Tensor, AdaLomoTensor const&,
-                          GradientScaling const&) override {
-    work("adalomo_measure", workspaces_->adalomo_measure(g));
+  void do_adalomo_statistics(Tensor, Tensor, Tensor g, Tensor, Tensor, AdaLomoTensor const&,
+                             GradientScaling const&) override {
+    work("adalomo_statistics", workspaces_->adalomo_statistics(g));
   }
   void do_adalomo_update(Tensor, Tensor g, Tensor, Tensor, Tensor, AdaLomoTensor const&,
                          AdaLomoStep const&, RoundingPlan const& plan, Tensor) override {

@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "lomo/backend/ranks.h"
+#include "lomo/backend/process_group.h"
 #include "lomo/core/error.h"
 
 namespace lomo::dry {
@@ -26,12 +26,12 @@ class ThreadHost final : public Communicator {
 
  private:
   [[noreturn]] static void refuse() { throw Error("these ranks have only words for each other"); }
-  Ticket do_all_gather(Tensor, Tensor, std::span<std::int64_t const>) override { refuse(); }
-  Ticket do_all_to_all(Tensor, Tensor, std::span<std::int64_t const>,
-                       std::span<std::int64_t const>) override {
+  Fence do_all_gather(Tensor, Tensor, std::span<std::int64_t const>) override { refuse(); }
+  Fence do_all_to_all(Tensor, Tensor, std::span<std::int64_t const>,
+                      std::span<std::int64_t const>) override {
     refuse();
   }
-  void do_wait(Ticket) override { refuse(); }
+  void do_wait(Fence) override { refuse(); }
   void do_all_gather_host(std::span<std::byte> all, std::span<std::byte const> mine) override {
     table_.said[static_cast<std::size_t>(rank())] = mine;
     table_.all_here.arrive_and_wait();
@@ -54,7 +54,7 @@ class ThreadHost final : public Communicator {
 
 }  // namespace lomo::dry
 
-void lomo::rehearse_on_ranks(int ranks, std::function<void(Communicator&)> const& f) {
+void lomo::dry_run_on_ranks(int ranks, std::function<void(Communicator&)> const& f) {
   dry::Table table(ranks);
   std::vector<std::exception_ptr> causes(static_cast<std::size_t>(ranks)), effects = causes;
   {

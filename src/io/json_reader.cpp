@@ -44,16 +44,16 @@ template <class T>
 std::string describe(Range<T> range) {
   using Limits = std::numeric_limits<T>;
   const std::string noun = Limits::is_integer ? "a whole number" : "a number";
-  const bool low = range.least != Limits::lowest();
-  const bool high = range.most != Limits::max();
-  const bool above_zero = !Limits::is_integer && range.least == Limits::denorm_min();
-  const std::string from = above_zero ? "above 0" : "of at least " + written(range.least);
+  const bool low = range.minimum != Limits::lowest();
+  const bool high = range.maximum != Limits::max();
+  const bool above_zero = !Limits::is_integer && range.minimum == Limits::denorm_min();
+  const std::string from = above_zero ? "above 0" : "of at least " + written(range.minimum);
   if (low && high && !above_zero) {
-    return noun + " from " + written(range.least) + " to " + written(range.most);
+    return noun + " from " + written(range.minimum) + " to " + written(range.maximum);
   }
-  if (low && high) return noun + " above 0 and at most " + written(range.most);
+  if (low && high) return noun + " above 0 and at most " + written(range.maximum);
   if (low) return noun + " " + from;
-  if (high) return noun + " of at most " + written(range.most);
+  if (high) return noun + " of at most " + written(range.maximum);
   return noun;
 }
 
@@ -149,19 +149,19 @@ T JsonReader::number(std::string_view key, Json const& found, Range<T> range) co
     }
     if (found.is_number_unsigned()) {
       const auto x = found.get<std::uint64_t>();
-      if (std::cmp_less_equal(x, range.most) && std::cmp_greater_equal(x, range.least)) {
+      if (std::cmp_less_equal(x, range.maximum) && std::cmp_greater_equal(x, range.minimum)) {
         return static_cast<T>(x);
       }
     } else if (found.is_number_integer()) {
       const auto x = found.get<std::int64_t>();
-      if (std::cmp_less_equal(x, range.most) && std::cmp_greater_equal(x, range.least)) {
+      if (std::cmp_less_equal(x, range.maximum) && std::cmp_greater_equal(x, range.minimum)) {
         return static_cast<T>(x);
       }
     }
   } else if (found.is_number()) {
     const double x = found.get<double>();
-    if (std::isfinite(x) && x >= static_cast<double>(range.least) &&
-        x <= static_cast<double>(range.most)) {
+    if (std::isfinite(x) && x >= static_cast<double>(range.minimum) &&
+        x <= static_cast<double>(range.maximum)) {
       return static_cast<T>(x);
     }
   }

@@ -17,7 +17,7 @@ namespace {
 
 // A 70B model's header takes 80 KB; the format allows 100 MB, which only a hostile file needs.
 constexpr std::uint64_t kLargestHeader = 16u << 20;
-constexpr std::size_t kMostDimensions = 8;
+constexpr std::size_t kMaxDimensions = 8;
 constexpr std::size_t kPrefix = 8;
 
 constexpr std::pair<std::string_view, DType> kDTypes[] = {{"F32", DType::f32},
@@ -56,10 +56,10 @@ SafetensorsEntry read_entry(std::string const& name, Json const& json, std::stri
                              "checkpoints back to one of these first");
   }
   entry.dtype = known->second;
-  reader.get("shape", entry.shape, Range<std::int64_t>{.least = 0});
-  if (entry.shape.size() > kMostDimensions) reader.fail("shape", "has too many dimensions");
+  reader.get("shape", entry.shape, Range<std::int64_t>{.minimum = 0});
+  if (entry.shape.size() > kMaxDimensions) reader.fail("shape", "has too many dimensions");
   std::vector<std::int64_t> offsets;
-  reader.get("data_offsets", offsets, Range<std::int64_t>{.least = 0});
+  reader.get("data_offsets", offsets, Range<std::int64_t>{.minimum = 0});
   reader.finish();
   if (offsets.size() != 2 || offsets[0] > offsets[1]) {
     reader.fail("data_offsets", "must be [begin, end] with begin <= end");

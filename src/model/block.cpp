@@ -80,7 +80,7 @@ Buffer block_forward(BlockContext const& ctx, BlockWeights const& w, BlockActiva
   const Sequences queries = ctx.queries(), keys = ctx.keys();
   const std::int64_t n = ctx.rows(), m = queries.positions.rows();  // N, M
   const auto done = [keep](Buffer& buffer) {
-    if (keep != Keep::all && keep != Keep::replay) buffer.reset();
+    if (keep != Keep::all && keep != Keep::recompute_block) buffer.reset();
   };
 
   a.normed1 = make_full(ctx, c.width, "norm1");
@@ -135,7 +135,7 @@ Buffer block_forward(BlockContext const& ctx, BlockWeights const& w, BlockActiva
   a.act = make(ctx, c.ffn, "act");
   be.swiglu(a.act, a.gate_up);
   done(a.gate_up);
-  if (keep == Keep::replay) return {};
+  if (keep == Keep::recompute_block) return {};
 
   Buffer out = make(ctx, c.width, "block output");
   ctx.whole.linear(out, a.act, w.down, a.mid);
@@ -149,14 +149,14 @@ Buffer block_backward(BlockContext const& ctx, BlockWeights& w, BlockActivations
   Backend& be = ctx.backend;
   ModelConfig const& c = ctx.config;
   const auto norm_gradient = [&](ParameterGroup const& norm) {
-    return sink.wants(norm)
+    return sink.requires_grad(norm)
                ? be.allocate(Shape(c.width), DType::f32, Category::activations, "norm gradient")
                : Buffer();
   };
   const auto n_of_rank = ctx.rows_of_rank(), m_of_rank = ctx.queries_of_rank();  // (R)
   const auto offer_linear = [&](ParameterGroup& group, Factor dy, Factor x,
                                 std::span<std::int64_t const> of_rank) {
-    if (!sink.wants(group)) return;
+    if (!sink.requires_grad(group)) return;
     sink.offer(group, LinearOffer{std::move(dy), std::move(x), of_rank}, true);
   };
   const auto offer_norm = [&](ParameterGroup& group, Buffer dw) {
@@ -201,7 +201,7 @@ Buffer block_backward(BlockContext const& ctx, BlockWeights& w, BlockActivations
 
   Buffer dx;
   Buffer d_norm1;
-  if (input_gradient || sink.wants(w.norm1)) {
+  if (input_gradient || sink.requires_grad(w.norm1)) {
     Buffer d_normed1 = make_full(ctx, c.width, "d norm1");
     ctx.whole.linear_backward_input(d_normed1, d_qkv, alone ? keys_values_of(w) : Stack(w.qkv));
     if (alone) {    // the rows that query get a second part
@@ -217,7 +217,7 @@ Buffer block_backward(BlockContext const& ctx, BlockWeights& w, BlockActivations
                         alone ? dx.tensor() : d_mid.tensor());
   }
   offer_linear(w.out, std::move(d_mid), Factor::take(a.attended, consume), m_of_rank);
-  if (alone && sink.wants(w.qkv)) {
+  if (alone && sink.requires_grad(w.qkv)) {
     Buffer normed_rows;  // (M,C) of normed1
     query_rows(ctx, a.normed1, normed_rows, "norm1 of loss rows");
     sink.offer(w.qkv, LinearOffer{std::move(d_q), std::move(normed_rows), m_of_rank, 0, 1}, false);

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "lomo/backend/backend.h"
-#include "lomo/dist/whole_weights.h"
+#include "lomo/dist/weight_gatherer.h"
 #include "lomo/model/activations.h"
 #include "lomo/model/config.h"
 #include "lomo/model/weights.h"
@@ -15,7 +15,7 @@ namespace lomo {
 /// What every block of a pass shares.
 struct BlockContext {
   Backend& backend;
-  WholeWeights& whole;
+  WeightGatherer& whole;
   ModelConfig const& config;
   DType dtype;
   DeviceBatch const& batch;
@@ -44,7 +44,7 @@ enum class Keep : std::uint8_t {
   nothing,  // free every intermediate, the input too, as soon as it is read for the last time
   input,    // keep a.x only
   all,      // keep what backward reads
-  replay,   // the same when the output is known already and is not made again
+  recompute_block,  // the same when the output is known already and is not recomputed
 };
 
 /// Keys and values that came before the rows of a pass, for generation. The block appends its own.
@@ -56,7 +56,7 @@ struct Past {
 };
 
 /// One decoder block: x + attention(norm1(x)), then that plus mlp(norm2(.)). Reads a.x and returns
-/// the block's output (M,C), none in a replay; leaves in `a` what `keep` says.
+/// the block's output (M,C), none in a recomputation; leaves in `a` what `keep` says.
 Buffer block_forward(BlockContext const& ctx, BlockWeights const& w, BlockActivations& a, Keep keep,
                      Past const* past = nullptr);
 

@@ -10,9 +10,9 @@ namespace lomo {
 namespace {
 
 // Far above any model there is, and small enough that no product of them overflows.
-constexpr std::int64_t kMostWidth = 1 << 20;
-constexpr std::int64_t kMostLayers = 1 << 14;
-constexpr std::int64_t kMostRows = 1 << 26;
+constexpr std::int64_t kMaxWidth = 1 << 20;
+constexpr std::int64_t kMaxLayers = 1 << 14;
+constexpr std::int64_t kMaxRows = 1 << 26;
 
 // Keys of transformers' PretrainedConfig, LlamaConfig, MistralConfig and of popular exporters that
 // do not take part in the computation of a forward pass.
@@ -195,20 +195,20 @@ void read_sizes(JsonReader& reader, ModelConfig& config, bool mistral) {
   if (mistral) {  // transformers' defaults for these are one particular model's
     for (char const* key : {"num_key_value_heads", "max_position_embeddings"}) reader.require(key);
   }
-  reader.get("hidden_size", config.width, {1, kMostWidth});
-  reader.get("intermediate_size", config.ffn, {1, kMostRows});
-  reader.get("num_hidden_layers", config.layers, {1, kMostLayers});
-  reader.get("num_attention_heads", config.heads, {1, kMostWidth});
-  reader.get("vocab_size", config.vocab, {1, kMostRows});
+  reader.get("hidden_size", config.width, {1, kMaxWidth});
+  reader.get("intermediate_size", config.ffn, {1, kMaxRows});
+  reader.get("num_hidden_layers", config.layers, {1, kMaxLayers});
+  reader.get("num_attention_heads", config.heads, {1, kMaxWidth});
+  reader.get("vocab_size", config.vocab, {1, kMaxRows});
   config.kv_heads = config.heads;
-  reader.get("num_key_value_heads", config.kv_heads, {1, kMostWidth});
+  reader.get("num_key_value_heads", config.kv_heads, {1, kMaxWidth});
   config.context = 2048;
   reader.get("max_position_embeddings", config.context, {1, std::int64_t{1} << 31});
   if (config.heads % config.kv_heads != 0) {
     reader.fail("num_key_value_heads", std::to_string(config.kv_heads) + " does not divide the " +
                                            std::to_string(config.heads) + " attention heads");
   }
-  if (!reader.get("head_dim", config.head_width, {1, kMostWidth})) {
+  if (!reader.get("head_dim", config.head_width, {1, kMaxWidth})) {
     if (config.width % config.heads != 0) {
       reader.fail("hidden_size", std::to_string(config.width) + " is not a multiple of the " +
                                      std::to_string(config.heads) +
@@ -220,8 +220,8 @@ void read_sizes(JsonReader& reader, ModelConfig& config, bool mistral) {
     reader.fail("", "the head width " + std::to_string(config.head_width) +
                         " is odd; the rotary embedding needs pairs");
   }
-  if (config.heads * config.head_width > kMostRows) {
-    reader.fail("head_dim", "the attention is wider than " + std::to_string(kMostRows));
+  if (config.heads * config.head_width > kMaxRows) {
+    reader.fail("head_dim", "the attention is wider than " + std::to_string(kMaxRows));
   }
 }
 

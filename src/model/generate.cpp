@@ -52,7 +52,7 @@ Buffer Llama::next_logits(KeyValueCache& cache, std::vector<std::int32_t> const&
       backend_, std::vector<std::int32_t>{0, static_cast<std::int32_t>(total)}, "key starts");
   const Sequences key_rows{key_starts, key_positions, total};
 
-  const BlockContext ctx{backend_, whole_, config_, dtype_, rows, inv_freq_};
+  const BlockContext ctx{backend_, gatherer_, config_, dtype_, rows, inv_freq_};
   Buffer x = backend_.allocate(Shape(n, config_.width), dtype_, Category::activations, "embedded");
   backend_.gather_rows(x, weights_.embedding.stacked(), rows.tokens);
   for (std::size_t l = 0; l < weights_.blocks.size(); ++l) {

@@ -25,7 +25,7 @@ Tensor of_chunk(Tensor all, LossRows::Chunk const& chunk) {
   return all.row_block(chunk.first, chunk.rows);
 }
 
-/// dx (n,C) f32 = dZ W of the rows of a chunk, block by block, from logits made again.
+/// dx (n,C) f32 = dZ W of the rows of a chunk, block by block, from logits recomputed.
 void input_gradient_by_blocks(HeadContext const& ctx, LossRows::Chunk const& chunk, Tensor dx,
                               HeadActivations const& a, Parameter const& head, float scale) {
   Backend& be = ctx.backend;
@@ -55,13 +55,13 @@ void input_gradient_by_blocks(HeadContext const& ctx, LossRows::Chunk const& chu
 Buffer rows_of_all(HeadContext const& ctx, Buffer mine) {
   if (ctx.ranks == nullptr) return mine;
   Buffer all = make(ctx, Shape(ctx.rows.count, ctx.config.width), ctx.dtype, "head norm of all");
-  Communicator::Ticket ticket = 0;
+  Communicator::Fence fence = 0;
   for (auto const& chunk : ctx.rows.chunks) {
     const std::int64_t count = chunk.counts[static_cast<std::size_t>(ctx.ranks->rank())];
-    ticket = ctx.ranks->all_gather(of_chunk(all, chunk), mine.tensor().row_block(chunk.mine, count),
-                                   chunk.counts);
+    fence = ctx.ranks->all_gather(of_chunk(all, chunk), mine.tensor().row_block(chunk.mine, count),
+                                  chunk.counts);
   }
-  ctx.ranks->wait(ticket);
+  ctx.ranks->wait(fence);
   return all;
 }
 
@@ -70,23 +70,23 @@ Buffer rows_of_all(HeadContext const& ctx, Buffer mine) {
 void sum_to_owners(HeadContext const& ctx, LossRows::Chunk const& chunk, Tensor d, Tensor part) {
   Backend& be = ctx.backend;
   if (ctx.ranks == nullptr) return be.copy(d, part);
-  const DType wire = ctx.options.wire;
+  const DType comm_dtype = ctx.options.comm_dtype;
   const std::int64_t ranks = ctx.ranks->size(), cols = part.cols();
   const std::int64_t mine = chunk.counts[static_cast<std::size_t>(ctx.ranks->rank())];
   const auto on_the_way = [&](std::int64_t rows, DType dtype, char const* what) {
     return be.allocate(Shape(rows, cols), dtype, Category::communication, what);
   };
   Buffer rounded;
-  if (wire != DType::f32) {
-    rounded = on_the_way(chunk.rows, wire, "d head norm sent");
+  if (comm_dtype != DType::f32) {
+    rounded = on_the_way(chunk.rows, comm_dtype, "d head norm sent");
     be.copy(rounded, part);
   }
-  Buffer received = on_the_way(ranks * mine, wire, "d head norm received");
+  Buffer received = on_the_way(ranks * mine, comm_dtype, "d head norm received");
   const std::vector<std::int64_t> from(static_cast<std::size_t>(ranks), mine);
   ctx.ranks->wait(
       ctx.ranks->all_to_all(received, rounded ? rounded.tensor() : part, from, chunk.counts));
   Buffer sum = on_the_way(mine, DType::f32, "d head norm, summed");
-  be.sum_ranks(sum, received);
+  be.sum_partials(sum, received);
   be.copy(d.row_block(chunk.mine, mine), sum);
 }
 
@@ -94,11 +94,11 @@ void sum_to_owners(HeadContext const& ctx, LossRows::Chunk const& chunk, Tensor 
 Buffer merged(HeadContext const& ctx, Buffer running) {
   if (ctx.ranks == nullptr) return running;
   const std::int64_t ranks = ctx.ranks->size();
-  Buffer parts = ctx.backend.allocate(Shape(ranks * ctx.rows.count, 3), DType::f32,
-                                      Category::communication, "running softmax of all");
+  Buffer partials = ctx.backend.allocate(Shape(ranks * ctx.rows.count, 3), DType::f32,
+                                         Category::communication, "running softmax of all");
   const std::vector<std::int64_t> each(static_cast<std::size_t>(ranks), ctx.rows.count);
-  ctx.ranks->wait(ctx.ranks->all_gather(parts, running, each));
-  ctx.backend.cross_entropy_merge(running, parts);
+  ctx.ranks->wait(ctx.ranks->all_gather(partials, running, each));
+  ctx.backend.cross_entropy_merge(running, partials);
   return running;
 }
 
@@ -108,7 +108,7 @@ void head_forward(HeadContext const& ctx, ParameterGroup const& norm, ParameterG
                   HeadActivations& a, bool keep) {
   Backend& be = ctx.backend;
   const Tensor w = head.single().value;                                     // (V,C)
-  const std::int64_t word = head.single().owned.first;                      // of w's first row
+  const std::int64_t row = head.single().owned.first;                       // of w's first row
   const std::int64_t n = a.x.tensor().rows(), all = ctx.rows.count;         // N', A
   Buffer normed = make(ctx, a.x.tensor().shape(), ctx.dtype, "head norm");  // (N',C)
   a.rstd = make(ctx, Shape(n), DType::f32, "head rstd");
@@ -120,7 +120,7 @@ void head_forward(HeadContext const& ctx, ParameterGroup const& norm, ParameterG
   if (keep && ctx.options.keeps_logits(all, w.rows())) {
     a.logits = make(ctx, Shape(all, w.rows()), DType::f32, "head logits");
     be.linear(a.logits, a.normed, w);
-    be.cross_entropy_block(running, a.logits, ctx.rows.targets, word);
+    be.cross_entropy_block(running, a.logits, ctx.rows.targets, row);
   } else {
     for (auto const& chunk : ctx.rows.chunks) {
       for_each_block(ctx, w, [&](std::int64_t first, Tensor rows) {
@@ -128,7 +128,7 @@ void head_forward(HeadContext const& ctx, ParameterGroup const& norm, ParameterG
                                "head logits");  // (n,B)
         be.linear(z, of_chunk(a.normed, chunk), rows);
         be.cross_entropy_block(of_chunk(running, chunk), z, of_chunk(ctx.rows.targets, chunk),
-                               word + first);
+                               row + first);
       });
     }
   }
@@ -173,7 +173,7 @@ Buffer head_backward(HeadContext const& ctx, ParameterGroup& norm, ParameterGrou
       });
     }
     LinearOffer linear{std::move(dz), Factor::take(a.normed, consume)};
-    linear.owned_only = true;
+    linear.locally_complete = true;
     offer = std::move(linear);
   } else {
     by_chunks([&](LossRows::Chunk const& chunk, Tensor part) {
@@ -184,10 +184,11 @@ Buffer head_backward(HeadContext const& ctx, ParameterGroup& norm, ParameterGrou
   }
   Buffer dx = make(ctx, a.x.tensor().shape(), ctx.dtype, "d head input");  // (N',C)
   Buffer dw;
-  if (sink.wants(norm)) dw = make(ctx, Shape(ctx.config.width), DType::f32, "norm gradient");
+  if (sink.requires_grad(norm))
+    dw = make(ctx, Shape(ctx.config.width), DType::f32, "norm gradient");
   be.rmsnorm_backward(dx, dw, d_normed, a.x, norm.stacked(), a.rstd);
   d_normed.reset();
-  if (sink.wants(head)) sink.offer(head, std::move(offer), last);
+  if (sink.requires_grad(head)) sink.offer(head, std::move(offer), last);
   if (dw) sink.offer(norm, VectorOffer{std::move(dw)}, true);
   return dx;
 }

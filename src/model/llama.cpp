@@ -51,8 +51,8 @@ Llama::Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptio
       dtype_(dtype),
       head_(head),
       ranks_(ranks != nullptr && ranks->size() > 1 ? ranks : nullptr),
-      weights_(backend, config, dtype, place_of(ranks_)),
-      whole_(backend, ranks_, dtype, largest_matrix(weights_)),
+      weights_(backend, config, dtype, rank_info(ranks_)),
+      gatherer_(backend, ranks_, dtype, largest_matrix(weights_)),
       inv_freq_(backend.allocate(Shape(config.head_width / 2), DType::f32, Category::workspace,
                                  "rope frequencies")) {
   const std::vector<float> frequencies = rope_frequencies(config_);
@@ -122,7 +122,7 @@ LossRows Llama::all_loss_rows(Batch const& batch) {
 BlockContext Llama::block_context(Pass const& pass, std::size_t l) {
   const bool last = l + 1 == weights_.blocks.size();
   return {backend_,
-          whole_,
+          gatherer_,
           config_,
           dtype_,
           pass.batch,
@@ -150,13 +150,13 @@ Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
   pass.last_on_loss_rows = last_block_on_loss_rows(
       std::accumulate(rows.begin(), rows.end(), std::int64_t{0}), pass.all_loss_rows());
 
-  whole_.forget();
+  gatherer_.invalidate();
   std::vector<Parameter const*> order;
   for (BlockWeights const& block : weights_.blocks) {
     for (Parameter const* parameter : forward_order(block)) order.push_back(parameter);
   }
-  whole_.expect(order);
-  Buffer x = embed({backend_, ranks_, head_.vocabulary_tile(place_of(ranks_).ranks)},
+  gatherer_.prefetch(order);
+  Buffer x = embed({backend_, ranks_, head_.vocabulary_tile(rank_info(ranks_).ranks)},
                    weights_.embedding.single(), batch, pass.batch);  // (N,C)
   for (std::size_t l = 0; l < weights_.blocks.size(); ++l) {
     BlockActivations a;
@@ -181,12 +181,12 @@ Pass Llama::forward(Batch const& batch, Recompute recompute) {
 }
 
 std::vector<float> Llama::losses(Pass const& pass) {
-  return losses_by_rank(pass)[static_cast<std::size_t>(place_of(ranks_).rank)];
+  return losses_by_rank(pass)[static_cast<std::size_t>(rank_info(ranks_).rank)];
 }
 
 std::vector<std::vector<float>> Llama::losses_by_rank(Pass const& pass) {
   const std::vector<float> all = to_host(backend_, pass.head.loss);
-  std::vector<std::vector<float>> by_rank(static_cast<std::size_t>(place_of(ranks_).ranks));
+  std::vector<std::vector<float>> by_rank(static_cast<std::size_t>(rank_info(ranks_).ranks));
   auto next = all.begin();
   for (LossRows::Chunk const& chunk : pass.batch.all_loss_rows.chunks) {
     for (std::size_t q = 0; q < by_rank.size(); ++q) {
@@ -206,12 +206,13 @@ Pass Llama::score(Batch const& batch) {
 }
 
 // Below the lowest wanted parameter nothing is computed.
-std::size_t Llama::lowest_wanted(GradientSink const& sink) const {
+std::size_t Llama::lowest_requiring_grad(GradientSink const& sink) const {
   std::size_t lowest = 0;
-  if (sink.wants(weights_.embedding)) return lowest;
+  if (sink.requires_grad(weights_.embedding)) return lowest;
   const auto wanted = [&sink](BlockWeights const& w) {
-    return sink.wants(w.norm1) || sink.wants(w.qkv) || sink.wants(w.out) || sink.wants(w.norm2) ||
-           sink.wants(w.gate_up) || sink.wants(w.down);
+    return sink.requires_grad(w.norm1) || sink.requires_grad(w.qkv) || sink.requires_grad(w.out) ||
+           sink.requires_grad(w.norm2) || sink.requires_grad(w.gate_up) ||
+           sink.requires_grad(w.down);
   };
   while (lowest < weights_.blocks.size() && !wanted(weights_.blocks[lowest])) ++lowest;
   return lowest;
@@ -224,11 +225,11 @@ void Llama::backward(Pass& pass, GradientSink& sink, float scale, bool keep) {
 
 BackwardPoint Llama::backward_upper(Pass& pass, GradientSink& sink, float scale,
                                     std::int64_t lowest, bool keep) {
-  expect_backward(pass, sink, weights_.blocks.size());
+  prefetch_backward(pass, sink, weights_.blocks.size());
   Buffer d = head_backward(head_context(pass), weights_.norm, weights_.head(), pass.head, scale,
                            sink, !keep, /*last=*/!config_.tied_embeddings);  // (N',C)
   if (!pass.last_on_loss_rows) d = spread_rows(backend_, d, pass.batch.loss_rows, pass.rows);
-  const std::size_t end = std::max(static_cast<std::size_t>(lowest), lowest_wanted(sink));
+  const std::size_t end = std::max(static_cast<std::size_t>(lowest), lowest_requiring_grad(sink));
   for (std::size_t l = weights_.blocks.size(); l-- > end;) {
     d = backward_block(pass, l, std::move(d), sink, keep);
   }
@@ -237,11 +238,11 @@ BackwardPoint Llama::backward_upper(Pass& pass, GradientSink& sink, float scale,
 
 void Llama::backward_rest(Pass& pass, BackwardPoint point, GradientSink& sink, bool keep) {
   Buffer d = std::move(point.d);
-  expect_backward(pass, sink, static_cast<std::size_t>(point.below));
-  for (auto l = static_cast<std::size_t>(point.below); l-- > lowest_wanted(sink);) {
+  prefetch_backward(pass, sink, static_cast<std::size_t>(point.below));
+  for (auto l = static_cast<std::size_t>(point.below); l-- > lowest_requiring_grad(sink);) {
     d = backward_block(pass, l, std::move(d), sink, keep);
   }
-  if (!sink.wants(weights_.embedding)) return;
+  if (!sink.requires_grad(weights_.embedding)) return;
   Buffer rows = backend_.allocate(Shape(pass.batch.unique_ids.tensor().rows(), config_.width),
                                   DType::f32, Category::activations, "embedding gradient rows");
   backend_.sum_rows(rows, d, pass.batch.id_order, pass.batch.id_segments);
@@ -251,31 +252,32 @@ void Llama::backward_rest(Pass& pass, BackwardPoint point, GradientSink& sink, b
              true);
 }
 
-void Llama::expect_backward(Pass const& pass, GradientSink const& sink, std::size_t from) {
-  const std::size_t lowest = lowest_wanted(sink);
+void Llama::prefetch_backward(Pass const& pass, GradientSink const& sink, std::size_t from) {
+  const std::size_t lowest = lowest_requiring_grad(sink);
   std::vector<Parameter const*> order;
-  std::size_t replayed = from;  // from here up
+  std::size_t recomputed = from;  // from here up
   for (std::size_t l = from; l-- > lowest;) {
     BlockWeights const& w = weights_.blocks[l];
     const std::vector<Parameter const*> forward = forward_order(w);
-    if (pass.recompute.on() && l < replayed && !pass.blocks[l].complete()) {
-      replayed = pass.recompute.first_with(l);
-      for (std::size_t below = replayed; below < l; ++below) {
+    if (pass.recompute.on() && l < recomputed && !pass.blocks[l].complete()) {
+      recomputed = pass.recompute.first_with(l);
+      for (std::size_t below = recomputed; below < l; ++below) {
         const auto whole = forward_order(weights_.blocks[below]);
         order.insert(order.end(), whole.begin(), whole.end());
       }
       order.insert(order.end(), forward.begin(), forward.end() - 1);  // its output is known
     }
     // Where nothing below is wanted, q, k and v are not read: what is fetched must not change while
-    // it travels, and they change next.
-    const bool reads_qkv = l > lowest || sink.wants(weights_.embedding) || sink.wants(w.norm1);
+    // it is sent, and they change next.
+    const bool reads_qkv =
+        l > lowest || sink.requires_grad(weights_.embedding) || sink.requires_grad(w.norm1);
     const auto unread = static_cast<std::ptrdiff_t>(reads_qkv ? 0 : w.qkv.members().size());
     order.insert(order.end(), forward.rbegin(), forward.rend() - unread);
   }
-  whole_.expect(order);
+  gatherer_.prefetch(order);
 }
 
-void Llama::replay(Pass& pass, std::size_t l, std::size_t lowest) {
+void Llama::recompute_block(Pass& pass, std::size_t l, std::size_t lowest) {
   const std::size_t first = pass.recompute.first_with(l);
   for (std::size_t i = first; i < l; ++i) {
     Keep keep = Keep::all;
@@ -283,18 +285,18 @@ void Llama::replay(Pass& pass, std::size_t l, std::size_t lowest) {
     pass.blocks[i + 1].x =
         block_forward(block_context(pass, i), weights_.blocks[i], pass.blocks[i], keep);
   }
-  block_forward(block_context(pass, l), weights_.blocks[l], pass.blocks[l], Keep::replay);
+  block_forward(block_context(pass, l), weights_.blocks[l], pass.blocks[l], Keep::recompute_block);
 }
 
 Buffer Llama::backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& sink, bool keep) {
   const BlockContext ctx = block_context(pass, l);
   BlockActivations& a = pass.blocks[l];
-  const std::size_t lowest = lowest_wanted(sink);
-  const bool replays = pass.recompute.on();
-  if (replays && !a.complete()) replay(pass, l, lowest);
-  const bool input_gradient = l > lowest || sink.wants(weights_.embedding);
-  Buffer dx = block_backward(ctx, weights_.blocks[l], a, std::move(d), sink, replays || !keep,
-                             input_gradient);
+  const std::size_t lowest = lowest_requiring_grad(sink);
+  const bool recomputations = pass.recompute.on();
+  if (recomputations && !a.complete()) recompute_block(pass, l, lowest);
+  const bool input_gradient = l > lowest || sink.requires_grad(weights_.embedding);
+  Buffer dx = block_backward(ctx, weights_.blocks[l], a, std::move(d), sink,
+                             recomputations || !keep, input_gradient);
   if (!keep || !pass.recompute.keeps_input(l)) a.x.reset();
   return dx;
 }
@@ -302,7 +304,7 @@ Buffer Llama::backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& 
 BackwardPoint Llama::duplicate(BackwardPoint const& point) {
   const Tensor d = point.d;
   Buffer copy =
-      backend_.allocate(d.shape(), d.dtype(), Category::activations, "gradient to go on from");
+      backend_.allocate(d.shape(), d.dtype(), Category::activations, "gradient to resume from");
   backend_.copy(copy, d);
   return {point.below, std::move(copy)};
 }

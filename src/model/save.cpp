@@ -6,7 +6,7 @@
 #include <system_error>
 #include <vector>
 
-#include "lomo/dist/words.h"
+#include "lomo/dist/host_collectives.h"
 #include "lomo/io/files.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/model/tensor_file.h"
@@ -78,7 +78,7 @@ void write_index(std::vector<Shard> const& shards, std::filesystem::path const& 
 
 }  // namespace
 
-Companions read_companions(std::filesystem::path const& folder) {
+AuxiliaryFiles read_auxiliary_files(std::filesystem::path const& folder) {
   static const std::set<std::string> kNames = {"added_tokens.json",
                                                "generation_config.json",
                                                "merges.txt",
@@ -87,24 +87,24 @@ Companions read_companions(std::filesystem::path const& folder) {
                                                "tokenizer.model",
                                                "tokenizer_config.json",
                                                "vocab.json"};
-  Companions companions;
-  companions.config = read_json(folder / "config.json", Exit::data);
+  AuxiliaryFiles auxiliary_files;
+  auxiliary_files.config = read_json(folder / "config.json", Exit::data);
   std::error_code unreadable;
   for (auto const& entry : std::filesystem::directory_iterator(folder, unreadable)) {
     const std::string name = entry.path().filename().string();
     if (entry.is_regular_file(unreadable) &&
         (kNames.contains(name) || name.starts_with("chat_template"))) {
-      companions.files[name] = read_file(entry.path(), Exit::data);
+      auxiliary_files.files[name] = read_file(entry.path(), Exit::data);
     }
   }
-  return companions;
+  return auxiliary_files;
 }
 
 void save_model(Backend& backend, LlamaWeights& weights, ModelConfig const& config,
-                std::filesystem::path const& folder, Companions const& companions,
+                std::filesystem::path const& folder, AuxiliaryFiles const& auxiliary_files,
                 std::size_t shard_bytes, Communicator* host) {
   const std::vector<Shard> shards = split(weights, shard_bytes);
-  only_rank_0(host, [&] {
+  on_root(host, [&] {
     if (!std::filesystem::is_directory(folder)) {
       throw Error("cannot save the model: " + folder.string() + " is not a folder");
     }
@@ -115,14 +115,14 @@ void save_model(Backend& backend, LlamaWeights& weights, ModelConfig const& conf
 
     ModelConfig stored = config;
     stored.dtype = weights.embedding.stacked().dtype();
-    write_model_config(folder / "config.json", stored, companions.config);
-    for (auto const& [name, bytes] : companions.files) write_file(folder / name, bytes);
+    write_model_config(folder / "config.json", stored, auxiliary_files.config);
+    for (auto const& [name, bytes] : auxiliary_files.files) write_file(folder / name, bytes);
   });
   for (std::size_t i = 0; i < shards.size(); ++i) {
     write_shard(backend, host, shards[i], folder / shard_name(i, shards.size()));
   }
   // Last, so that a folder that a crash left unfinished holds no index and is not mistaken for one.
-  only_rank_0(host, [&] {
+  on_root(host, [&] {
     if (shards.size() > 1) write_index(shards, folder / kIndex);
   });
 }

@@ -3,7 +3,7 @@
 #include <cstddef>
 
 #include "host_blocks.h"
-#include "lomo/dist/words.h"
+#include "lomo/dist/host_collectives.h"
 #include "lomo/io/safetensors.h"
 
 namespace lomo {
@@ -17,12 +17,12 @@ void write_tensors(Backend& backend, Communicator* host, std::filesystem::path c
     if (tensor.whole.rank() == 2) header.back().shape.push_back(tensor.whole.cols());
   }
   SafetensorsWriter writer(file, header, metadata);
-  only_rank_0(host, [&] { writer.create(); });
-  all_or_none(host, [&] {
+  on_root(host, [&] { writer.create(); });
+  all_ranks_or_throw(host, [&] {
     std::vector<std::byte> bytes;
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       StoredTensor const& tensor = tensors[i];
-      if (!tensor.sharded && !leads(host)) continue;
+      if (!tensor.sharded && !is_root(host)) continue;
       for_each_host_block(tensor.value, [&](Tensor block, std::int64_t first) {
         bytes.resize(block.bytes());
         backend.download(bytes, block);
@@ -32,7 +32,7 @@ void write_tensors(Backend& backend, Communicator* host, std::filesystem::path c
     }
     writer.finish();
   });
-  only_rank_0(host, [&] { writer.commit(); });
+  on_root(host, [&] { writer.commit(); });
 }
 
 }  // namespace lomo

@@ -5,36 +5,36 @@
 namespace lomo {
 
 BlockWeights::BlockWeights(Backend& backend, ModelConfig const& c, DType dtype, std::int64_t layer,
-                           Place place)
-    : BlockWeights(backend, c, dtype, "model.layers." + std::to_string(layer) + ".", place) {}
+                           RankInfo info)
+    : BlockWeights(backend, c, dtype, "model.layers." + std::to_string(layer) + ".", info) {}
 
 BlockWeights::BlockWeights(Backend& backend, ModelConfig const& c, DType dtype,
-                           std::string const& prefix, Place place)
+                           std::string const& prefix, RankInfo info)
     : norm1(backend, dtype, prefix + "input_layernorm.weight", c.width),
       qkv(backend, dtype,
           {{prefix + "self_attn.q_proj.weight", c.heads * c.head_width},
            {prefix + "self_attn.k_proj.weight", c.kv_heads * c.head_width},
            {prefix + "self_attn.v_proj.weight", c.kv_heads * c.head_width}},
-          c.width, place),
+          c.width, info),
       out(backend, dtype, {{prefix + "self_attn.o_proj.weight", c.width}}, c.heads * c.head_width,
-          place),
+          info),
       norm2(backend, dtype, prefix + "post_attention_layernorm.weight", c.width),
       gate_up(backend, dtype,
               {{prefix + "mlp.gate_proj.weight", c.ffn}, {prefix + "mlp.up_proj.weight", c.ffn}},
-              c.width, place),
-      down(backend, dtype, {{prefix + "mlp.down_proj.weight", c.width}}, c.ffn, place) {}
+              c.width, info),
+      down(backend, dtype, {{prefix + "mlp.down_proj.weight", c.width}}, c.ffn, info) {}
 
-LlamaWeights::LlamaWeights(Backend& backend, ModelConfig const& c, DType dtype, Place place)
-    : embedding(backend, dtype, {{"model.embed_tokens.weight", c.vocab}}, c.width, place),
+LlamaWeights::LlamaWeights(Backend& backend, ModelConfig const& c, DType dtype, RankInfo info)
+    : embedding(backend, dtype, {{"model.embed_tokens.weight", c.vocab}}, c.width, info),
       norm(backend, dtype, "model.norm.weight", c.width) {
   blocks.reserve(static_cast<std::size_t>(c.layers));
   for (std::int64_t layer = 0; layer < c.layers; ++layer) {
-    blocks.emplace_back(backend, c, dtype, layer, place);
+    blocks.emplace_back(backend, c, dtype, layer, info);
   }
   if (!c.tied_embeddings) {
     lm_head = std::make_unique<ParameterGroup>(
         backend, dtype, std::vector<ParameterGroup::Spec>{{"lm_head.weight", c.vocab}}, c.width,
-        place);
+        info);
   }
 }
 

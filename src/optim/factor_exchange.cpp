@@ -36,12 +36,13 @@ PairLoad pair_load(std::span<std::int64_t const> rows, int q) {
 FactorExchange::FactorExchange(Backend& backend, Communicator& ranks, LinearOffer const& offer)
     : ranks_(ranks), offer_(offer) {
   const Tensor dy = offer.dy, x = offer.x;  // (N,O), (N,I)
-  std::int64_t most = 0;
+  std::int64_t maximum = 0;
   for (int round = 1; round <= rounds(); ++round) {
-    most = std::max(most, pairs_of(offer.rows_of_rank, ranks.rank(), partner(round)).theirs.count);
+    maximum =
+        std::max(maximum, pairs_of(offer.rows_of_rank, ranks.rank(), partner(round)).theirs.count);
   }
   const auto allocate = [&](std::int64_t cols, char const* what) {
-    return backend.allocate(Shape(most, cols), x.dtype(), Category::communication, what);
+    return backend.allocate(Shape(maximum, cols), x.dtype(), Category::communication, what);
   };
   for (int i = 0; i < std::min(rounds(), static_cast<int>(slots_.size())); ++i) {
     slot(i + 1).dy = allocate(dy.cols(), "dy of other ranks");
@@ -58,19 +59,19 @@ void FactorExchange::start(int round) {
   std::vector<std::int64_t> from(static_cast<std::size_t>(ranks_.size())), to(from);
   from[static_cast<std::size_t>(next)] = theirs.count;
   to[static_cast<std::size_t>(before)] = mine.count;
-  const auto travel = [&](Tensor received, Tensor sent) {
+  const auto send_factors = [&](Tensor received, Tensor sent) {
     return ranks_.all_to_all(received.row_block(0, theirs.count),
                              sent.row_block(mine.first, mine.count), from, to);
   };
-  travel(slot(round).dy, offer_.dy);
-  slot(round).ticket = travel(slot(round).x, offer_.x);
+  send_factors(slot(round).dy, offer_.dy);
+  slot(round).fence = send_factors(slot(round).x, offer_.x);
 }
 
 void FactorExchange::for_each(Use const& use) {
   for (int round = 1; round <= rounds(); ++round) {
     if (round < rounds()) start(round + 1);
     Slot const& here = slot(round);
-    ranks_.wait(here.ticket);
+    ranks_.wait(here.fence);
     const auto [mine, theirs] = pairs_of(offer_.rows_of_rank, ranks_.rank(), partner(round));
     if (mine.count == 0) continue;
     use(mine, here.dy.tensor().row_block(0, theirs.count),

@@ -36,14 +36,14 @@ class FactorExchange {
   FactorExchange(Backend& backend, Communicator& ranks, LinearOffer const& offer);
 
   /// Is given rows of this rank and the factors (m,O), (m,I) of rows of another to multiply all
-  /// pairs of, and issues that to the compute queue.
+  /// pairs of, and issues that to the compute stream.
   using Use = std::function<void(RowRange mine, Tensor dy, Tensor x)>;
   void for_each(Use const& use);
 
  private:
   struct Slot {
     Buffer dy, x;  // (most rows,O), (most rows,I)
-    Communicator::Ticket ticket = 0;
+    Communicator::Fence fence = 0;
   };
   int rounds() const { return ranks_.size() / 2; }
   int partner(int round) const { return (ranks_.rank() + round) % ranks_.size(); }

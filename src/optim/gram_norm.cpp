@@ -32,29 +32,31 @@ bool cheaper(Effort const& gram, Effort const& formed) {
   return 3 * gram.products <= 2 * formed.products && gram.bytes <= formed.bytes;
 }
 
-/// The pairs of rows of all ranks, and the rows that travel for them.
+/// The pairs of rows of all ranks, and the rows that are sent for them.
 Effort gram_effort(LinearOffer const& offer, std::span<std::int64_t const> rows) {
   const Tensor dy = offer.dy, x = offer.x;
   const auto width = static_cast<double>(dy.cols() + x.cols());
-  double entries = 0, travel = 0;
+  double entries = 0, send_factors = 0;
   for (int q = 0; std::cmp_less(q, rows.size()); ++q) {
     const PairLoad load = pair_load(rows, q);
     entries = std::max(entries, GramSum::triangle(rows[static_cast<std::size_t>(q)]) + load.pairs);
-    travel = std::max({travel, load.received, load.sent});
+    send_factors = std::max({send_factors, load.received, load.sent});
   }
-  return {entries * width, travel * width * static_cast<double>(size_of(x.dtype()))};
+  return {entries * width, send_factors * width * static_cast<double>(size_of(x.dtype()))};
 }
 
-/// dy^T x of every rank, and the tiles that travel.
-Effort formed_effort(LinearOffer const& offer, std::span<std::int64_t const> rows, DType wire) {
+/// dy^T x of every rank, and the tiles that are sent.
+Effort formed_effort(LinearOffer const& offer, std::span<std::int64_t const> rows,
+                     DType comm_dtype) {
   const Tensor dy = offer.dy, x = offer.x;
   const double elements = product(1, dy.cols(), x.cols());
   const double ranks = static_cast<double>(rows.size());
   return {static_cast<double>(std::ranges::max(rows)) * elements,
-          (ranks - 1) / ranks * elements * static_cast<double>(size_of(wire))};
+          (ranks - 1) / ranks * elements * static_cast<double>(size_of(comm_dtype))};
 }
 
-bool linear_offers_are_cheaper(std::vector<Offer> const& offers, Exchange const& exchange) {
+bool linear_offers_are_cheaper(std::vector<Offer> const& offers,
+                               GradientComm const& gradient_comm) {
   Effort gram, formed;
   std::size_t covered = 0;  // members so far: offers that overlap would have a cross term
   for (auto const& offer : offers) {
@@ -63,10 +65,10 @@ bool linear_offers_are_cheaper(std::vector<Offer> const& offers, Exchange const&
     covered = std::min(linear->count, kAllMembers - linear->first) + linear->first;
     const std::int64_t alone[] = {linear->x.tensor().rows()};
     const std::span<std::int64_t const> rows =
-        exchange.ranks == nullptr ? std::span(alone) : linear->rows_of_rank;
+        gradient_comm.ranks == nullptr ? std::span(alone) : linear->rows_of_rank;
     if (rows.empty()) return false;  // what others have is not known
     gram = gram + gram_effort(*linear, rows);
-    formed = formed + formed_effort(*linear, rows, exchange.wire);
+    formed = formed + formed_effort(*linear, rows, gradient_comm.comm_dtype);
   }
   return cheaper(gram, formed);
 }
@@ -92,29 +94,28 @@ void add(GramSum& sum, Backend& backend, LinearOffer const& offer, Communicator*
 }  // namespace
 
 bool gram_is_cheaper(ParameterGroup const& group, std::vector<Offer> const& offers,
-                     Exchange const& exchange) {
+                     GradientComm const& gradient_comm) {
   auto const* const head = std::get_if<HeadOffer>(&offers.front());
   if (head != nullptr && offers.size() == 1) {
     return head_offer_is_cheaper(*head, group.single().value);
   }
-  return linear_offers_are_cheaper(offers, exchange);
+  return linear_offers_are_cheaper(offers, gradient_comm);
 }
 
 std::optional<double> gram_norm_squared(Backend& backend, ParameterGroup const& group,
                                         std::vector<Offer> const& offers,
-                                        Exchange const& exchange) {
-  if (!gram_is_cheaper(group, offers, exchange)) return std::nullopt;
-  const Timeline::About about(backend.ledger().timeline(),
-                              "norm of " + group.members().front().name);
+                                        GradientComm const& gradient_comm) {
+  if (!gram_is_cheaper(group, offers, gradient_comm)) return std::nullopt;
+  const Profile::Scope about(backend.ledger().profile(), "norm of " + group.members().front().name);
   GramSum sum(backend);
   for (auto const& offer : offers) {
     if (auto const* linear = std::get_if<LinearOffer>(&offer)) {
-      add(sum, backend, *linear, exchange.ranks);
+      add(sum, backend, *linear, gradient_comm.ranks);
     } else {
       sum.add(std::get<HeadOffer>(offer), group.single());
     }
   }
-  return sum.trusted(exchange.ranks);
+  return sum.trusted(gradient_comm.ranks);
 }
 
 }  // namespace lomo

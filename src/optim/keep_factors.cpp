@@ -25,8 +25,8 @@ bool owns(VectorOffer const& offer) {
 }  // namespace
 
 KeepFactors::KeepFactors(Backend& backend, TileSize tile, float scale, NormMethod method,
-                         Exchange exchange)
-    : TileSink(backend, tile, exchange), scale_(scale), method_(method) {}
+                         GradientComm gradient_comm)
+    : TileSink(backend, tile, gradient_comm), scale_(scale), method_(method) {}
 
 void KeepFactors::stop_keeping() {
   keeping_ = false;
@@ -34,7 +34,7 @@ void KeepFactors::stop_keeping() {
 }
 
 void KeepFactors::act(ParameterGroup& group, std::vector<Offer>& offers) {
-  measure_group(group, offers, scale_, method_);
+  accumulate_group_norm(group, offers, scale_, method_);
   std::size_t keep = offers.size();
   if (!keeping_) {
     const auto found = open_.find(&group);

@@ -17,7 +17,7 @@ Tensor columns_of(LinearOffer const& offer, ParameterGroup const& group, std::si
   return offer.dy.tensor().col_block(column, count);  // (N,count)
 }
 
-/// One tile of one member of a group, and whether something was rendered into it before.
+/// One tile of one member of a group, and whether something was materialized into it before.
 struct Tile {
   Backend& backend;
   ParameterGroup const& group;
@@ -26,28 +26,28 @@ struct Tile {
   Tensor g;  // (t,I) f32
   bool accumulate;
 
-  void render(LinearOffer const& offer) const {
+  void materialize(LinearOffer const& offer) const {
     const Tensor dy = columns_of(offer, group, member, first, g.rows());  // (N,t)
     backend.linear_backward_weight(g, dy, offer.x, accumulate);
   }
 
-  void render(EmbeddingOffer const& offer) const {
+  void materialize(EmbeddingOffer const& offer) const {
     if (!accumulate) backend.zero(g);
     backend.add_rows(g, offer.rows, offer.ids, first);
   }
 
-  void render(HeadOffer const& offer) const {
+  void materialize(HeadOffer const& offer) const {
     const Tensor x = offer.x;                        // (N',C)
     const Tensor w = group.members()[member].value;  // (V,C), the rows owned here
-    const std::int64_t word = group.members()[member].owned.first + first;
+    const std::int64_t row = group.members()[member].owned.first + first;
     for (std::int64_t begin = 0; begin < g.rows(); begin += offer.block_rows) {
       const std::int64_t count = std::min(offer.block_rows, g.rows() - begin);
-      const Buffer dz = dlogits(backend, offer, w.row_block(first + begin, count), word + begin);
+      const Buffer dz = dlogits(backend, offer, w.row_block(first + begin, count), row + begin);
       backend.linear_backward_weight(g.row_block(begin, count), dz, x, accumulate);
     }
   }
 
-  void render(VectorOffer const& offer) const {
+  void materialize(VectorOffer const& offer) const {
     if (accumulate) throw Error(group.single().name + ": a vector is offered once a backward");
     const Tensor dw = offer.dw;  // (C)
     backend.copy(g, dw.reshaped(Shape(1, dw.numel())));
@@ -70,23 +70,24 @@ Buffer dlogits(Backend& backend, HeadOffer const& offer, Tensor w_rows, std::int
   return dz;
 }
 
-bool is_whole(Offer const& offer) {
+bool is_locally_complete(Offer const& offer) {
   auto const* const linear = std::get_if<LinearOffer>(&offer);
-  return std::holds_alternative<HeadOffer>(offer) || (linear != nullptr && linear->owned_only);
+  return std::holds_alternative<HeadOffer>(offer) ||
+         (linear != nullptr && linear->locally_complete);
 }
 
 namespace {
 
 /// Of the offers that `pick` picks.
 template <class Pick>
-bool render_if(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
-               std::size_t member, std::int64_t first, Tensor g, Pick const& pick) {
+bool materialize_if(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
+                    std::size_t member, std::int64_t first, Tensor g, Pick const& pick) {
   bool accumulate = false;
   for (auto const& offer : offers) {
     auto const* const linear = std::get_if<LinearOffer>(&offer);
     if (!pick(offer) || (linear != nullptr && !linear->covers(member))) continue;
     const Tile tile{backend, group, member, first, g, accumulate};
-    std::visit([&tile](auto const& kind) { tile.render(kind); }, offer);
+    std::visit([&tile](auto const& kind) { tile.materialize(kind); }, offer);
     accumulate = true;
   }
   return accumulate;
@@ -94,9 +95,9 @@ bool render_if(Backend& backend, std::vector<Offer> const& offers, ParameterGrou
 
 }  // namespace
 
-void render(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
-            std::size_t member, std::int64_t first, Tensor g) {
-  render_if(backend, offers, group, member, first, g, [](Offer const&) { return true; });
+void materialize(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
+                 std::size_t member, std::int64_t first, Tensor g) {
+  materialize_if(backend, offers, group, member, first, g, [](Offer const&) { return true; });
 }
 
 LinearOffer const* only_linear(std::vector<Offer> const& offers, std::size_t member) {
@@ -110,16 +111,17 @@ LinearOffer const* only_linear(std::vector<Offer> const& offers, std::size_t mem
   return only;
 }
 
-void render_blocks(Backend& backend, LinearOffer const& offer, ParameterGroup const& group,
-                   std::size_t member, std::int64_t first, ColumnBlocks blocks, Tensor g) {
+void materialize_blocks(Backend& backend, LinearOffer const& offer, ParameterGroup const& group,
+                        std::size_t member, std::int64_t first, ColumnBlocks blocks, Tensor g) {
   const std::int64_t width = (blocks.count - 1) * blocks.stride + g.rows() / blocks.count;
   backend.linear_backward_weights(g, columns_of(offer, group, member, first, width), offer.x,
                                   blocks);
 }
 
-bool render_whole(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
-                  std::size_t member, std::int64_t first, Tensor g) {
-  return render_if(backend, offers, group, member, first, g, is_whole);
+bool materialize_complete(Backend& backend, std::vector<Offer> const& offers,
+                          ParameterGroup const& group, std::size_t member, std::int64_t first,
+                          Tensor g) {
+  return materialize_if(backend, offers, group, member, first, g, is_locally_complete);
 }
 
 }  // namespace lomo

@@ -34,11 +34,11 @@ double GradientStats::norm() const {
 
 // ---- what tile sinks share
 
-TileSink::TileSink(Backend& backend, TileSize tile, Exchange exchange)
+TileSink::TileSink(Backend& backend, TileSize tile, GradientComm gradient_comm)
     : backend_(backend),
       tile_(tile),
-      exchange_(exchange),
-      tiles_(backend, exchange),
+      gradient_comm_(gradient_comm),
+      tiles_(backend, gradient_comm),
       stats_(backend.allocate(Shape(2), DType::f64, Category::workspace, "gradient stats")) {
   backend_.zero(stats_);
 }
@@ -58,7 +58,7 @@ GradientStats TileSink::stats() const {
   GradientStats mine{host[0] + gram_squares_, host[1]};
   if (alone()) return mine;
   GradientStats all;
-  for (GradientStats const& part : exchange_.ranks->all_gather_host(mine)) {
+  for (GradientStats const& part : gradient_comm_.ranks->all_gather_host(mine)) {
     all.sum_of_squares += part.sum_of_squares;
     all.nonfinite += part.nonfinite;
   }
@@ -71,80 +71,82 @@ std::map<ParameterGroup const*, std::size_t> TileSink::waiting() const {
   return counts;
 }
 
-void TileSink::measure_group(ParameterGroup const& group, std::vector<Offer> const& offers,
-                             float scale, NormMethod method) {
+void TileSink::accumulate_group_norm(ParameterGroup const& group, std::vector<Offer> const& offers,
+                                     float scale, NormMethod method) {
   if (auto const* sparse = only_rows(offers); sparse != nullptr && alone()) {
-    backend_.measure(stats_, sparse->rows, scale);
+    backend_.accumulate_squared_norm(stats_, sparse->rows, scale);
     return;
   }
   if (method == NormMethod::cheapest) {
-    const Exchange exchange = std::ranges::all_of(offers, is_whole) ? Exchange{} : exchange_;
-    if (const auto squared = gram_norm_squared(backend_, group, offers, exchange)) {
+    const GradientComm gradient_comm =
+        std::ranges::all_of(offers, is_locally_complete) ? GradientComm{} : gradient_comm_;
+    if (const auto squared = gram_norm_squared(backend_, group, offers, gradient_comm)) {
       gram_squares_ += double{scale} * double{scale} * *squared;
       return;
     }
   }
-  tiles_.for_each(
-      group, GradientTiles::all(group), offers, tile_rows(group),
-      [&](GradientTile const& tile) { measure(group.members()[tile.member], tile.g, scale); });
+  tiles_.for_each(group, GradientTiles::all(group), offers, tile_rows(group),
+                  [&](GradientTile const& tile) {
+                    accumulate_norm(group.members()[tile.member], tile.g, scale);
+                  });
 }
 
 std::int64_t TileSink::tile_rows(ParameterGroup const& group) const {
-  std::int64_t most = 1;
+  std::int64_t maximum = 1;
   for (Parameter const& p : group.members()) {  // no rank owns more rows than the first
-    const int ranks = p.sharded() ? place_of(exchange_.ranks).ranks : 1;
-    most = std::max(most, owned_rows(p.whole_matrix().rows(), 0, ranks).count);
+    const int ranks = p.sharded() ? rank_info(gradient_comm_.ranks).ranks : 1;
+    maximum = std::max(maximum, owned_rows(p.whole_matrix().rows(), 0, ranks).count);
   }
-  return tile_.rows_for(Shape(most, group.members().front().matrix().cols()));
+  return tile_.rows_for(Shape(maximum, group.members().front().matrix().cols()));
 }
 
-void TileSink::measure(Parameter const& parameter, Tensor g, float scale) {
-  if (counts(parameter)) backend_.measure(stats_, g, scale);
+void TileSink::accumulate_norm(Parameter const& parameter, Tensor g, float scale) {
+  if (counts(parameter)) backend_.accumulate_squared_norm(stats_, g, scale);
 }
 
 bool TileSink::counts(Parameter const& parameter) const {
-  return alone() || parameter.sharded() || exchange_.ranks->rank() == 0;
+  return alone() || parameter.sharded() || gradient_comm_.ranks->rank() == 0;
 }
 
 // ---- LOMO
 
 FusedUpdate::FusedUpdate(Backend& backend, TileSize tile, UpdateRule& rule, StepContext const& step,
-                         std::size_t tensors, Exchange exchange)
-    : TileSink(backend, tile, exchange), rule_(rule), step_(step) {
+                         std::size_t tensors, GradientComm gradient_comm)
+    : TileSink(backend, tile, gradient_comm), rule_(rule), step_(step) {
   if (tensors == 0) return;
   marks_ = backend.allocate(Shape(static_cast<std::int64_t>(tensors), 2), DType::f64,
                             Category::workspace, "gradient stats by tensor");
   if (alone()) return;
-  guard_ = backend.allocate(Shape(2), DType::f64, Category::workspace, "gradient stats of all");
+  found_inf_ = backend.allocate(Shape(2), DType::f64, Category::workspace, "gradient stats of all");
 }
 
-/// Looks at a tile where no verdict went before.
-void FusedUpdate::look_at(Parameter const& parameter, Tensor g) {
-  if (!judged()) measure(parameter, g, step_.gradient.scale);
+/// Looks at a tile where no gradient check ran before.
+void FusedUpdate::validate(Parameter const& parameter, Tensor g) {
+  if (!validated()) accumulate_norm(parameter, g, step_.gradient.scale);
 }
 
-/// What stops an update: after a verdict nothing; without one all ranks must see what any of them
-/// has met so far.
-Tensor FusedUpdate::guard() {
-  if (judged()) return {};
-  if (!guard_) return stats_;
-  sum_over_ranks(backend_, *exchange_.ranks, guard_, stats_);
-  return guard_;
+/// What stops an update: after a gradient check nothing; without one all ranks must see what any of
+/// them has met so far.
+Tensor FusedUpdate::found_inf() {
+  if (validated()) return {};
+  if (!found_inf_) return stats_;
+  sum_over_ranks(backend_, *gradient_comm_.ranks, found_inf_, stats_);
+  return found_inf_;
 }
 
 void FusedUpdate::mark(Parameter const& parameter) {
-  if (judged()) return;
+  if (validated()) return;
   const auto row = static_cast<std::int64_t>(marked_.size());
-  const Tensor met = guard_ ? guard_ : stats_;
+  const Tensor met = found_inf_ ? found_inf_ : stats_;
   backend_.copy(marks_.tensor().row_block(row, 1), met.reshaped(Shape(1, 2)));
   marked_.push_back(parameter.name);
 }
 
-FusedUpdate::Outcome FusedUpdate::outcome() const {
+FusedUpdate::UpdatedTensors FusedUpdate::outcome() const {
   std::vector<double> host(2 * marked_.size());
   backend_.download(std::as_writable_bytes(std::span(host)),
                     marks_.tensor().row_block(0, static_cast<std::int64_t>(marked_.size())));
-  Outcome outcome;
+  UpdatedTensors outcome;
   for (std::size_t i = 0; i < marked_.size(); ++i) {
     if (host[2 * i + 1] != 0) {
       outcome.stopped_in = marked_[i];
@@ -158,8 +160,8 @@ FusedUpdate::Outcome FusedUpdate::outcome() const {
 void FusedUpdate::act(ParameterGroup& group, std::vector<Offer>& offers) {
   auto const* sparse = only_rows(offers);
   if (sparse != nullptr && rule_.takes_rows() && alone()) {
-    look_at(group.single(), sparse->rows);
-    rule_.apply_rows(group.single(), sparse->ids, sparse->rows, step_, guard());
+    validate(group.single(), sparse->rows);
+    rule_.apply_rows(group.single(), sparse->ids, sparse->rows, step_, found_inf());
     mark(group.single());
     return;
   }
@@ -167,17 +169,17 @@ void FusedUpdate::act(ParameterGroup& group, std::vector<Offer>& offers) {
     for (std::size_t m = 0; m < group.members().size(); ++m) apply_whole(group, m, offers);
     return;
   }
-  const bool as_parts = judged() && rule_.takes_parts();  // who looks must have the sum
+  const bool as_partials = validated() && rule_.fuses_reduction();  // who looks must have the sum
   const auto use = [&](GradientTile const& tile) {
     Parameter& parameter = group.members()[tile.member];
     const StepContext step = step_for(parameter);
-    if (as_parts) return rule_.apply_parts(parameter, tile.rows, tile.g, step, {});
-    look_at(parameter, tile.g);
-    rule_.apply(parameter, tile.rows.first, tile.g, step, guard());
+    if (as_partials) return rule_.apply_partials(parameter, tile.rows, tile.g, step, {});
+    validate(parameter, tile.g);
+    rule_.apply(parameter, tile.rows.first, tile.g, step, found_inf());
     if (tile.last) mark(parameter);
   };
   tiles_.for_each(group, GradientTiles::all(group), offers, tile_rows(group), use,
-                  as_parts ? GradientTiles::Adds::use : GradientTiles::Adds::tiles);
+                  as_partials ? GradientTiles::Reduction::use : GradientTiles::Reduction::tiles);
 }
 
 void FusedUpdate::apply_whole(ParameterGroup& group, std::size_t member,
@@ -188,36 +190,37 @@ void FusedUpdate::apply_whole(ParameterGroup& group, std::size_t member,
       backend_.allocate(value.shape(), DType::f32, Category::gradients, "gradient tile");
   tiles_.for_each(
       group, {member, member + 1}, offers, alone() ? value.rows() : tile_rows(group),
-      [&](GradientTile const& tile) { look_at(parameter, tile.g); }, GradientTiles::Adds::tiles,
+      [&](GradientTile const& tile) { validate(parameter, tile.g); },
+      GradientTiles::Reduction::tiles,
       [&](std::size_t, std::int64_t first, std::int64_t rows) {
         return gradient.tensor().row_block(first, rows);
       });
-  rule_.apply(parameter, 0, gradient, step_for(parameter), guard());
+  rule_.apply(parameter, 0, gradient, step_for(parameter), found_inf());
   mark(parameter);
 }
 
 StepContext FusedUpdate::step_for(Parameter const& parameter) const {
   StepContext step = step_;
-  if (!counts(parameter)) step.tally = {};
+  if (!counts(parameter)) step.rounding_stats = {};
   return step;
 }
 
 // ---- the norm pass
 
 NormProbe::NormProbe(Backend& backend, TileSize tile, float scale, NormMethod method,
-                     Exchange exchange)
-    : TileSink(backend, tile, exchange), scale_(scale), method_(method) {}
+                     GradientComm gradient_comm)
+    : TileSink(backend, tile, gradient_comm), scale_(scale), method_(method) {}
 
 void NormProbe::act(ParameterGroup& group, std::vector<Offer>& offers) {
-  measure_group(group, offers, scale_, method_);
+  accumulate_group_norm(group, offers, scale_, method_);
 }
 
 // ---- stored gradients
 
 KeepGradients::KeepGradients(Backend& backend, TileSize tile,
                              std::vector<ParameterGroup*> const& groups, float scale,
-                             Exchange exchange)
-    : TileSink(backend, tile, exchange), groups_(groups), scale_(scale) {
+                             GradientComm gradient_comm)
+    : TileSink(backend, tile, gradient_comm), groups_(groups), scale_(scale) {
   for (auto const* group : groups_) {
     for (auto const& parameter : group->members()) {
       gradients_.emplace(
@@ -237,8 +240,8 @@ void KeepGradients::act(ParameterGroup& group, std::vector<Offer>& offers) {
   std::vector<Parameter> const& members = group.members();
   tiles_.for_each(
       group, GradientTiles::all(group), offers, tile_rows(group),
-      [&](GradientTile const& tile) { measure(members[tile.member], tile.g, scale_); },
-      GradientTiles::Adds::tiles,
+      [&](GradientTile const& tile) { accumulate_norm(members[tile.member], tile.g, scale_); },
+      GradientTiles::Reduction::tiles,
       [&](std::size_t member, std::int64_t first, std::int64_t rows) {
         return gradient(members[member]).row_block(first, rows);  // of (owned,I)
       });
@@ -246,17 +249,17 @@ void KeepGradients::act(ParameterGroup& group, std::vector<Offer>& offers) {
 
 void KeepGradients::apply(UpdateRule& rule, StepContext const& step) {
   Buffer of_all;  // (2) f64
-  Tensor guard = stats_;
+  Tensor found_inf = stats_;
   if (!alone()) {
     of_all = backend_.allocate(Shape(2), DType::f64, Category::workspace, "gradient stats of all");
-    guard = of_all;
-    sum_over_ranks(backend_, *exchange_.ranks, guard, stats_);
+    found_inf = of_all;
+    sum_over_ranks(backend_, *gradient_comm_.ranks, found_inf, stats_);
   }
   for (auto* group : groups_) {
     for (auto& parameter : group->members()) {
       StepContext of_parameter = step;
-      if (!counts(parameter)) of_parameter.tally = {};
-      rule.apply(parameter, 0, gradient(parameter), of_parameter, guard);
+      if (!counts(parameter)) of_parameter.rounding_stats = {};
+      rule.apply(parameter, 0, gradient(parameter), of_parameter, found_inf);
     }
   }
 }

@@ -13,8 +13,9 @@ void UpdateRule::apply_rows(Parameter& parameter, Tensor, Tensor, StepContext co
   throw Error(parameter.name + ": this update rule needs the whole gradient");
 }
 
-void UpdateRule::apply_parts(Parameter& parameter, RowRange, Tensor, StepContext const&, Tensor) {
-  throw Error(parameter.name + ": this update rule needs the sum of what ranks gave");
+void UpdateRule::apply_partials(Parameter& parameter, RowRange, Tensor, StepContext const&,
+                                Tensor) {
+  throw Error(parameter.name + ": this update rule needs the sum of partial sums of ranks");
 }
 
 namespace {
@@ -24,7 +25,7 @@ RoundingPlan rounding_plan(OptimizerOptions const& options, Parameter const& par
                            std::int64_t first, StepContext const& step) {
   return {options.rounding,
           random_key(options.seed, "round", parameter.name, static_cast<std::uint64_t>(step.step)),
-          parameter.first_element() + first * parameter.matrix().cols(), step.tally};
+          parameter.first_element() + first * parameter.matrix().cols(), step.rounding_stats};
 }
 
 /// f32 optimizer state of one kind: a zeroed buffer a parameter.
@@ -78,21 +79,22 @@ class Sgd final : public UpdateRule {
   Residency residency() const override { return Residency::tile; }
   bool takes_rows() const override { return options_.weight_decay == 0; }
 
-  bool takes_parts() const override { return true; }
+  bool fuses_reduction() const override { return true; }
 
   void apply(Parameter& parameter, std::int64_t first, Tensor g, StepContext const& step,
-             Tensor guard) override {
-    apply_parts(parameter, {first, g.rows()}, g, step, guard);
+             Tensor found_inf) override {
+    apply_partials(parameter, {first, g.rows()}, g, step, found_inf);
   }
-  void apply_parts(Parameter& parameter, RowRange rows, Tensor parts, StepContext const& step,
-                   Tensor guard) override {
-    backend_.sgd_update(parameter.matrix().row_block(rows.first, rows.count), parts, sgd_step(step),
-                        rounding_plan(options_, parameter, rows.first, step), guard);
+  void apply_partials(Parameter& parameter, RowRange rows, Tensor partials, StepContext const& step,
+                      Tensor found_inf) override {
+    backend_.sgd_update(parameter.matrix().row_block(rows.first, rows.count), partials,
+                        sgd_step(step), rounding_plan(options_, parameter, rows.first, step),
+                        found_inf);
   }
   void apply_rows(Parameter& parameter, Tensor rows, Tensor g, StepContext const& step,
-                  Tensor guard) override {
+                  Tensor found_inf) override {
     backend_.sgd_update(parameter.value, g, sgd_step(step),
-                        rounding_plan(options_, parameter, 0, step), guard, rows);
+                        rounding_plan(options_, parameter, 0, step), found_inf, rows);
   }
 
  private:
@@ -116,12 +118,12 @@ class MomentumSgd final : public UpdateRule {
   Residency residency() const override { return Residency::tile; }
 
   void apply(Parameter& parameter, std::int64_t first, Tensor g, StepContext const& step,
-             Tensor guard) override {
+             Tensor found_inf) override {
     const Tensor m = momentum_.of(parameter).row_block(first, g.rows());
-    backend_.momentum_update(m, g, options_.momentum, step.gradient, guard);
+    backend_.momentum_update(m, g, options_.momentum, step.gradient, found_inf);
     backend_.sgd_update(parameter.matrix().row_block(first, g.rows()), g,
                         {step.lr, options_.weight_decay, GradientScaling{}},
-                        rounding_plan(options_, parameter, first, step), guard);
+                        rounding_plan(options_, parameter, first, step), found_inf);
   }
   std::vector<StoredTensor> state() override {
     std::vector<StoredTensor> out;
@@ -149,14 +151,14 @@ class AdamW final : public UpdateRule {
   Residency residency() const override { return Residency::tile; }
 
   void apply(Parameter& parameter, std::int64_t first, Tensor g, StepContext const& step,
-             Tensor guard) override {
+             Tensor found_inf) override {
     const Backend::AdamStep adam{step.lr,           options_.beta1,        options_.beta2,
                                  options_.adam_eps, options_.weight_decay, step.step,
                                  step.gradient};
     backend_.adamw_update(parameter.matrix().row_block(first, g.rows()),
                           first_.of(parameter).row_block(first, g.rows()),
                           second_.of(parameter).row_block(first, g.rows()), g, adam,
-                          rounding_plan(options_, parameter, first, step), guard);
+                          rounding_plan(options_, parameter, first, step), found_inf);
   }
   std::vector<StoredTensor> state() override {
     std::vector<StoredTensor> out;
@@ -193,11 +195,11 @@ class AdaLomo final : public UpdateRule {
   Residency residency() const override { return Residency::tensor; }
 
   void apply(Parameter& parameter, std::int64_t, Tensor g, StepContext const& step,
-             Tensor guard) override {
+             Tensor found_inf) override {
     const Tensor w = parameter.matrix();    // (owned,I)
     const Tensor row = row_.of(parameter);  // (owned)
     const Tensor col = col_.of(parameter);  // (I)
-    update_moments(parameter, g, step, guard);
+    update_moments(parameter, g, step, found_inf);
 
     const Tensor norms = sums_.tensor().row_block(0, 2);
     const std::int64_t rows = rows_of(parameter);  // O
@@ -205,12 +207,12 @@ class AdaLomo final : public UpdateRule {
     backend_.zero(sums_);
     backend_.sum(whole.row_total, row);
     sum_if_sharded(parameter, whole.row_total);
-    backend_.adalomo_measure(norms, w, g, row, col, whole, step.gradient);
+    backend_.adalomo_statistics(norms, w, g, row, col, whole, step.gradient);
     sum_if_sharded(parameter, norms);
     const Backend::AdaLomoStep update{step.lr, options_.weight_decay, options_.clip_threshold,
                                       options_.eps2, step.gradient};
     backend_.adalomo_update(w, g, row, col, norms, whole, update,
-                            rounding_plan(options_, parameter, 0, step), guard);
+                            rounding_plan(options_, parameter, 0, step), found_inf);
   }
   std::vector<StoredTensor> state() override {
     std::vector<StoredTensor> out;
@@ -227,7 +229,8 @@ class AdaLomo final : public UpdateRule {
     if (ranks_ != nullptr && parameter.sharded()) sum_over_ranks(backend_, *ranks_, x, x);
   }
 
-  void update_moments(Parameter const& parameter, Tensor g, StepContext const& step, Tensor guard) {
+  void update_moments(Parameter const& parameter, Tensor g, StepContext const& step,
+                      Tensor found_inf) {
     const Tensor row = row_.of(parameter), col = col_.of(parameter);
     const auto beta = static_cast<float>(
         1.0 - std::pow(static_cast<double>(step.step), static_cast<double>(options_.decay_rate)));
@@ -238,8 +241,9 @@ class AdaLomo final : public UpdateRule {
     backend_.square_sums(row_sums, col_sums, g, step.gradient);
     sum_if_sharded(parameter, col_sums);
     const auto one_over = [](std::int64_t n) { return 1.0f / static_cast<float>(n); };
-    backend_.decay_average(row, row_sums, beta, one_over(g.cols()), options_.eps1, guard);
-    backend_.decay_average(col, col_sums, beta, one_over(rows_of(parameter)), options_.eps1, guard);
+    backend_.decay_average(row, row_sums, beta, one_over(g.cols()), options_.eps1, found_inf);
+    backend_.decay_average(col, col_sums, beta, one_over(rows_of(parameter)), options_.eps1,
+                           found_inf);
   }
 
   Backend& backend_;

@@ -18,12 +18,12 @@ constexpr std::size_t kWhole = std::numeric_limits<std::size_t>::max();
 // Neither memory nor time depends on it; small, so that random weights stay finite.
 constexpr double kRate = 1e-6;
 // First steps of fp16 that may overflow until the loss scale has fallen far enough.
-constexpr int kMostFirstSteps = 40;
+constexpr int kMaxFirstSteps = 40;
 
 /// The parts of a run that engine memory sees.
-class Rehearsal {
+class DryRun {
  public:
-  Rehearsal(AblationCase const& what, ModelConfig const& shape, Backend& engine)
+  DryRun(AblationCase const& what, ModelConfig const& shape, Backend& engine)
       : trains_(what.trains),
         engine_(engine),
         model_(engine, shape, *what.run.model.dtype, head_options(what.run)) {
@@ -34,8 +34,8 @@ class Rehearsal {
   }
 
   Llama& model() { return model_; }
-  void measure_norms_by(NormMethod method) {
-    if (trainer_) trainer_->measure_norms_by(method);
+  void find_norms_by(NormMethod method) {
+    if (trainer_) trainer_->find_norms_by(method);
   }
 
   /// Seconds; whether the step was applied.
@@ -59,7 +59,7 @@ class Rehearsal {
   std::optional<Trainer> trainer_;
 };
 
-void read_books(Ledger const& ledger, AblationRow& row) {
+void read_accounting(Ledger const& ledger, AblationRow& row) {
   row.peak = ledger.peak();
   row.at_peak = ledger.at_peak();
   row.gradients = ledger.peak_by_category()[static_cast<std::size_t>(Category::gradients)];
@@ -72,7 +72,7 @@ std::vector<AblationCase> ablation_cases(TrainConfig const& config, ModelConfig 
   std::vector<AblationCase> cases;
   TrainConfig base = config;
   base.metrics.rounding_every = 0;  // a look at some steps, no part of the method
-  base.guard.action = GuardAction::off;
+  base.spike_guard.action = SpikeAction::off;
   base.clip.kept_blocks = 0;
   base.memory.keep_logits_bytes = 0;
   cases.push_back({"inference", /*trains=*/false, false, base});
@@ -108,31 +108,31 @@ AblationRow plan_case(AblationCase const& what, ModelConfig const& shape, Batch 
                       MakeEngine const& make_dry) {
   AblationRow row{.what = what};
   const auto engine = make_dry();
-  Rehearsal rehearsal(what, shape, *engine);
-  rehearsal.step(batch);
-  read_books(engine->ledger(), row);
-  rehearsal.measure_norms_by(NormMethod::tiles);  // as where no cheaper norm can be trusted
-  rehearsal.step(batch);
+  DryRun dry_run(what, shape, *engine);
+  dry_run.step(batch);
+  read_accounting(engine->ledger(), row);
+  dry_run.find_norms_by(NormMethod::tiles);  // as where no cheaper norm can be trusted
+  dry_run.step(batch);
   row.slab = engine->ledger().extent();
   return row;
 }
 
 AblationRow measure_case(AblationRow row, ModelConfig const& shape, Batch const& batch,
                          Backend& engine, int steps) {
-  Rehearsal rehearsal(row.what, shape, engine);
-  initialise_weights(engine, rehearsal.model().weights(), shape, 1);
+  DryRun dry_run(row.what, shape, engine);
+  initialise_weights(engine, dry_run.model().weights(), shape, 1);
   int first_steps = 0;
-  while (!rehearsal.step(batch).second) {
-    if (++first_steps == kMostFirstSteps) {
+  while (!dry_run.step(batch).second) {
+    if (++first_steps == kMaxFirstSteps) {
       throw Error(Exit::diverged, row.what.method + ": no step on random weights is finite");
     }
   }
   std::vector<double> seconds;
   for (int i = 0; i < steps; ++i) {
     engine.ledger().restart();
-    seconds.push_back(rehearsal.step(batch).first);
+    seconds.push_back(dry_run.step(batch).first);
   }
-  read_books(engine.ledger(), row);
+  read_accounting(engine.ledger(), row);
   std::sort(seconds.begin(), seconds.end());
   row.tokens_per_second = static_cast<double>(batch.rows()) / seconds[seconds.size() / 2];
   return row;

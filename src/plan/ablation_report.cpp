@@ -47,7 +47,7 @@ std::string ladder(std::vector<AblationRow> const& rows, std::size_t inference, 
        {Rung{"AdamW", "AdamW", false, true}, Rung{"no optimizer state: SGD", "SGD", false, true},
         Rung{"one gradient at a time: LOMO", "LOMO, by tensor", false, true},
         Rung{"one tile of it at a time", "LOMO, by tile", false, true},
-        Rung{"blocks run again", "LOMO, by tile", true, true},
+        Rung{"blocks recomputed", "LOMO, by tile", true, true},
         Rung{"no logits", "LOMO, by tile", true, false}}) {
     const auto row = std::find_if(rows.begin(), rows.end(), [&](AblationRow const& r) {
       return r.what.method == rung.method && !r.what.keeps_factors &&

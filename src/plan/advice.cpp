@@ -11,8 +11,8 @@ namespace lomo {
 
 namespace {
 
-constexpr std::int64_t kMostTokens = std::int64_t{1} << 24;
-constexpr std::int64_t kMostRanks = 4096;
+constexpr std::int64_t kMaxTokens = std::int64_t{1} << 24;
+constexpr std::int64_t kMaxRanks = 4096;
 
 /// `like` with `sequences` sequences of the same length and share of targets.
 BatchCounts scaled(BatchCounts const& like, std::int64_t sequences, std::int64_t vocab) {
@@ -24,7 +24,7 @@ BatchCounts scaled(BatchCounts const& like, std::int64_t sequences, std::int64_t
   return counts;
 }
 
-/// How many blocks to run again together so that the slab is smallest. More of them have fewer
+/// How many blocks to recompute together so that the slab is smallest. More of them have fewer
 /// inputs and more inside, so the first that needs more than the one before ends the search.
 std::int64_t best_together(TrainConfig config, ModelConfig const& shape,
                            PlannedBatches const& batches, MakeEngine const& make_dry) {
@@ -33,21 +33,21 @@ std::int64_t best_together(TrainConfig config, ModelConfig const& shape,
     return planned_work(config, shape, batches, make_dry).slab;
   };
   std::int64_t best = 1;
-  std::size_t least = slab_of(best);
+  std::size_t minimum = slab_of(best);
   while (best < shape.layers) {
     const std::size_t next = slab_of(best + 1);
-    if (next >= least) break;
-    least = next;
+    if (next >= minimum) break;
+    minimum = next;
     best += 1;
   }
   return best;
 }
 
-/// The largest number that `fits`, which no larger number does; 0: none. Nothing above `most` is
+/// The largest number that `fits`, which no larger number does; 0: none. Nothing above `maximum` is
 /// tried.
-std::int64_t largest(std::int64_t most, std::function<bool(std::int64_t)> const& fits) {
+std::int64_t largest(std::int64_t maximum, std::function<bool(std::int64_t)> const& fits) {
   std::int64_t good = 0, bad = 1;
-  while (bad <= most && fits(bad)) {
+  while (bad <= maximum && fits(bad)) {
     good = bad;
     bad *= 2;
   }
@@ -62,7 +62,7 @@ std::int64_t largest(std::int64_t most, std::function<bool(std::int64_t)> const&
 
 void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& batches,
             MakeRank const& make_rank) {
-  TrainConfig const& config = report.settled;
+  TrainConfig const& config = report.resolved;
   BatchCounts now = report.plan.step;  // of which this rank may have been given nothing
   now.sequences = std::max<std::int64_t>(now.sequences, 1);
   now.tokens = std::max(now.tokens, now.sequences);
@@ -70,7 +70,7 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
   now.ids = std::max<std::int64_t>(now.ids, 1);
   const MakeEngine make_dry = [&] { return make_rank(report.plan.ranks); };
   const auto fits_device = [&](std::size_t slab) {
-    return slab + report.verdict.allowance <= report.verdict.memory;
+    return slab + report.verdict.headroom <= report.verdict.memory;
   };
   PlannedBatches step;  // the one batch that report.plan.flops are of
   step.train.push_back(batch_with(now));
@@ -95,17 +95,17 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
   const std::int64_t together = best_together(config, shape, batches, make_dry);
   if (together > 1) recompute(std::to_string(together), {together});
   const std::size_t room =
-      report.verdict.memory - std::min(report.verdict.memory, report.verdict.allowance);
-  if (takes_verdict(config) && config.clip.strategy == ClipStrategy::automatic &&
+      report.verdict.memory - std::min(report.verdict.memory, report.verdict.headroom);
+  if (takes_check(config) && config.clip.strategy == ClipStrategy::automatic &&
       config.memory.budget == 0 && room > slab_now) {
     const std::string budget = format_bytes(room);
     change("memory.budget=" + budget, [&](TrainConfig& c) {  // kept factors save work
       c.memory.budget = room;
       c.clip.kept_blocks.reset();
-      settle_clip(c, shape, batches, make_dry);
+      resolve_clip(c, shape, batches, make_dry);
     });
   }
-  if (config.clip.kept_blocks.value_or(0) < shape.layers && takes_verdict(config)) {
+  if (config.clip.kept_blocks.value_or(0) < shape.layers && takes_check(config)) {
     change("clip.strategy=one_pass", [&](TrainConfig& c) { c.clip.kept_blocks = shape.layers; });
   }
   if (config.clip.kept_blocks.value_or(0) > 0) {
@@ -134,20 +134,20 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
   const auto tokens = [&](std::int64_t sequences) {
     return sequences == 0 ? 0 : scaled(now, sequences, shape.vocab).tokens;
   };
-  report.largest_tokens = tokens(largest(kMostTokens / tokens(1), [&](std::int64_t sequences) {
+  report.largest_tokens = tokens(largest(kMaxTokens / tokens(1), [&](std::int64_t sequences) {
     PlannedBatches batch;
     batch.train.push_back(batch_with(scaled(now, sequences, shape.vocab)));
     return fits_device(planned_work(config, shape, batch, make_dry).slab);
   }));
 
   const BatchCounts whole = scaled(now, now.sequences * report.plan.ranks, shape.vocab);
-  const std::int64_t too_few = largest(kMostRanks, [&](std::int64_t ranks) {
+  const std::int64_t too_few = largest(kMaxRanks, [&](std::int64_t ranks) {
     PlannedBatches batch;
-    batch.train.push_back(batch_with(share_of(whole, static_cast<int>(ranks))));
+    batch.train.push_back(batch_with(shard_batch(whole, static_cast<int>(ranks))));
     const auto make_one = [&] { return make_rank(static_cast<int>(ranks)); };
     return !fits_device(planned_work(config, shape, batch, make_one).slab);
   });
-  report.fewest_ranks = too_few < kMostRanks ? static_cast<int>(too_few + 1) : 0;
+  report.min_ranks = too_few < kMaxRanks ? static_cast<int>(too_few + 1) : 0;
 }
 
 }  // namespace lomo

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "lomo/core/error.h"
-#include "lomo/data/share.h"
+#include "lomo/data/shard.h"
 #include "lomo/dist/ownership.h"
 #include "lomo/train/scoring.h"
 #include "lomo/train/trainer.h"
@@ -88,7 +88,7 @@ std::vector<WorstBatches::Needs> WorstBatches::needs_of(DrawnBatch const& global
   }
   Needs all;
   std::vector<BatchCounts> shares;
-  for (auto const& share : share_out(lengths, ranks_)) {
+  for (auto const& share : shard_sequences(lengths, ranks_)) {
     DrawnBatch own;
     for (const std::size_t i : share) own.push_back(global[i]);
     const BatchCounts counts = count(own);
@@ -139,12 +139,12 @@ std::vector<DrawnBatch> WorstBatches::take() {
 
 PlannedBatches DrawnBatches::of_rank(int rank, int ranks) const {
   PlannedBatches own;
-  for (DrawnBatch const& batch : train) own.train.push_back(share_of(batch, rank, ranks));
-  for (DrawnBatch const& batch : eval) own.eval.push_back(share_of(batch, rank, ranks));
+  for (DrawnBatch const& batch : train) own.train.push_back(shard_batch(batch, rank, ranks));
+  for (DrawnBatch const& batch : eval) own.eval.push_back(shard_batch(batch, rank, ranks));
   return own;
 }
 
-BatchCounts share_of(BatchCounts const& global, int ranks) {
+BatchCounts shard_batch(BatchCounts const& global, int ranks) {
   const auto part = [ranks](std::int64_t n) { return (n + ranks - 1) / ranks; };
   BatchCounts share{part(global.tokens), part(global.targets), part(global.sequences), 0};
   share.ids = std::min(global.ids, share.tokens);
@@ -188,7 +188,7 @@ PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& sha
     counts.sequences = sequences > 0 ? std::min(sequences, counts.tokens)
                                      : (counts.tokens + longest - 1) / longest;
     counts.ids = std::min(counts.tokens, shape.vocab);
-    return batch_with(share_of(counts, ranks));
+    return batch_with(shard_batch(counts, ranks));
   };
   PlannedBatches planned;
   planned.train.push_back(largest(config.batch.sequences, config.batch.max_tokens));

@@ -4,15 +4,15 @@
 
 namespace lomo {
 
-bool takes_verdict(TrainConfig const& config) {
+bool takes_check(TrainConfig const& config) {
   return is_fused(config.optimizer.name) &&
-         (config.clip.norm > 0 || config.protect == Protect::step);
+         (config.clip.norm > 0 || config.gradient_check == GradientCheck::step);
 }
 
-void settle_clip(TrainConfig& config, ModelConfig const& model, PlannedBatches const& batches,
-                 MakeEngine const& make_dry) {
+void resolve_clip(TrainConfig& config, ModelConfig const& model, PlannedBatches const& batches,
+                  MakeEngine const& make_dry) {
   ClipSection& clip = config.clip;
-  if (!takes_verdict(config) || clip.strategy == ClipStrategy::two_pass) {
+  if (!takes_check(config) || clip.strategy == ClipStrategy::two_pass) {
     clip.kept_blocks = 0;
     return;
   }

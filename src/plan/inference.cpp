@@ -15,20 +15,20 @@ Llama dry_model(Engine const& engine, TrainConfig const& config, ModelConfig con
 
 }  // namespace
 
-Held held_by(Ledger const& ledger) {
+MemoryUse held_by(Ledger const& ledger) {
   return {ledger.peak(), ledger.at_peak(), ledger.extent()};
 }
 
-Held planned_evaluation(TrainConfig const& config, ModelConfig const& shape,
-                        std::vector<Batch> const& batches, MakeEngine const& make_dry) {
+MemoryUse planned_evaluation(TrainConfig const& config, ModelConfig const& shape,
+                             std::vector<Batch> const& batches, MakeEngine const& make_dry) {
   const Engine engine = make_dry();
   Llama model = dry_model(engine, config, shape);
   for (Batch const& batch : batches) model.score(batch);
   return held_by(engine->ledger());
 }
 
-Held planned_generation(TrainConfig const& config, ModelConfig const& shape, std::int64_t prompt,
-                        std::int64_t total, MakeEngine const& make_dry) {
+MemoryUse planned_generation(TrainConfig const& config, ModelConfig const& shape,
+                             std::int64_t prompt, std::int64_t total, MakeEngine const& make_dry) {
   const Engine engine = make_dry();
   Llama model = dry_model(engine, config, shape);
   KeyValueCache cache = model.make_cache(total);

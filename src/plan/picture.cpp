@@ -36,11 +36,11 @@ std::size_t total(CategoryBytes const& held) {
   return sum;
 }
 
-/// 1, 2 or 5 times a power of ten: at least `least`.
-double round_step(double least) {
-  const double power = std::pow(10, std::floor(std::log10(least)));
+/// 1, 2 or 5 times a power of ten: at least `minimum`.
+double round_step(double minimum) {
+  const double power = std::pow(10, std::floor(std::log10(minimum)));
   for (const double step : {1.0, 2.0, 5.0}) {
-    if (step * power >= least) return step * power;
+    if (step * power >= minimum) return step * power;
   }
   return 10 * power;
 }
@@ -50,30 +50,30 @@ struct Axis {
   double unit = 1;  // of the marks, in what is drawn
   char const* name = "";
   double step = 1;  // between marks, in units
-  static Axis of_bytes(double most) {
-    Axis axis{most >= kGib   ? kGib
-              : most >= kMib ? kMib
-                             : kKib,
-              most >= kGib   ? "GiB"
-              : most >= kMib ? "MiB"
-                             : "KiB"};
-    axis.step = round_step(most / axis.unit / 5);
+  static Axis of_bytes(double maximum) {
+    Axis axis{maximum >= kGib   ? kGib
+              : maximum >= kMib ? kMib
+                                : kKib,
+              maximum >= kGib   ? "GiB"
+              : maximum >= kMib ? "MiB"
+                                : "KiB"};
+    axis.step = round_step(maximum / axis.unit / 5);
     return axis;
   }
-  static Axis of_seconds(double most) {
-    Axis axis{most >= 1      ? 1
-              : most >= 1e-3 ? 1e-3
-                             : 1e-6,
-              most >= 1      ? "s"
-              : most >= 1e-3 ? "ms"
-                             : "us"};
-    axis.step = round_step(most / axis.unit / 5);
+  static Axis of_seconds(double maximum) {
+    Axis axis{maximum >= 1      ? 1
+              : maximum >= 1e-3 ? 1e-3
+                                : 1e-6,
+              maximum >= 1      ? "s"
+              : maximum >= 1e-3 ? "ms"
+                                : "us"};
+    axis.step = round_step(maximum / axis.unit / 5);
     return axis;
   }
-  /// Calls use(value, label) for each mark up to `most`.
+  /// Calls use(value, label) for each mark up to `maximum`.
   template <class F>
-  void marks(double most, F const& use) const {
-    for (int i = 0; i * step * unit <= most; ++i) {
+  void marks(double maximum, F const& use) const {
+    for (int i = 0; i * step * unit <= maximum; ++i) {
       use(i * step * unit, format("%g %s", i * step, name));
     }
   }
@@ -98,20 +98,20 @@ std::string chart(std::vector<CategoryBytes> const& samples, std::size_t first, 
   std::string svg = "<svg viewBox=\"0 0 1200 " + number(kTop + height + kBelow) + "\">\n";
   for (std::size_t c = first; c < kCategories; ++c) {
     std::string upper, lower;
-    std::size_t most = 0;
+    std::size_t maximum = 0;
     for (std::size_t i = 0; i < samples.size(); ++i) {
       const std::size_t bytes = samples[i][c];
-      most = std::max(most, bytes);
+      maximum = std::max(maximum, bytes);
       const std::string base = y(static_cast<double>(below[i]));
       const std::string roof = y(static_cast<double>(below[i] + bytes));
       upper += x(i) + "," + roof + " " + x(i + 1) + "," + roof + " ";
       lower = x(i + 1) + "," + base + " " + x(i) + "," + base + " " + lower;
       below[i] += bytes;
     }
-    if (most == 0) continue;
+    if (maximum == 0) continue;
     svg += "<polygon fill=\"" + std::string(kColours[c]) + "\" points=\"" + upper + lower +
            "\"><title>" + std::string(to_string(static_cast<Category>(c))) + ", at most " +
-           human_bytes(most) + "</title></polygon>\n";
+           human_bytes(maximum) + "</title></polygon>\n";
   }
   const std::string left = number(kLeft), right = number(kLeft + kWidth);
   const auto line = [&](double bytes, std::string const& kind) {
@@ -192,12 +192,12 @@ std::string plan_picture(Plan const& plan, DType type, DeviceProfile const& devi
   const std::string title = escaped(name_of_plan);
   std::string legend, rows;
   for (std::size_t c = 0; c < kCategories; ++c) {
-    std::size_t most = 0;
-    for (CategoryBytes const& held : samples) most = std::max(most, held[c]);
+    std::size_t maximum = 0;
+    for (CategoryBytes const& held : samples) maximum = std::max(maximum, held[c]);
     const std::string name(to_string(static_cast<Category>(c)));
-    if (most > 0) {
+    if (maximum > 0) {
       legend += "<span><i style=\"background:" + std::string(kColours[c]) + "\"></i>" + name +
-                ", at most <b>" + human_bytes(most) + "</b></span>\n";
+                ", at most <b>" + human_bytes(maximum) + "</b></span>\n";
     }
     if (plan.at_peak[c] > 0) rows += row(name, plan.at_peak[c], "td");
   }

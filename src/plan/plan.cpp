@@ -17,8 +17,8 @@ namespace lomo {
 namespace {
 
 /// The parts of a run that engine memory sees, built as run_training builds them.
-struct Rehearsal {
-  Rehearsal(TrainConfig const& config, ModelConfig const& shape, Engine const& engine)
+struct DryRun {
+  DryRun(TrainConfig const& config, ModelConfig const& shape, Engine const& engine)
       : backend(*engine) {
     measure_gemm_peak(backend, *config.model.dtype);
     model.emplace(backend, shape, *config.model.dtype, head_options(config), engine.ranks.get());
@@ -30,7 +30,7 @@ struct Rehearsal {
   /// A step as the first of a run, which is when everything is looked at.
   void step(Batch const& batch, NormMethod norms = NormMethod::cheapest) {
     trainer->restore(TrainerState{});
-    trainer->measure_norms_by(norms);
+    trainer->find_norms_by(norms);
     trainer->step(batch);
   }
 
@@ -107,14 +107,14 @@ struct Chosen {
 };
 
 /// Runs one batch on a new engine and notes in `trace`, unless it is null, all that it does.
-/// Returns the books.
+/// Returns the accounting.
 Ledger run_noted(Chosen chosen, TrainConfig const& config, ModelConfig const& shape,
                  PlannedBatches const& batches, MakeEngine const& make_dry, Trace* trace,
                  std::size_t* step_begins = nullptr) {
   const Engine engine = make_dry();
   Ledger& ledger = engine->ledger();
   ledger.attach(trace);
-  Rehearsal run(config, shape, engine);
+  DryRun run(config, shape, engine);
   if (step_begins != nullptr && trace != nullptr) *step_begins = trace->events().size();
   if (chosen.index >= 0) {
     const auto at = static_cast<std::size_t>(chosen.index);
@@ -128,11 +128,11 @@ Ledger run_noted(Chosen chosen, TrainConfig const& config, ModelConfig const& sh
 Chosen largest(PlannedBatches const& batches, MakeEngine const& make_dry) {
   const Engine engine = make_dry();
   Chosen chosen{-1, true};
-  std::int64_t most = -1;
+  std::int64_t maximum = -1;
   for (std::size_t i = 0; i < batches.train.size(); ++i) {
     const std::int64_t tokens = sum_over_ranks(engine, batches.train[i].rows());
-    if (tokens > most) chosen.index = static_cast<std::int64_t>(i);
-    most = std::max(most, tokens);
+    if (tokens > maximum) chosen.index = static_cast<std::int64_t>(i);
+    maximum = std::max(maximum, tokens);
   }
   if (chosen.index < 0) throw Error(Exit::usage, "plan: there is no batch to train on");
   return chosen;
@@ -143,7 +143,7 @@ Chosen largest(PlannedBatches const& batches, MakeEngine const& make_dry) {
 PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
                          PlannedBatches const& batches, MakeEngine const& make_dry) {
   const Engine engine = make_dry();
-  Rehearsal run(config, shape, engine);
+  DryRun run(config, shape, engine);
   Ledger const& ledger = engine->ledger();
   for (Batch const& batch : batches.eval) run.score(batch);
   for (Batch const& batch : batches.train) run.step(batch);
@@ -157,14 +157,14 @@ Plan plan_memory(TrainConfig const& config, ModelConfig const& shape, PlannedBat
   Plan plan;
   plan.parameters = shape.parameters();
   const Engine engine = make_dry();
-  Rehearsal run(config, shape, engine);
+  DryRun run(config, shape, engine);
   Ledger& ledger = engine->ledger();
-  const Place place = place_of(run.model->ranks());
+  const RankInfo place = rank_info(run.model->ranks());
   plan.rank = place.rank;
   plan.ranks = place.ranks;
   plan.peak = ledger.peak();
   plan.at_peak = ledger.at_peak();
-  plan.most = ledger.peak_by_category();
+  plan.maximum = ledger.peak_by_category();
   const auto account = [&](Batch const& batch, std::size_t index, char const* phase) {
     if (ledger.peak() > plan.peak) {
       plan.peak = ledger.peak();
@@ -173,8 +173,8 @@ Plan plan_memory(TrainConfig const& config, ModelConfig const& shape, PlannedBat
       plan.batch = counts_of(batch);
       plan.peak_batch = static_cast<std::int64_t>(index);
     }
-    for (std::size_t c = 0; c < plan.most.size(); ++c) {
-      plan.most[c] = std::max(plan.most[c], ledger.peak_by_category()[c]);
+    for (std::size_t c = 0; c < plan.maximum.size(); ++c) {
+      plan.maximum[c] = std::max(plan.maximum[c], ledger.peak_by_category()[c]);
     }
     ledger.restart();
   };
@@ -215,10 +215,10 @@ void plan_step(Plan& plan, TrainConfig const& config, ModelConfig const& shape,
   }
   const Chosen step = largest(batches, make_dry);
   plan.step = counts_of(batches.train[static_cast<std::size_t>(step.index)]);
-  const Ledger books = run_noted(step, config, shape, batches, make_dry,
-                                 note ? &plan.trace : nullptr, &plan.step_begins);
-  plan.flops = books.flops();
-  for (auto const& [name, op] : books.ops()) {
+  const Ledger accounting = run_noted(step, config, shape, batches, make_dry,
+                                      note ? &plan.trace : nullptr, &plan.step_begins);
+  plan.flops = accounting.flops();
+  for (auto const& [name, op] : accounting.ops()) {
     plan.sent += op.cost.sent;
     plan.received += op.cost.received;
   }

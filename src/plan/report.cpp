@@ -44,8 +44,8 @@ double tokens_per_second(Plan const& plan, ExpectedTime const& time) {
   return static_cast<double>(plan.step.tokens * plan.ranks) / time.seconds;
 }
 
-std::string time_line(Plan const& plan, TrainConfig const& settled, DeviceProfile const& device) {
-  const ExpectedTime t = expected_time(plan, *settled.model.dtype, device);
+std::string time_line(Plan const& plan, TrainConfig const& resolved, DeviceProfile const& device) {
+  const ExpectedTime t = expected_time(plan, *resolved.model.dtype, device);
   std::string line =
       format("  %-16s %9.3f s %9.0f tokens/s   bound by %s: compute %.3f s, memory %.3f s",
              device.name.c_str(), t.seconds, tokens_per_second(plan, t),
@@ -63,11 +63,11 @@ constexpr std::size_t kBlocksShown = 12;
 }  // namespace
 
 std::string PlanReport::text() const {
-  OptimizerSection const& o = settled.optimizer;
+  OptimizerSection const& o = resolved.optimizer;
   std::string out = format("%s, %s: %.3f G parameters in %s, %s, recompute %s\n", config.c_str(),
                            engine.c_str(), static_cast<double>(plan.parameters) / 1e9,
-                           std::string(to_string(*settled.model.dtype)).c_str(),
-                           std::string(to_string(o.name)).c_str(), recompute_of(settled).c_str());
+                           std::string(to_string(*resolved.model.dtype)).c_str(),
+                           std::string(to_string(o.name)).c_str(), recompute_of(resolved).c_str());
   if (plan.ranks > 1) {
     out += by_rank.empty() ? format("each of %d ranks", plan.ranks)
                            : format("rank %d of %d, which needs most", plan.rank, plan.ranks);
@@ -110,7 +110,7 @@ std::string PlanReport::text() const {
                   gib(static_cast<std::size_t>(plan.received)).c_str());
   }
   out += "time of that step, a model from peak rates, so no step can be faster:\n";
-  for (DeviceProfile const& device : devices) out += time_line(plan, settled, device);
+  for (DeviceProfile const& device : devices) out += time_line(plan, resolved, device);
   if (largest_tokens >= 0) {
     out += format("\nadvice for %s\n", gib(verdict.memory).c_str());
     if (largest_tokens > 0) {
@@ -119,9 +119,9 @@ std::string PlanReport::text() const {
     } else {
       out += "  not even one sequence of this batch fits\n";
     }
-    if (fewest_ranks > 0) {
+    if (min_ranks > 0) {
       out += format("  fewest GPUs for all %lld tokens of a step: %d\n",
-                    static_cast<long long>(plan.step.tokens) * plan.ranks, fewest_ranks);
+                    static_cast<long long>(plan.step.tokens) * plan.ranks, min_ranks);
     } else {
       out += "  no number of GPUs makes this batch fit\n";
     }
@@ -135,8 +135,8 @@ std::string PlanReport::text() const {
   const bool fits = verdict.fits();
   const std::size_t margin =
       fits ? verdict.memory - verdict.needed : verdict.needed - verdict.memory;
-  out += format("\n%s %s: %s and an allowance of %s %s, %s %s\n", fits ? "fits" : "does not fit",
-                gib(verdict.memory).c_str(), gib(plan.slab).c_str(), gib(verdict.allowance).c_str(),
+  out += format("\n%s %s: %s and an headroom of %s %s, %s %s\n", fits ? "fits" : "does not fit",
+                gib(verdict.memory).c_str(), gib(plan.slab).c_str(), gib(verdict.headroom).c_str(),
                 "for everything else", gib(margin).c_str(), fits ? "to spare" : "too much");
   return out;
 }
@@ -147,17 +147,17 @@ nlohmann::ordered_json PlanReport::json() const {
           {"engine", engine},
           {"parameters", plan.parameters},
           {"ranks", plan.ranks},
-          {"dtype", to_string(*settled.model.dtype)},
+          {"dtype", to_string(*resolved.model.dtype)},
           {"batch", {{"source", batch_source}, {"counts", counts_json(plan.step)}}},
           {"peak",
            {{"bytes", plan.peak},
             {"categories", categories_json(plan.at_peak)},
             {"phase", plan.phase},
             {"batch", counts_json(plan.batch)}}},
-          {"most_of_each_category", categories_json(plan.most)},
+          {"most_of_each_category", categories_json(plan.maximum)},
           {"reserved_bytes", plan.slab}};
   Out ranks = Out::array();
-  for (Held const& rank : by_rank) {
+  for (MemoryUse const& rank : by_rank) {
     ranks.push_back({{"peak_bytes", rank.peak},
                      {"categories", categories_json(rank.at_peak)},
                      {"reserved_bytes", rank.slab}});
@@ -177,7 +177,7 @@ nlohmann::ordered_json PlanReport::json() const {
   out["step_exchange"] = {{"sent_bytes", plan.sent}, {"received_bytes", plan.received}};
   Out times = Out::array();
   for (DeviceProfile const& device : devices) {
-    const ExpectedTime t = expected_time(plan, *settled.model.dtype, device);
+    const ExpectedTime t = expected_time(plan, *resolved.model.dtype, device);
     times.push_back({{"device", device.name},
                      {"seconds", t.seconds},
                      {"bound_by", t.bound()},
@@ -198,26 +198,26 @@ nlohmann::ordered_json PlanReport::json() const {
                          {"fits", a.fits}});
     }
     out["advice"] = {{"largest_batch_tokens", largest_tokens},
-                     {"fewest_ranks", fewest_ranks > 0 ? Out(fewest_ranks) : Out()},
+                     {"fewest_ranks", min_ranks > 0 ? Out(min_ranks) : Out()},
                      {"changes", std::move(changes)}};
   }
-  out["verdict"] = {{"memory_bytes", verdict.memory},
-                    {"allowance_bytes", verdict.allowance},
-                    {"needed_bytes", verdict.needed},
-                    {"fits", verdict.fits()}};
+  out["fit"] = {{"memory_bytes", verdict.memory},
+                {"allowance_bytes", verdict.headroom},
+                {"needed_bytes", verdict.needed},
+                {"fits", verdict.fits()}};
   return out;
 }
 
 namespace {
 
-std::string plan_line(Held const& held, std::string const& when) {
+std::string plan_line(MemoryUse const& held, std::string const& when) {
   return "plan: " + human_bytes(held.peak) + " at the peak" + when + " (" +
          format_memory(held.at_peak) + "), " + human_bytes(held.slab) + " reserved";
 }
 
 }  // namespace
 
-std::string plan_line(Held const& held) {
+std::string plan_line(MemoryUse const& held) {
   return plan_line(held, "");
 }
 

@@ -36,12 +36,12 @@ void StepClock::exchange(Trace::Event const& event) {
   const double seconds = device_.link > 0 ? bytes / device_.link : 0;
   time_.link += seconds;
   link_free_ = std::max(now_[queue_], link_free_) + seconds;
-  exchanged_[event.ticket] = link_free_;
+  exchanged_[event.fence] = link_free_;
 }
 
 void StepClock::pass(Trace::Event const& event) {
   const auto wait_for = [&](std::map<std::uint64_t, double> const& ends) {
-    const auto end = ends.find(event.ticket);
+    const auto end = ends.find(event.fence);
     if (end != ends.end()) now_[queue_] = std::max(now_[queue_], end->second);
   };  // what is not known was over before the step
   switch (event.kind) {
@@ -51,12 +51,12 @@ void StepClock::pass(Trace::Event const& event) {
       return exchange(event);
     case Trace::Kind::wait:
       return wait_for(exchanged_);
-    case Trace::Kind::beside:
+    case Trace::Kind::side_stream:
       now_[1] = std::max(now_[0], now_[1]);
       queue_ = 1;
       return;
-    case Trace::Kind::back:
-      done_[event.ticket] = now_[1];
+    case Trace::Kind::main_stream:
+      done_[event.fence] = now_[1];
       queue_ = 0;
       return;
     case Trace::Kind::join:

@@ -14,8 +14,8 @@ namespace {
 int thread_of_steps(int rank) {
   return 10 * (rank + 1);
 }
-int thread_of(int rank, Lane lane) {
-  return thread_of_steps(rank) + 1 + static_cast<int>(lane);
+int thread_of(int rank, Track track) {
+  return thread_of_steps(rank) + 1 + static_cast<int>(track);
 }
 
 template <class... Args>
@@ -42,9 +42,9 @@ std::string head(int ranks) {
 {"ph":"M","name":"process_sort_index","pid":%d,"args":{"sort_index":%d}})",
            rank == 0 ? "" : ",", rank, rank, rank, rank);
     name_thread(text, rank, thread_of_steps(rank), "steps");
-    for (int lane = 0; lane < kLanes; ++lane) {
-      name_thread(text, rank, thread_of(rank, static_cast<Lane>(lane)),
-                  to_string(static_cast<Lane>(lane)));
+    for (int track = 0; track < kTracks; ++track) {
+      name_thread(text, rank, thread_of(rank, static_cast<Track>(track)),
+                  to_string(static_cast<Track>(track)));
     }
   }
   return text;
@@ -66,10 +66,10 @@ void Events::add(std::string& text, RecordedStep const& step) const {
          microseconds(step.begin), microseconds(step.end) - microseconds(step.begin));
 }
 
-void Events::add(std::string& text, Timeline::Span const& span) const {
+void Events::add(std::string& text, Profile::Span const& span) const {
   append(text, R"(,
 {"ph":"X","pid":%d,"tid":%d,"name":"%s","ts":%.3f,"dur":%.3f,"args":{"issued":%.3f)",
-         rank_, thread_of(rank_, span.lane), std::string(span.name).c_str(),
+         rank_, thread_of(rank_, span.track), std::string(span.name).c_str(),
          microseconds(span.begin), microseconds(span.end) - microseconds(span.begin),
          microseconds(span.issued));
   const auto figure = [&](char const* name, double value) {
@@ -84,7 +84,7 @@ void Events::add(std::string& text, Timeline::Span const& span) const {
   text += "}}";
 }
 
-double Events::microseconds(Timeline::Time time) const {
+double Events::microseconds(Profile::Time time) const {
   return std::chrono::duration<double, std::micro>(time - origin_).count();
 }
 

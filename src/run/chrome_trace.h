@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "lomo/backend/timeline.h"
+#include "lomo/backend/profile.h"
 #include "lomo/run/step_recorder.h"
 
 /// The trace format of Chrome, "Trace Event Format", as JSON: the head, the events of every rank,
@@ -18,9 +18,9 @@ inline constexpr char const* kTail = "\n]}\n";
 class Events {
  public:
   /// Times count from `origin`.
-  Events(int rank, Timeline::Time origin, std::vector<RecordedStep> const& steps,
-         Timeline const& timeline)
-      : rank_(rank), origin_(origin), steps_(steps), spans_(timeline.spans()) {}
+  Events(int rank, Profile::Time origin, std::vector<RecordedStep> const& steps,
+         Profile const& profile)
+      : rank_(rank), origin_(origin), steps_(steps), spans_(profile.spans()) {}
 
   /// Whole events of about so many bytes, each with a comma before it; empty when there are no
   /// more.
@@ -28,13 +28,13 @@ class Events {
 
  private:
   void add(std::string& text, RecordedStep const& step) const;
-  void add(std::string& text, Timeline::Span const& span) const;
-  double microseconds(Timeline::Time time) const;
+  void add(std::string& text, Profile::Span const& span) const;
+  double microseconds(Profile::Time time) const;
 
   int rank_;
-  Timeline::Time origin_;
+  Profile::Time origin_;
   std::vector<RecordedStep> const& steps_;
-  std::deque<Timeline::Span> const& spans_;
+  std::deque<Profile::Span> const& spans_;
   std::size_t step_ = 0, span_ = 0;  // the next ones
 };
 

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // Headers, tokenizer, log and metrics beside the tensors.
-constexpr std::uint64_t kCompanions = std::uint64_t{1} << 20;
+constexpr std::uint64_t kAuxiliaryFiles = std::uint64_t{1} << 20;
 
 }  // namespace
 
@@ -26,9 +26,9 @@ void require_disk_space(fs::path const& folder, SaveSection const& save, DiskNee
   const auto there = static_cast<std::int64_t>(list_checkpoints(folder / "checkpoints").size());
   // One more for the one in writing: the oldest goes only when the newest is on disk.
   const std::int64_t copies =
-      std::max<std::int64_t>(0, most_checkpoints(save, need.total) + 1 - there);
-  const std::uint64_t checkpoint = need.weights + need.optimizer + kCompanions;
-  const std::uint64_t model = save.final_model ? need.weights + kCompanions : 0;
+      std::max<std::int64_t>(0, max_checkpoints(save, need.total) + 1 - there);
+  const std::uint64_t checkpoint = need.weights + need.optimizer + kAuxiliaryFiles;
+  const std::uint64_t model = save.final_model ? need.weights + kAuxiliaryFiles : 0;
   const double sum =  // may be beyond 64 bits
       static_cast<double>(copies) * static_cast<double>(checkpoint) + static_cast<double>(model);
   if (sum <= static_cast<double>(space.available)) return;

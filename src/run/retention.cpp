@@ -37,17 +37,17 @@ std::vector<std::int64_t> to_discard(std::vector<Kept> const& all, SaveSection c
   for (std::size_t i = all.size() - std::min(all.size(), last); i < all.size(); ++i) {
     keep.insert(all[i].step);
   }
-  std::vector<Kept> judged;
+  std::vector<Kept> ranked;
   for (Kept const& one : all) {
     if (save.keep_every > 0 && one.step % save.keep_every == 0) keep.insert(one.step);
-    if (one.metric) judged.push_back(one);
+    if (one.metric) ranked.push_back(one);
   }
   // Of equals the earlier: it needed fewer steps.
-  std::stable_sort(judged.begin(), judged.end(), [&](Kept const& a, Kept const& b) {
+  std::stable_sort(ranked.begin(), ranked.end(), [&](Kept const& a, Kept const& b) {
     return smaller ? *a.metric < *b.metric : *a.metric > *b.metric;
   });
-  const auto best = std::min(judged.size(), static_cast<std::size_t>(save.keep_best));
-  for (std::size_t i = 0; i < best; ++i) keep.insert(judged[i].step);
+  const auto best = std::min(ranked.size(), static_cast<std::size_t>(save.keep_best));
+  for (std::size_t i = 0; i < best; ++i) keep.insert(ranked[i].step);
   std::vector<std::int64_t> discard;
   for (Kept const& one : all) {
     if (!keep.contains(one.step)) discard.push_back(one.step);
@@ -88,14 +88,14 @@ void discard_checkpoints(fs::path const& checkpoints, SaveSection const& save) {
   }
 }
 
-std::int64_t most_checkpoints(SaveSection const& save, std::int64_t total) {
+std::int64_t max_checkpoints(SaveSection const& save, std::int64_t total) {
   const bool periodic = save.every_steps > 0 || save.every_minutes > 0;
   if (!periodic) return 1;  // when stopped
   const std::int64_t saves = save.every_steps > 0 ? total / save.every_steps + 1 : 1;
   if (save.keep_last == 0) return saves;
-  std::int64_t most = save.keep_last + save.keep_best;
-  if (save.keep_every > 0) most += total / save.keep_every;
-  return save.every_minutes > 0 ? most : std::min(most, saves);
+  std::int64_t maximum = save.keep_last + save.keep_best;
+  if (save.keep_every > 0) maximum += total / save.keep_every;
+  return save.every_minutes > 0 ? maximum : std::min(maximum, saves);
 }
 
 }  // namespace lomo

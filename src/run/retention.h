@@ -26,6 +26,6 @@ void discard_checkpoints(std::filesystem::path const& checkpoints, SaveSection c
 
 /// Most checkpoints that a run of `total` steps keeps at once, the one in writing not counted. How
 /// many save.every_minutes will write is not known when all are kept: they count as one.
-std::int64_t most_checkpoints(SaveSection const& save, std::int64_t total);
+std::int64_t max_checkpoints(SaveSection const& save, std::int64_t total);
 
 }  // namespace lomo

@@ -12,19 +12,19 @@
 #include "disk_space.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
-#include "lomo/data/share.h"
-#include "lomo/dist/words.h"
+#include "lomo/data/shard.h"
+#include "lomo/dist/host_collectives.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/plan/clip_plan.h"
 #include "lomo/plan/report.h"
-#include "lomo/run/agreement.h"
+#include "lomo/run/rank_consistency.h"
 #include "lomo/run/run_folder.h"
 #include "lomo/run/step_recorder.h"
 #include "lomo/train/gemm_peak.h"
 #include "lomo/train/inputs.h"
 #include "lomo/train/progress.h"
 #include "lomo/train/trainer.h"
-#include "material.h"
+#include "prepared_run.h"
 #include "rank_memory.h"
 #include "save_folder.h"
 #include "saver.h"
@@ -40,10 +40,10 @@ namespace {
 class Run {
  public:
   Run(TrainConfig config, fs::path const& resume, std::optional<RunFolder> folder,
-      RunSetting const& setting)
+      RunEnvironment const& setting)
       : setting_(setting),
         host_(setting.ranks.host()),
-        leads_(host_.rank() == 0),
+        is_root_(host_.rank() == 0),
         new_output_(!folder),
         recorder_(setting.trace, setting.ranks),
         given_(std::move(config), resume, new_output_, setting),
@@ -65,22 +65,22 @@ class Run {
   }
 
  private:
-  // Rehearses the run; its engine then reserves what that took, so that a run that has started does
+  // Dry-runs the run; its engine then reserves what that took, so that a run that has started does
   // not run out of engine memory.
   void plan() {
     const PlannedBatches batches =
         drawn_batches(config_, given_.shape, given_.inputs, *given_.sampler,
                       std::max<std::int64_t>(given_.total - state_.batches, 1), host_.size())
             .of_rank(host_.rank(), host_.size());
-    settle_clip(config_, given_.shape, batches, setting_.make_dry);
+    resolve_clip(config_, given_.shape, batches, setting_.make_dry);
     const Plan plan = plan_memory(config_, given_.shape, batches, setting_.make_dry);
     log::info("{}", plan_line(plan));
     if (host_.size() > 1) {
       log::info("planned peaks by rank: {}", list_of_bytes(host_.all_gather_host(plan.peak)));
     }
     if (*config_.clip.kept_blocks > 0) {
-      log::info("one backward for verdict and update in {} of {} blocks", *config_.clip.kept_blocks,
-                given_.shape.layers);
+      log::info("one backward for gradient check and update in {} of {} blocks",
+                *config_.clip.kept_blocks, given_.shape.layers);
     }
     reserve_ = plan.slab;
     try {
@@ -127,23 +127,23 @@ class Run {
       need.optimizer += tensor.whole_bytes();
     }
     need.total = given_.total;
-    only_rank_0(&host_, [&] { require_disk_space(config_.output, config_.save, need); });
+    on_root(&host_, [&] { require_disk_space(config_.output, config_.save, need); });
   }
 
   void open_folder() {
     if (new_output_) {
-      only_rank_0(&host_, [&] { folder_.emplace(RunFolder::create(config_.output)); });
-      if (!leads_) folder_.emplace(RunFolder::follow(config_.output));
+      on_root(&host_, [&] { folder_.emplace(RunFolder::create(config_.output)); });
+      if (!is_root_) folder_.emplace(RunFolder::follow(config_.output));
     }
     require_shared(&host_, folder_->root());
     log::also_to(folder_->log());
     const auto effective = to_json(config_);
-    if (leads_ && (new_output_ || !given_.resuming || !given_.changes.empty())) {
+    if (is_root_ && (new_output_ || !given_.resuming || !given_.changes.empty())) {
       folder_->write_config(effective);
     }
     state_.config = Json::parse(effective.dump());
     if (given_.resuming) {
-      if (leads_) set_newer_aside();
+      if (is_root_) set_newer_aside();
       log::info("continuing after step {} from {}", state_.trainer.applied, given_.source.string());
       folder_->metric(
           {{"event", "resume"}, {"batch", state_.batches}, {"step", state_.trainer.applied}});
@@ -152,26 +152,26 @@ class Run {
       folder_->metric({{"event", "restart"}});
     }
     const bool own = given_.resuming && !new_output_;
-    saver_.emplace(*folder_, config_.save, given_.companions,
+    saver_.emplace(*folder_, config_.save, given_.auxiliary_files,
                    own ? std::optional(state_.batches) : std::nullopt, &host_);
   }
 
   void set_newer_aside() const {
     for (fs::path const& moved : folder_->set_aside_after(state_.batches)) {
-      log::warn("newer than the checkpoint this run goes on from, moved to {}", moved.string());
+      log::warn("newer than the checkpoint this run resumes from, moved to {}", moved.string());
     }
   }
 
   /// All ranks stop at the same step.
   bool asked_to_stop() {
-    if (!any(&host_, setting_.stop_requested())) return false;
+    if (!any_rank(&host_, setting_.stop_requested())) return false;
     if (host_.size() > 1) log::info("asked to stop: saving");
     return true;
   }
 
   void one_step() {
     const std::int64_t epoch = given_.sampler->position().epoch;
-    const Batch batch = share_of(given_.sampler->draw(), host_.rank(), host_.size());
+    const Batch batch = shard_batch(given_.sampler->draw(), host_.rank(), host_.size());
     recorder_.before(*backend_, state_.batches + 1);
     const StepReport report = trainer_->step(batch);
     recorder_.after(*backend_);
@@ -180,7 +180,7 @@ class Run {
     state_.trainer = trainer_->state();
     state_.evaluation = nullptr;
     folder_->metric(step_line(report, state_.batches, epoch, config_));
-    if (leads_ && is_unusual(report)) {  // it is the same on all ranks
+    if (is_root_ && is_unusual(report)) {  // it is the same on all ranks
       progress_->clear();
       tell(report, state_, config_);
     }
@@ -197,7 +197,7 @@ class Run {
     } else if (epoch_ended && due(state_.position.epoch, config_.eval.every_epochs)) {
       evaluate_now("epoch-" + std::to_string(state_.position.epoch));
     }
-    if (any(&host_, leads_ && saver_->due(state_.batches))) try_checkpoint();
+    if (any_rank(&host_, is_root_ && saver_->due(state_.batches))) try_checkpoint();
   }
 
   EvalReport evaluate_now(std::string const& tag) {
@@ -210,7 +210,7 @@ class Run {
     line["seconds"] = report.seconds;
     folder_->metric(line);
     state_.evaluation = report.json();
-    if (leads_) keep_predictions(report, tag);
+    if (is_root_) keep_predictions(report, tag);
     log::info("eval {}: {} ({} examples, {:.1f} s)", tag, report.summary(), report.examples,
               report.seconds);
     progress_->clear();
@@ -241,7 +241,7 @@ class Run {
   RunEnd stop() {
     recorder_.finish();
     const fs::path path = checkpoint();
-    if (!leads_) return RunEnd::stopped;
+    if (!is_root_) return RunEnd::stopped;
     log::warn("stopped after {} of {} steps. Go on with: {} --resume {}", state_.batches,
               given_.total, setting_.program, path.string());
     return RunEnd::stopped;
@@ -280,7 +280,7 @@ class Run {
     table.seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     table.model = saved;
     table.run = folder_->root();
-    if (!leads_) return;
+    if (!is_root_) return;
     const std::string text = table.render();
     std::fputs(text.c_str(), stdout);
     std::fflush(stdout);
@@ -288,20 +288,20 @@ class Run {
 
   void save_final(ModelConfig const& shape, fs::path const& folder) {
     save_folder(folder, &host_, [&](fs::path const& partial) {
-      save_model(*backend_, model_->weights(), shape, partial, given_.companions,
+      save_model(*backend_, model_->weights(), shape, partial, given_.auxiliary_files,
                  config_.save.shard_size, &host_);
     });
   }
 
   using Clock = std::chrono::steady_clock;
   Clock::time_point start_ = Clock::now();
-  RunSetting const& setting_;
+  RunEnvironment const& setting_;
   Communicator& host_;
-  bool leads_;  // writes what is written once
+  bool is_root_;  // writes what is written once
   bool new_output_;
   StepRecorder recorder_;  // outlives the engine
-  RunMaterial given_;
-  TrainConfig& config_;  // of given_; what the plan settles is noted there
+  PreparedRun given_;
+  TrainConfig& config_;  // of given_; what the plan resolves is noted there
   TrainingState state_;
   std::optional<RunFolder> folder_;
   Json before_;              // metrics before training
@@ -317,7 +317,7 @@ class Run {
 }  // namespace
 
 RunEnd run_training(TrainConfig config, fs::path const& resume, std::optional<RunFolder> folder,
-                    RunSetting const& setting) {
+                    RunEnvironment const& setting) {
   std::optional<Run> run;  // outlives the handler, for which the engine must still exist
   try {
     run.emplace(std::move(config), resume, std::move(folder), setting);

@@ -3,10 +3,10 @@
 
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
-#include "lomo/dist/words.h"
+#include "lomo/dist/host_collectives.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/plan/report.h"
-#include "lomo/run/agreement.h"
+#include "lomo/run/rank_consistency.h"
 #include "lomo/run/run.h"
 #include "lomo/train/progress.h"
 #include "lomo/train/trainer.h"
@@ -47,11 +47,11 @@ std::unique_ptr<Llama> load_model(Engine const& engine, ModelConfig const& shape
   return model;
 }
 
-EvalReport run_evaluation(TrainConfig config, RunSetting const& setting) {
+EvalReport run_evaluation(TrainConfig config, RunEnvironment const& setting) {
   const fs::path folder = config.model.path;
   require_model_folder(folder);
   const ModelConfig shape = read_model_config(folder / "config.json");
-  settle(config, shape);
+  resolve(config, shape);
   const auto tokenizer = open_tokenizer(folder, config.data.task);
   const Inputs inputs =
       load_inputs(config, tokenizer.get(), setting.prompts, {.train = false, .eval = true});
@@ -61,11 +61,11 @@ EvalReport run_evaluation(TrainConfig config, RunSetting const& setting) {
                 "is nothing to evaluate");
   }
   check_ids(inputs.eval.data, shape.vocab);
-  require_agreement(&setting.ranks.host(), given_of(config, folder, inputs));
+  require_rank_consistency(&setting.ranks.host(), fingerprints_of(config, folder, inputs));
   const Communicator& host = setting.ranks.host();
   const DrawnBatches batches{.train = {},
                              .eval = drawn_eval_batches(config, shape, inputs, host.size())};
-  const Held plan = planned_evaluation(
+  const MemoryUse plan = planned_evaluation(
       config, shape, batches.of_rank(host.rank(), host.size()).eval, setting.make_dry);
   log::info("{}", plan_line(plan));
   require_memory("the evaluation", plan.slab, setting.available_memory(), config.memory.budget,
@@ -77,8 +77,8 @@ EvalReport run_evaluation(TrainConfig config, RunSetting const& setting) {
     EvalReport report = evaluate(*model, inputs.eval, config.eval);
     log::info("{}", peak_line(engine->ledger()));
     if (!config.output.empty()) {
-      only_rank_0(&setting.ranks.host(),
-                  [&] { write_predictions(inputs.eval, report, config.output); });
+      on_root(&setting.ranks.host(),
+              [&] { write_predictions(inputs.eval, report, config.output); });
     }
     return report;
   } catch (...) {

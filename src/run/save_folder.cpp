@@ -4,8 +4,8 @@
 #include <system_error>
 
 #include "lomo/core/error.h"
+#include "lomo/dist/host_collectives.h"
 #include "lomo/dist/ownership.h"
-#include "lomo/dist/words.h"
 #include "lomo/io/files.h"
 #include "lomo/io/json.h"
 #include "lomo/io/manifest.h"
@@ -26,22 +26,22 @@ void refuse_nonfinite(fs::path const& path) {
                 "not saved: " + std::to_string(scan.nonfinite) + " values of \"" + tensor.name +
                     "\" are not finite, the first at " + element_text(tensor, scan.first_bad) +
                     ". The run has diverged. Go on from an earlier checkpoint (--resume) with a "
-                    "lower optimizer.lr, clip.norm, or protect \"step\".");
+                    "lower optimizer.lr, clip.norm, or gradient_check \"step\".");
   }
 }
 
 /// The manifest of what was written; each rank reads its share of the files.
 Manifest look_over(fs::path const& folder, Communicator* host) {
-  const Json names = Json::parse(by_rank_0(host, [&] {
+  const Json names = Json::parse(broadcast_from_root(host, [&] {
     Json list = Json::array();
     for (auto const& entry : fs::directory_iterator(folder)) {
       if (entry.is_regular_file()) list.push_back(entry.path().filename().string());
     }
     return list.dump();
   }));
-  const Place place = place_of(host);
+  const RankInfo place = rank_info(host);
   Json mine = Json::array();
-  all_or_none(host, [&] {
+  all_ranks_or_throw(host, [&] {
     for (std::size_t i = static_cast<std::size_t>(place.rank); i < names.size();
          i += static_cast<std::size_t>(place.ranks)) {
       const fs::path file = folder / names[i].get<std::string>();
@@ -51,7 +51,7 @@ Manifest look_over(fs::path const& folder, Communicator* host) {
     }
   });
   Manifest manifest{"lomo-train " LOMO_VERSION, {}};
-  for (std::string const& words : gather_words(host, mine.dump())) {
+  for (std::string const& words : all_gather_strings(host, mine.dump())) {
     for (Json const& file : Json::parse(words)) {
       manifest.files.push_back({file[0], file[1], file[2]});
     }
@@ -61,13 +61,13 @@ Manifest look_over(fs::path const& folder, Communicator* host) {
 
 void write_whole(fs::path const& partial, fs::path const& folder, Communicator* host,
                  std::function<void(fs::path const&)> const& fill) {
-  only_rank_0(host, [&] {
+  on_root(host, [&] {
     fs::remove_all(partial);
     fs::create_directories(partial);
   });
   fill(partial);
   const Manifest manifest = look_over(partial, host);
-  only_rank_0(host, [&] {
+  on_root(host, [&] {
     write_manifest(partial, manifest);
     fs::rename(partial, folder);
     sync_folder(folder.parent_path());
@@ -81,7 +81,7 @@ void save_folder(fs::path const& folder, Communicator* host,
   const fs::path partial = folder.parent_path() / (".partial-" + folder.filename().string());
   const auto give_space_back = [&] {
     std::error_code ignored;
-    if (leads(host)) fs::remove_all(partial, ignored);
+    if (is_root(host)) fs::remove_all(partial, ignored);
   };
   try {
     write_whole(partial, folder, host, fill);

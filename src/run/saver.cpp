@@ -2,16 +2,17 @@
 
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
-#include "lomo/dist/words.h"
+#include "lomo/dist/host_collectives.h"
 #include "retention.h"
 
 namespace lomo {
 
 namespace fs = std::filesystem;
 
-Saver::Saver(RunFolder const& folder, SaveSection const& save, Companions const& companions,
-             std::optional<std::int64_t> saved, Communicator* host)
-    : folder_(folder), save_(save), companions_(companions), saved_(saved), host_(host) {}
+Saver::Saver(RunFolder const& folder, SaveSection const& save,
+             AuxiliaryFiles const& auxiliary_files, std::optional<std::int64_t> saved,
+             Communicator* host)
+    : folder_(folder), save_(save), auxiliary_files_(auxiliary_files), saved_(saved), host_(host) {}
 
 bool Saver::due(std::int64_t step) const {
   if (save_.every_steps > 0 && step % save_.every_steps == 0) return true;
@@ -24,11 +25,11 @@ fs::path Saver::write(Llama& model, UpdateRule& rule, TrainingState const& state
   const fs::path path = folder_.checkpoint(state.batches);
   if (saved_ == state.batches) return path;
   const auto start = Clock::now();
-  save_checkpoint(path, model, rule, state, companions_, save_.shard_size, host_);
+  save_checkpoint(path, model, rule, state, auxiliary_files_, save_.shard_size, host_);
   saved_ = state.batches;
   log::info("checkpoint {} ({:.1f} s)", path.string(),
             std::chrono::duration<double>(Clock::now() - start).count());
-  if (leads(host_)) discard_checkpoints(folder_.checkpoints(), save_);
+  if (is_root(host_)) discard_checkpoints(folder_.checkpoints(), save_);
   last_ = Clock::now();
   return path;
 }
@@ -38,7 +39,7 @@ void Saver::try_write(Llama& model, UpdateRule& rule, TrainingState const& state
     write(model, rule, state);
   } catch (Error const& error) {
     if (error.code() != Exit::failure) throw;
-    if (!leads(host_)) return;  // it failed on all
+    if (!is_root(host_)) return;  // it failed on all
     log::error("the checkpoint of step {} could not be written: {}", state.batches, error.what());
     log::error("training goes on; {}; the next checkpoint is tried when it is due",
                saved_ ? "the last whole one is " + folder_.checkpoint(*saved_).string()

@@ -15,7 +15,7 @@ class Saver {
  public:
   /// `saved` is the step of a checkpoint that is there already. Ranks write together, with the
   /// words of `host`.
-  Saver(RunFolder const& folder, SaveSection const& save, Companions const& companions,
+  Saver(RunFolder const& folder, SaveSection const& save, AuxiliaryFiles const& auxiliary_files,
         std::optional<std::int64_t> saved, Communicator* host);
 
   /// Whether save.every_steps or save.every_minutes asks for one after so many steps.
@@ -30,7 +30,7 @@ class Saver {
   using Clock = std::chrono::steady_clock;
   RunFolder const& folder_;
   SaveSection save_;
-  Companions const& companions_;
+  AuxiliaryFiles const& auxiliary_files_;
   std::optional<std::int64_t> saved_;
   Communicator* host_;
   Clock::time_point last_ = Clock::now();

@@ -12,9 +12,9 @@ void tell(StepReport const& report, TrainingState const& state, TrainConfig cons
   if (report.is_spike) {
     log::warn(
         "batch {} is a spike: loss {:.4g} (z {:.1f}), gradient norm {:.4g} (z {:.1f}); "
-        "guard.action {}",
+        "spike_guard.action {}",
         state.batches, report.loss, report.spike.loss, report.grad_norm, report.spike.norm,
-        to_string(config.guard.action));
+        to_string(config.spike_guard.action));
   }
   if (report.outcome == StepOutcome::applied) return;
   log::warn("batch {} skipped: {} (loss {:.4g}, gradient norm {:.4g}); {} skipped so far",
@@ -42,7 +42,7 @@ nlohmann::ordered_json step_line(StepReport const& report, std::int64_t batch, s
                               {"targets", report.targets},
                               {"seconds", report.seconds}};
   if (*config.model.dtype == DType::f16) line["loss_scale"] = report.loss_scale;
-  if (config.guard.action != GuardAction::off) {
+  if (config.spike_guard.action != SpikeAction::off) {
     line["loss_z"] = report.spike.loss;
     line["norm_z"] = report.spike.norm;
   }

@@ -10,7 +10,7 @@
 #include "chrome_trace.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
-#include "lomo/dist/words.h"
+#include "lomo/dist/host_collectives.h"
 #include "lomo/io/files.h"
 
 namespace lomo {
@@ -21,16 +21,16 @@ namespace {
 
 constexpr std::size_t kPiece = std::size_t{1} << 20;  // of each rank's text, at one time
 
-double seconds(Timeline::Time begin, Timeline::Time end) {
+double seconds(Profile::Time begin, Profile::Time end) {
   return std::chrono::duration<double>(end - begin).count();
 }
 
-/// What rank 0's compute queue did in the steps, for the log.
-std::string summary(std::vector<RecordedStep> const& steps, Timeline const& timeline) {
+/// What rank 0's compute stream did in the steps, for the log.
+std::string summary(std::vector<RecordedStep> const& steps, Profile const& profile) {
   double all = 0, computing = 0, waiting = 0;
   for (RecordedStep const& step : steps) all += seconds(step.begin, step.end);
-  for (Timeline::Span const& span : timeline.spans()) {
-    if (span.lane != Lane::compute || !span.known()) continue;
+  for (Profile::Span const& span : profile.spans()) {
+    if (span.track != Track::compute || !span.known()) continue;
     (span.waits ? waiting : computing) += seconds(span.begin, span.end);
   }
   const auto percent = [all](double part) {
@@ -43,10 +43,10 @@ std::string summary(std::vector<RecordedStep> const& steps, Timeline const& time
 
 }  // namespace
 
-StepRecorder::StepRecorder(TraceRequest request, Ranks& ranks)
-    : request_(std::move(request)), ranks_(ranks) {
+StepRecorder::StepRecorder(TraceRequest request, ProcessGroup& process_group)
+    : request_(std::move(request)), process_group_(process_group) {
   if (request_.file.empty()) return;
-  only_rank_0(&ranks_.host(), [&] {
+  on_root(&process_group_.host(), [&] {
     std::error_code error;
     const fs::path folder = fs::absolute(request_.file).parent_path();
     if (fs::is_directory(request_.file, error)) {
@@ -69,26 +69,27 @@ void StepRecorder::before(Backend& backend, std::int64_t number) {
   step_ += 1;
   if (!records()) return;
   if (steps_.empty()) agree_on_the_time();
-  backend.observe(&timeline_);
-  steps_.push_back({number, Timeline::Clock::now(), {}});
+  backend.start_profile(&profile_);
+  steps_.push_back({number, Profile::Clock::now(), {}});
 }
 
 void StepRecorder::after(Backend& backend) {
   if (!records()) return;
-  steps_.back().end = Timeline::Clock::now();
-  // Exchanges that nobody waited for in the step are over when words of hosts, which travel behind
-  // them, have passed.
-  ranks_.host().barrier();
-  backend.observe(nullptr);
+  steps_.back().end = Profile::Clock::now();
+  // Exchanges that nobody waited for in the step are over when host collectives, which are sent
+  // behind them, have passed.
+  process_group_.host().barrier();
+  backend.start_profile(nullptr);
   if (step_ == request_.last) write();
 }
 
 /// Clocks of processes on one machine agree; on several they are set by a moment when all ranks go
 /// on together.
 void StepRecorder::agree_on_the_time() {
-  ranks_.host().barrier();
-  const std::vector<Timeline::Time> times = ranks_.host().all_gather_host(Timeline::Clock::now());
-  origin_ = times[static_cast<std::size_t>(ranks_.machine())];
+  process_group_.host().barrier();
+  const std::vector<Profile::Time> times =
+      process_group_.host().all_gather_host(Profile::Clock::now());
+  origin_ = times[static_cast<std::size_t>(process_group_.machine())];
 }
 
 void StepRecorder::finish() {
@@ -112,25 +113,25 @@ void StepRecorder::write() {
             steps_.size() == 1 ? "step " + std::to_string(steps_.front().number)
                                : "steps " + std::to_string(steps_.front().number) + " to " +
                                      std::to_string(steps_.back().number),
-            request_.file.string(), summary(steps_, timeline_));
+            request_.file.string(), summary(steps_, profile_));
 }
 
 void StepRecorder::write_file() {
-  Communicator& host = ranks_.host();
+  Communicator& host = process_group_.host();
   std::optional<AtomicFile> file;
-  only_rank_0(&host, [&] {
+  on_root(&host, [&] {
     file.emplace(request_.file);
     file->write(chrome_trace::head(host.size()));
   });
-  chrome_trace::Events events(host.rank(), origin_, steps_, timeline_);
+  chrome_trace::Events events(host.rank(), origin_, steps_, profile_);
   for (bool more = true; more;) {
-    const std::vector<std::string> pieces = gather_words(&host, events.next(kPiece));
-    only_rank_0(&host, [&] {
+    const std::vector<std::string> pieces = all_gather_strings(&host, events.next(kPiece));
+    on_root(&host, [&] {
       for (std::string const& piece : pieces) file->write(piece);
     });
     more = std::ranges::any_of(pieces, [](std::string const& piece) { return !piece.empty(); });
   }
-  only_rank_0(&host, [&] {
+  on_root(&host, [&] {
     file->write(chrome_trace::kTail);
     file->commit();
   });

@@ -8,7 +8,7 @@
 
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
-#include "lomo/dist/words.h"
+#include "lomo/dist/host_collectives.h"
 #include "lomo/io/files.h"
 #include "lomo/io/manifest.h"
 #include "lomo/io/safetensors.h"
@@ -36,10 +36,10 @@ Json to_json(TrainingState const& state) {
            {{"scale", state.trainer.loss_scale.scale},
             {"clean", state.trainer.loss_scale.clean},
             {"overflows", state.trainer.loss_scale.overflows}}},
-          {"guard",
-           {{"losses", state.trainer.guard.losses},
-            {"norms", state.trainer.guard.norms},
-            {"lr_factor", state.trainer.guard.lr_factor}}},
+          {"spike_guard",
+           {{"losses", state.trainer.spike_guard.losses},
+            {"norms", state.trainer.spike_guard.norms},
+            {"lr_factor", state.trainer.spike_guard.lr_factor}}},
           {"epoch", state.position.epoch},
           {"next", state.position.next},
           {"batches", state.batches},
@@ -65,7 +65,7 @@ void read(JsonReader reader, LossScaleState& state) {
   reader.finish();
 }
 
-void read(JsonReader reader, GuardState& state) {
+void read(JsonReader reader, SpikeGuardState& state) {
   require_all(reader, {"losses", "norms", "lr_factor"});
   reader.get("losses", state.losses);
   reader.get("norms", state.norms);
@@ -79,17 +79,18 @@ void read(JsonReader reader, GuardState& state) {
 }  // namespace
 
 void save_checkpoint(fs::path const& folder, Llama& model, UpdateRule& rule,
-                     TrainingState const& state, Companions const& companions,
+                     TrainingState const& state, AuxiliaryFiles const& auxiliary_files,
                      std::size_t shard_bytes, Communicator* host) {
   save_folder(folder, host, [&](fs::path const& partial) {
     ModelConfig config = model.config();
     config.dtype = model.dtype();
-    save_model(model.backend(), model.weights(), config, partial, companions, shard_bytes, host);
+    save_model(model.backend(), model.weights(), config, partial, auxiliary_files, shard_bytes,
+               host);
     const std::vector<StoredTensor> optimizer = rule.state();
     if (!optimizer.empty()) {
       write_tensors(model.backend(), host, partial / kOptimizerFile, optimizer, {});
     }
-    only_rank_0(host, [&] { write_file(partial / kStateFile, to_json(state).dump(2) + "\n"); });
+    on_root(host, [&] { write_file(partial / kStateFile, to_json(state).dump(2) + "\n"); });
   });
 }
 
@@ -144,16 +145,16 @@ TrainingState read_training_state(fs::path const& folder) {
     reader.fail("version", "this program reads version " + std::to_string(kVersion) +
                                ", the checkpoint has " + std::to_string(version));
   }
-  require_all(reader,
-              {"applied", "skipped", "skipped_in_a_row", "consumed", "loss_scale", "guard", "epoch",
-               "next", "batches", "train_sequences", "train_tokens", "train_hash", "config"});
+  require_all(reader, {"applied", "skipped", "skipped_in_a_row", "consumed", "loss_scale",
+                       "spike_guard", "epoch", "next", "batches", "train_sequences", "train_tokens",
+                       "train_hash", "config"});
   TrainingState state;
   reader.get("applied", state.trainer.applied, kCount);
   reader.get("skipped", state.trainer.skipped, kCount);
   reader.get("skipped_in_a_row", state.trainer.skipped_in_a_row, kCount);
   reader.get("consumed", state.trainer.consumed, kCount);
   read(*reader.object("loss_scale"), state.trainer.loss_scale);
-  read(*reader.object("guard"), state.trainer.guard);
+  read(*reader.object("spike_guard"), state.trainer.spike_guard);
   reader.get("epoch", state.position.epoch, kCount);
   reader.get("next", state.position.next, kCount);
   reader.get("batches", state.batches, kCount);

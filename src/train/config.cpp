@@ -117,7 +117,7 @@ void read(JsonReader reader, BatchSection& batch) {
   reader.finish();
 }
 
-/// A name, or how many blocks are run again together.
+/// A name, or how many blocks are recomputed together.
 void get_recompute(JsonReader& reader, Recompute& recompute) {
   Json const* value = reader.raw("recompute");
   if (value == nullptr) return;
@@ -202,14 +202,14 @@ void read(JsonReader reader, LossScaleSection& scale) {
   reader.finish();
 }
 
-void read(JsonReader reader, GuardSection& guard) {
-  reader.get("action", guard.action, kGuardActions);
-  reader.get("window", guard.window, Range<std::int64_t>{2});
-  reader.get("least_steps", guard.least_steps, Range<std::int64_t>{2});
-  reader.get("threshold", guard.threshold, positive<double>());
-  reader.get("cut", guard.cut, Range<double>{1e-6, 1.0});
-  if (guard.least_steps > guard.window) {
-    reader.fail("least_steps", "more than guard.window steps are never known");
+void read(JsonReader reader, SpikeGuardSection& spike_guard) {
+  reader.get("action", spike_guard.action, kSpikeActions);
+  reader.get("window", spike_guard.window, Range<std::int64_t>{2});
+  reader.get("min_steps", spike_guard.min_steps, Range<std::int64_t>{2});
+  reader.get("threshold", spike_guard.threshold, positive<double>());
+  reader.get("cut", spike_guard.cut, Range<double>{1e-6, 1.0});
+  if (spike_guard.min_steps > spike_guard.window) {
+    reader.fail("min_steps", "more than spike_guard.window steps are never known");
   }
   reader.finish();
 }
@@ -230,7 +230,7 @@ void read(JsonReader reader, MemorySection& memory) {
 }
 
 void read(JsonReader reader, RanksSection& ranks) {
-  reader.get("wire", ranks.wire, kWires);
+  reader.get("comm_dtype", ranks.comm_dtype, kCommDtypes);
   reader.finish();
 }
 
@@ -276,9 +276,9 @@ TrainConfig parse_config(Json const& json, std::string const& where) {
   read_section(reader, "optimizer", config.optimizer);
   read_section(reader, "schedule", config.schedule);
   read_section(reader, "clip", config.clip);
-  reader.get("protect", config.protect, kProtects);
+  reader.get("gradient_check", config.gradient_check, kGradientChecks);
   read_section(reader, "loss_scale", config.loss_scale);
-  read_section(reader, "guard", config.guard);
+  read_section(reader, "spike_guard", config.spike_guard);
   read_section(reader, "metrics", config.metrics);
   read_section(reader, "memory", config.memory);
   read_section(reader, "ranks", config.ranks);

@@ -120,18 +120,18 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                  {"value", clip.value},
                  {"strategy", name_of(clip.strategy, kClipStrategies)},
                  {"kept_blocks", clip.kept_blocks ? Out(*clip.kept_blocks) : Out()}};
-  out["protect"] = name_of(config.protect, kProtects);
+  out["gradient_check"] = name_of(config.gradient_check, kGradientChecks);
   LossScaleSection const& scale = config.loss_scale;
   out["loss_scale"] = {{"initial", scale.initial},
                        {"minimum", scale.minimum},
                        {"window", scale.window},
                        {"skip_consumes_schedule", scale.skip_consumes_schedule}};
-  GuardSection const& g = config.guard;
-  out["guard"] = {{"action", name_of(g.action, kGuardActions)},
-                  {"window", g.window},
-                  {"least_steps", g.least_steps},
-                  {"threshold", g.threshold},
-                  {"cut", g.cut}};
+  SpikeGuardSection const& g = config.spike_guard;
+  out["spike_guard"] = {{"action", name_of(g.action, kSpikeActions)},
+                        {"window", g.window},
+                        {"min_steps", g.min_steps},
+                        {"threshold", g.threshold},
+                        {"cut", g.cut}};
   out["metrics"] = {{"rounding_every", config.metrics.rounding_every}};
   MemorySection const& m = config.memory;
   out["memory"] = {{"budget", format_bytes(m.budget)},
@@ -139,7 +139,7 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                    {"head_block_rows", m.head_block_rows},
                    {"head_chunk_rows", m.head_chunk_rows},
                    {"keep_logits_bytes", format_bytes(m.keep_logits_bytes)}};
-  out["ranks"] = {{"wire", name_of(config.ranks.wire, kWires)}};
+  out["ranks"] = {{"comm_dtype", name_of(config.ranks.comm_dtype, kCommDtypes)}};
   EvalSection const& e = config.eval;
   out["eval"] = {{"before", e.before},
                  {"at_end", e.at_end},
@@ -160,8 +160,8 @@ std::string_view to_string(OptimizerKind kind) {
   return name_of(kind, kOptimizers);
 }
 
-std::string_view to_string(GuardAction action) {
-  return name_of(action, kGuardActions);
+std::string_view to_string(SpikeAction action) {
+  return name_of(action, kSpikeActions);
 }
 
 std::string format_bytes(std::size_t bytes) {

@@ -11,9 +11,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kSide = 1024;
-constexpr std::int64_t kMostSide = 8192;  // 400 MB in 16 bits; fills every GPU there is
-constexpr double kSeconds = 0.25;         // long enough to outlast a neighbour's burst
-constexpr double kLongest = 0.05;         // seconds of one product
+constexpr std::int64_t kMaxSide = 8192;  // 400 MB in 16 bits; fills every GPU there is
+constexpr double kSeconds = 0.25;        // long enough to outlast a neighbour's burst
+constexpr double kLongest = 0.05;        // seconds of one product
 constexpr double kGrows = 1.05;
 
 double since(Clock::time_point start) {
@@ -46,7 +46,7 @@ double rate_of_product(Backend& backend, DType dtype, std::int64_t side) {
 
 double measure_gemm_peak(Backend& backend, DType dtype) {
   if (backend.device() != Device::cuda) return rate_of_product(backend, dtype, kSide);
-  return best_of_growing_products(kSide, kMostSide, [&](std::int64_t side) {
+  return best_of_growing_products(kSide, kMaxSide, [&](std::int64_t side) {
     try {
       return rate_of_product(backend, dtype, side);
     } catch (Error const& error) {

@@ -24,7 +24,7 @@ std::vector<T> pick(std::vector<T>& all, std::vector<std::int64_t> const& indice
 }
 
 /// A sequence of ids and where it stands.
-struct Placed {
+struct Positioned {
   Sequence sequence;
   std::string where;
 };
@@ -35,7 +35,7 @@ std::string group_of(Example const& example) {
 std::string group_of(Document const&) {
   return {};
 }
-std::string group_of(Placed const&) {
+std::string group_of(Positioned const&) {
   return {};
 }
 
@@ -147,9 +147,9 @@ Inputs load_text(TrainConfig const& config, Tokenizer const& tokenizer, InputNee
   return inputs;
 }
 
-Dataset dataset_of(std::vector<Placed>&& items) {
+Dataset dataset_of(std::vector<Positioned>&& items) {
   Dataset data;
-  for (Placed& item : items) {
+  for (Positioned& item : items) {
     data.sequences.push_back(std::move(item.sequence));
     data.where.push_back(std::move(item.where));
   }
@@ -157,9 +157,9 @@ Dataset dataset_of(std::vector<Placed>&& items) {
 }
 
 Inputs load_ids(TrainConfig const& config, InputNeeds needs) {
-  auto split = read_split<Placed>(config, needs, [&](std::string const& file) {
+  auto split = read_split<Positioned>(config, needs, [&](std::string const& file) {
     Dataset data = read_ids(file, config.data.max_length);
-    std::vector<Placed> items;
+    std::vector<Positioned> items;
     for (std::size_t i = 0; i < data.sequences.size(); ++i) {
       items.push_back({std::move(data.sequences[i]), std::move(data.where[i])});
     }

@@ -11,7 +11,7 @@ namespace lomo {
 namespace {
 
 // Gradients that need more are zero for other reasons; f32 holds its inverse with room to spare.
-constexpr double kMostScale = 0x1p60;
+constexpr double kMaxScale = 0x1p60;
 
 }  // namespace
 
@@ -24,7 +24,7 @@ void LossScaler::succeed() {
   if (!on_) return;
   state_.clean += 1;
   if (section_.window == 0 || state_.clean < section_.window) return;
-  state_.scale = std::min(2 * state_.scale, kMostScale);
+  state_.scale = std::min(2 * state_.scale, kMaxScale);
   state_.clean = 0;
 }
 

@@ -28,16 +28,17 @@ inline const Names<Rounding> kRoundings = {{"nearest", Rounding::nearest},
 inline const Names<ScheduleKind> kSchedules = {{"constant", ScheduleKind::constant},
                                                {"linear", ScheduleKind::linear},
                                                {"cosine", ScheduleKind::cosine}};
-inline const Names<GuardAction> kGuardActions = {{"off", GuardAction::off},
-                                                 {"warn", GuardAction::warn},
-                                                 {"skip", GuardAction::skip},
-                                                 {"cut_lr", GuardAction::cut_lr},
-                                                 {"stop", GuardAction::stop}};
-inline const Names<Protect> kProtects = {{"step", Protect::step}, {"tile", Protect::tile}};
+inline const Names<SpikeAction> kSpikeActions = {{"off", SpikeAction::off},
+                                                 {"warn", SpikeAction::warn},
+                                                 {"skip", SpikeAction::skip},
+                                                 {"cut_lr", SpikeAction::cut_lr},
+                                                 {"stop", SpikeAction::stop}};
+inline const Names<GradientCheck> kGradientChecks = {{"step", GradientCheck::step},
+                                                     {"tile", GradientCheck::tile}};
 inline const Names<ClipStrategy> kClipStrategies = {{"auto", ClipStrategy::automatic},
                                                     {"one_pass", ClipStrategy::one_pass},
                                                     {"two_pass", ClipStrategy::two_pass}};
-inline const Names<DType> kWires = {{"bf16", DType::bf16}, {"f32", DType::f32}};
+inline const Names<DType> kCommDtypes = {{"bf16", DType::bf16}, {"f32", DType::f32}};
 inline const Names<Score> kScores = {{"sum", Score::sum}, {"mean", Score::mean}};
 
 template <class E>

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "lomo/data/share.h"
+#include "lomo/data/shard.h"
 
 namespace lomo {
 
@@ -34,7 +34,7 @@ std::int64_t targets_of(Sequence const& sequence) {
 
 std::vector<SequenceScore> score_sequences(Llama& model, std::span<Sequence const> sequences,
                                            std::int64_t max_tokens) {
-  const Place place = place_of(model.ranks());
+  const RankInfo place = rank_info(model.ranks());
   std::vector<SequenceScore> scores(sequences.size());
   for_each_scored_batch(sequences, max_tokens, [&](std::span<Sequence const> some) {
     const auto first = static_cast<std::size_t>(some.data() - sequences.data());
@@ -46,7 +46,7 @@ std::vector<SequenceScore> score_sequences(Llama& model, std::span<Sequence cons
       targets += scores[first + s].targets;
     }
     if (targets == 0) return;
-    const auto shares = share_out(lengths, place.ranks);
+    const auto shares = shard_sequences(lengths, place.ranks);
     std::vector<Sequence> mine;
     for (const std::size_t s : shares[static_cast<std::size_t>(place.rank)]) {
       mine.push_back(some[s]);

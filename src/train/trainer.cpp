@@ -60,7 +60,7 @@ HeadOptions head_options(TrainConfig const& config) {
   head.block_rows = config.memory.head_block_rows;
   head.chunk_rows = config.memory.head_chunk_rows;
   head.keep_logits_bytes = config.memory.keep_logits_bytes;
-  head.wire = config.ranks.wire;
+  head.comm_dtype = config.ranks.comm_dtype;
   return head;
 }
 
@@ -68,44 +68,46 @@ Trainer::Trainer(Llama& model, TrainConfig const& config, Schedule const& schedu
     : model_(model),
       kind_(config.optimizer.name),
       clip_(config.clip),
-      protect_(config.protect),
+      gradient_check_(config.gradient_check),
       recompute_(config.train.recompute),
       stop_after_skips_(config.train.stop_after_skips),
       tile_{config.memory.tile_bytes},
-      wire_(config.ranks.wire),
+      comm_dtype_(config.ranks.comm_dtype),
       rounding_every_(config.metrics.rounding_every),
       skip_consumes_schedule_(config.loss_scale.skip_consumes_schedule),
       schedule_(schedule),
       scaler_(config.loss_scale, model.dtype()),
-      guard_(config.guard),
+      spike_guard_(config.spike_guard),
       rule_(make_update_rule(model.backend(), rule_options(config), model.weights().groups(),
                              model.ranks())) {
-  if (scaler_.on() && protect_ == Protect::tile) {
-    throw Error(Exit::usage, "fp16 needs a verdict on the whole gradient: set protect to \"step\"");
+  if (scaler_.on() && gradient_check_ == GradientCheck::tile) {
+    throw Error(Exit::usage,
+                "fp16 needs a check of the whole gradient: set gradient_check to \"step\"");
   }
   if (model.dtype() != DType::f32 && rounding_every_ > 0) {
-    tally_ = model.backend().allocate(Shape(4), DType::f64, Category::workspace, "rounding tally");
+    rounding_stats_ =
+        model.backend().allocate(Shape(4), DType::f64, Category::workspace, "rounding statistics");
   }
 }
 
 TrainerState Trainer::state() const {
   TrainerState state = state_;
   state.loss_scale = scaler_.state();
-  state.guard = guard_.state();
+  state.spike_guard = spike_guard_.state();
   return state;
 }
 
 void Trainer::restore(TrainerState const& state) {
   state_ = state;
   if (scaler_.on()) scaler_.restore(state.loss_scale);
-  guard_.restore(state.guard);
+  spike_guard_.restore(state.spike_guard);
 }
 
 StepReport Trainer::step(Batch const& batch) {
   const auto start = std::chrono::steady_clock::now();
   StepReport report;
   count(batch, report);
-  report.lr = schedule_.at(state_.applied + state_.consumed + 1) * guard_.lr_factor();
+  report.lr = schedule_.at(state_.applied + state_.consumed + 1) * spike_guard_.lr_factor();
   report.loss_scale = scaler_.scale();
   report.step = state_.applied;
   if (report.targets == 0) {
@@ -122,9 +124,9 @@ StepReport Trainer::step(Batch const& batch) {
     context.lr = static_cast<float>(report.lr);
     context.gradient.scale = scaler_.unscale();
     context.gradient.clip_value = static_cast<float>(clip_.value);
-    begin_tally(context);
+    begin_rounding_stats(context);
     is_fused(kind_) ? fused_step(pass, report, context) : stored_step(pass, report, context);
-    if (report.outcome == StepOutcome::applied) end_tally(report, context);
+    if (report.outcome == StepOutcome::applied) end_rounding_stats(report, context);
   } else {
     report.outcome = StepOutcome::nonfinite;
     report.grad_norm = std::nan("");
@@ -136,7 +138,7 @@ StepReport Trainer::step(Batch const& batch) {
     state_.skipped_in_a_row = 0;
     report.step = state_.applied;
     scaler_.succeed();
-    guard_.applied(report.loss, report.grad_norm);
+    spike_guard_.applied(report.loss, report.grad_norm);
   } else {
     skip(report);
   }
@@ -168,15 +170,15 @@ double Trainer::mean_loss(Pass const& pass) const {
 void Trainer::fused_step(Pass& pass, StepReport& report, StepContext& context) {
   Backend& backend = model_.backend();
   const float scale = scaler_.scale() / static_cast<float>(pass.all_loss_rows());
-  const bool verdict = clip_.norm > 0 || protect_ == Protect::step;
+  const bool verdict = clip_.norm > 0 || gradient_check_ == GradientCheck::step;
   if (verdict && clip_.kept_blocks.value_or(0) > 0) return kept_step(pass, report, context);
   if (verdict) {
-    NormProbe probe(backend, tile_, context.gradient.scale, norm_method_, exchange());
+    NormProbe probe(backend, tile_, context.gradient.scale, norm_method_, gradient_comm());
     model_.backward(pass, probe, scale, true);
     if (!decide(probe.stats(), report, context)) return;
   }
   const std::size_t tensors = verdict ? 0 : count_tensors(model_.weights().groups());
-  FusedUpdate update(backend, tile_, *rule_, context, tensors, exchange());
+  FusedUpdate update(backend, tile_, *rule_, context, tensors, gradient_comm());
   model_.backward(pass, update, scale, false);
   if (verdict) return;
   const GradientStats stats = update.stats();
@@ -189,7 +191,7 @@ void Trainer::kept_step(Pass& pass, StepReport& report, StepContext& context) {
   const float scale = scaler_.scale() / static_cast<float>(pass.all_loss_rows());
   const std::int64_t lowest =
       std::max<std::int64_t>(0, model_.config().layers - clip_.kept_blocks.value_or(0));
-  KeepFactors factors(backend, tile_, context.gradient.scale, norm_method_, exchange());
+  KeepFactors factors(backend, tile_, context.gradient.scale, norm_method_, gradient_comm());
   BackwardPoint point = model_.backward_upper(pass, factors, scale, lowest, false);
   std::optional<BackwardPoint> again;  // where the update goes on
   if (lowest > 0) {
@@ -198,14 +200,14 @@ void Trainer::kept_step(Pass& pass, StepReport& report, StepContext& context) {
   }
   model_.backward_rest(pass, std::move(point), factors, again.has_value());
   if (!decide(factors.stats(), report, context)) return;
-  FusedUpdate update(backend, tile_, *rule_, context, 0, exchange());
+  FusedUpdate update(backend, tile_, *rule_, context, 0, gradient_comm());
   factors.release(update);
   if (again) model_.backward_rest(pass, *std::move(again), update, false);
 }
 
 void Trainer::stored_step(Pass& pass, StepReport& report, StepContext& context) {
   KeepGradients gradients(model_.backend(), tile_, model_.weights().groups(),
-                          context.gradient.scale, exchange());
+                          context.gradient.scale, gradient_comm());
   const float scale = scaler_.scale() / static_cast<float>(pass.all_loss_rows());
   model_.backward(pass, gradients, scale, false);
   if (decide(gradients.stats(), report, context)) gradients.apply(*rule_, context);
@@ -220,7 +222,7 @@ bool Trainer::decide(GradientStats const& stats, StepReport& report, StepContext
     return false;
   }
   report.grad_norm = stats.norm();
-  if (!judge(report)) return false;
+  if (!check_spike(report)) return false;
   context.lr = static_cast<float>(report.lr);
   if (clip_.norm > 0) {
     // The small constant is the published one: it keeps a zero gradient from dividing by zero.
@@ -231,45 +233,46 @@ bool Trainer::decide(GradientStats const& stats, StepReport& report, StepContext
 }
 
 /// Looks for a spike and answers it.
-bool Trainer::judge(StepReport& report) {
-  report.spike = guard_.scores(report.loss, report.grad_norm);
-  report.is_spike = guard_.is_spike(report.spike);
+bool Trainer::check_spike(StepReport& report) {
+  report.spike = spike_guard_.scores(report.loss, report.grad_norm);
+  report.is_spike = spike_guard_.is_spike(report.spike);
   if (!report.is_spike) return true;
-  switch (guard_.action()) {
-    case GuardAction::off:
-    case GuardAction::warn:
+  switch (spike_guard_.action()) {
+    case SpikeAction::off:
+    case SpikeAction::warn:
       break;
-    case GuardAction::skip:
+    case SpikeAction::skip:
       report.outcome = StepOutcome::spike;
       return false;
-    case GuardAction::cut_lr: {
-      const double before = guard_.lr_factor();
-      guard_.cut();
-      report.lr *= guard_.lr_factor() / before;
+    case SpikeAction::cut_lr: {
+      const double before = spike_guard_.lr_factor();
+      spike_guard_.cut();
+      report.lr *= spike_guard_.lr_factor() / before;
       break;
     }
-    case GuardAction::stop:
-      throw Error(Exit::diverged,
-                  "the step after " + std::to_string(state_.applied) + " is a spike: loss " +
-                      std::to_string(report.loss) + " (z " + std::to_string(report.spike.loss) +
-                      "), gradient norm " + std::to_string(report.grad_norm) + " (z " +
-                      std::to_string(report.spike.norm) +
-                      "), and guard.action is \"stop\". Nothing of it was applied; go on from the "
-                      "last checkpoint with a lower optimizer.lr or another guard.action.");
+    case SpikeAction::stop:
+      throw Error(
+          Exit::diverged,
+          "the step after " + std::to_string(state_.applied) + " is a spike: loss " +
+              std::to_string(report.loss) + " (z " + std::to_string(report.spike.loss) +
+              "), gradient norm " + std::to_string(report.grad_norm) + " (z " +
+              std::to_string(report.spike.norm) +
+              "), and spike_guard.action is \"stop\". Nothing of it was applied; resume from the "
+              "last checkpoint with a lower optimizer.lr or another spike_guard.action.");
   }
   return true;
 }
 
-void Trainer::begin_tally(StepContext& context) {
-  if (!tally_ || state_.applied % rounding_every_ != 0) return;
-  model_.backend().zero(tally_);
-  context.tally = tally_;
+void Trainer::begin_rounding_stats(StepContext& context) {
+  if (!rounding_stats_ || state_.applied % rounding_every_ != 0) return;
+  model_.backend().zero(rounding_stats_);
+  context.rounding_stats = rounding_stats_;
 }
 
-void Trainer::end_tally(StepReport& report, StepContext const& context) const {
-  if (!context.tally || !model_.backend().computes()) return;
+void Trainer::end_rounding_stats(StepReport& report, StepContext const& context) const {
+  if (!context.rounding_stats || !model_.backend().computes()) return;
   std::array<double, 4> sums{};
-  model_.backend().download(std::as_writable_bytes(std::span(sums)), tally_);
+  model_.backend().download(std::as_writable_bytes(std::span(sums)), rounding_stats_);
   if (model_.ranks() != nullptr) {
     const auto parts = model_.ranks()->all_gather_host(sums);
     sums = {};
@@ -303,9 +306,9 @@ void Trainer::skip(StepReport& report) {
   }
 }
 
-std::string describe(FusedUpdate::Outcome const& partial) {
+std::string describe(FusedUpdate::UpdatedTensors const& partial) {
   constexpr std::size_t kListed = 4;
-  std::string text = "There was no verdict before the update (protect \"tile\"): ";
+  std::string text = "There was no gradient check before the update (gradient_check \"tile\"): ";
   text += std::to_string(partial.updated.size()) + " tensors were already updated";
   for (std::size_t i = 0; i < std::min(kListed, partial.updated.size()); ++i) {
     text += (i == 0 ? " (" : ", ") + partial.updated[i];

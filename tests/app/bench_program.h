@@ -11,7 +11,7 @@
 namespace lomo::test {
 
 /// At small shapes, once each.
-inline Outcome bench(std::vector<std::string> const& arguments) {
+inline ProcessResult bench(std::vector<std::string> const& arguments) {
   const Workplace place;
   std::vector<std::string> all{"--config", "llama7b.json", "--threads", "1"};
   for (char const* setting : {"hidden_size=64", "num_hidden_layers=2", "num_attention_heads=4",
@@ -39,7 +39,7 @@ inline std::set<std::string> operations() {
 }
 
 /// It timed every operation and the step, and gave numbers.
-inline void check_times_everything(Outcome const& all) {
+inline void check_times_everything(ProcessResult const& all) {
   INFO(all.err);
   REQUIRE(all.code == 0);
   const std::set<std::string> names = operations();

@@ -15,10 +15,10 @@ inline nlohmann::json planned_peaks(Workplace const& place, int ranks,
   std::vector<std::string> arguments{"plan", "--config", place / "run.json",   "--json", "--memory",
                                      "4GiB", "--ranks",  std::to_string(ranks)};
   arguments.insert(arguments.end(), settings.begin(), settings.end());
-  const Outcome outcome = run(place, arguments);
-  INFO(outcome.err);
-  REQUIRE(outcome.code == 0);
-  const auto plan = nlohmann::json::parse(outcome.out);
+  const ProcessResult result = run(place, arguments);
+  INFO(result.err);
+  REQUIRE(result.code == 0);
+  const auto plan = nlohmann::json::parse(result.out);
   nlohmann::json peaks;
   for (auto const& rank : plan["by_rank"]) {
     peaks.push_back(rank["categories"]);

@@ -25,7 +25,7 @@ struct Workplace : TemporaryFolder {
   std::string operator/(std::string const& name) const { return (path() / name).string(); }
 };
 
-struct Outcome {
+struct ProcessResult {
   int code = -1;
   std::string out, err;
 };
@@ -58,15 +58,15 @@ class Process {
            info.si_pid == id_;
   }
   /// The code is -1 when a signal ended it.
-  Outcome wait() const {
+  ProcessResult wait() const {
     int status = 0;
-    Outcome outcome;
+    ProcessResult result;
     if (id_ > 0 && waitpid(id_, &status, 0) == id_ && WIFEXITED(status)) {
-      outcome.code = WEXITSTATUS(status);
+      result.code = WEXITSTATUS(status);
     }
-    outcome.out = slurp(place_ / "stdout");
-    outcome.err = slurp(place_ / "stderr");
-    return outcome;
+    result.out = slurp(place_ / "stdout");
+    result.err = slurp(place_ / "stderr");
+    return result;
   }
 
  private:
@@ -74,7 +74,7 @@ class Process {
   pid_t id_ = -1;
 };
 
-inline Outcome run(Workplace const& place, std::vector<std::string> const& arguments) {
+inline ProcessResult run(Workplace const& place, std::vector<std::string> const& arguments) {
   return Process(place, arguments).wait();
 }
 
@@ -115,7 +115,7 @@ inline void make_model_and_data(Workplace const& place, bool tied = false) {
     "max_position_embeddings": 64, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
     "hidden_act": "silu", "torch_dtype": "float32", "tie_word_embeddings": )"
                                       << (tied ? "true}" : "false}");
-  const Outcome made =
+  const ProcessResult made =
       run(place, {"init", "--config", place / "shape.json", "--output", place / "model"});
   INFO(made.err);
   REQUIRE(made.code == 0);

@@ -9,12 +9,12 @@ TEST_CASE("app: lomo-bench times every operation and the step") {
 }
 
 TEST_CASE("app: lomo-bench times what it is asked for") {
-  const Outcome some = bench({"ops", "--only", "rmsnorm"});
+  const ProcessResult some = bench({"ops", "--only", "rmsnorm"});
   REQUIRE(some.code == 0);
   CHECK_THAT(some.out, Contains("\nrmsnorm ") && Contains("\nrmsnorm_backward "));
   CHECK(some.out.find("swiglu") == std::string::npos);
   CHECK(some.out.find("step:") == std::string::npos);
-  const Outcome none = bench({"ops", "--only", "softmax"});
+  const ProcessResult none = bench({"ops", "--only", "softmax"});
   CHECK(none.code == 2);
   CHECK_THAT(none.err, Contains("--only softmax: no operation has that in its name"));
 }

@@ -53,17 +53,18 @@ TEST_CASE("a disk that is full while saving does not end the run, and the next t
   const std::vector<std::string> arguments = command(place, "out", {"--set", "train.epochs=2"});
   {
     const FileSizeLimit limit(12 << 10);
-    const Outcome outcome = run(place, arguments);
-    INFO(outcome.err);
-    CHECK(outcome.code == 1);  // the final model cannot be written either
-    CHECK(contains(outcome.err, "could not be written"));
-    CHECK(contains(outcome.err, "training goes on"));
+    const ProcessResult result = run(place, arguments);
+    INFO(result.err);
+    CHECK(result.code == 1);  // the final model cannot be written either
+    CHECK(contains(result.err, "could not be written"));
+    CHECK(contains(result.err, "training goes on"));
     CHECK(steps_of(place, "out") == 16);
     CHECK_FALSE(fs::exists(place / "out/model"));
     // Nothing takes space that is needed.
     CHECK(named(place, "out", "").empty());
   }
-  const Outcome again = run(place, command(place, "out", {"--set", "train.epochs=2", "--resume"}));
+  const ProcessResult again =
+      run(place, command(place, "out", {"--set", "train.epochs=2", "--resume"}));
   INFO(again.err);
   CHECK(again.code == 0);
   CHECK(checkpoints_of(place, "out").size() == 2);
@@ -71,7 +72,7 @@ TEST_CASE("a disk that is full while saving does not end the run, and the next t
 }
 
 TEST_CASE("a file system that fills up and gets room again costs a run nothing but the saves") {
-  const Workplace place, judge;
+  const Workplace place, inspect;
   make_model_and_data(place);
   write_config(place, kLomo,
                R"(, "eval": {"before": false, "at_end": false}, "save": {"every_steps": 50})");
@@ -86,7 +87,7 @@ TEST_CASE("a file system that fills up and gets room again costs a run nothing b
   CHECK(named(place, "small/out", ".").empty());
   const std::vector<std::string> during = checkpoints_of(place, "small/out");
   CHECK_FALSE(during.empty());
-  check_all_whole(judge, place, "small/out");
+  check_all_whole(inspect, place, "small/out");
 
   fs::remove(place / "small/ballast");
   wait_until(process, [&] {
@@ -94,18 +95,18 @@ TEST_CASE("a file system that fills up and gets room again costs a run nothing b
     return !now.empty() && now.back() != during.back() && now.front() != during.back();
   });
   process.send(SIGTERM);
-  const Outcome stopped = process.wait();
+  const ProcessResult stopped = process.wait();
   INFO(stopped.err);
   REQUIRE(stopped.code == 7);
   CHECK(contains(stopped.err, "No space left on device"));
-  check_all_whole(judge, place, "small/out");
+  check_all_whole(inspect, place, "small/out");
 
   // The same weights as those of a run on a disk with room.
   const fs::path checkpoint =
       stopped.err.substr(stopped.err.find("--resume ") + 9,
                          stopped.err.rfind('\n') - stopped.err.find("--resume ") - 9);
   const std::string steps = checkpoint.filename().string().substr(5);
-  const Outcome whole = run(
+  const ProcessResult whole = run(
       place, command(place, "whole",
                      at_constant_rate({"--set", "train.epochs=20000", "--set", "save.every_steps=0",
                                        "--set", "train.max_steps=" + steps})));
@@ -119,11 +120,11 @@ TEST_CASE("a folder that cannot be written is found out at start") {
   make_model_and_data(place);
   write_config(place, kLomo, R"(, "eval": {"before": false}, "save": {"every_steps": 8})");
   // Not even root can make folders in /proc.
-  const Outcome outcome =
+  const ProcessResult result =
       run(place, {"--config", place / "run.json", "--output", "/proc/lomo-train-run"});
-  INFO(outcome.err);
-  CHECK(outcome.code == 2);
-  CHECK(contains(outcome.err, "--output"));
+  INFO(result.err);
+  CHECK(result.code == 2);
+  CHECK(contains(result.err, "--output"));
 
   const SmallDisk disk(place / "small", "1m");
   if (!disk.mounted()) LOMO_SKIP("this process may not mount a file system");
@@ -134,7 +135,7 @@ TEST_CASE("a folder that cannot be written is found out at start") {
   for (std::vector<std::string> const& arguments :
        {command(place, "small/new", {}),
         std::vector<std::string>{"--resume", place / "small/out", "--set", "train.epochs=9"}}) {
-    const Outcome refused = run(place, arguments);
+    const ProcessResult refused = run(place, arguments);
     INFO(refused.err);
     CHECK(refused.code == 2);
     CHECK(contains(refused.err, "--output"));
@@ -148,10 +149,10 @@ TEST_CASE("a run without room on the disk is refused at start, unless told other
   // More checkpoints than any disk holds.
   write_config(place, kLomo, R"(, "eval": {"before": false},
       "save": {"every_minutes": 60, "keep_last": 1000000000})");
-  const Outcome refused = run(place, command(place, "out", {}));
+  const ProcessResult refused = run(place, command(place, "out", {}));
   CHECK(refused.code == 2);
   CHECK(contains(refused.err, "--ignore-disk-space"));
-  const Outcome forced = run(place, command(place, "out", {"--ignore-disk-space"}));
+  const ProcessResult forced = run(place, command(place, "out", {"--ignore-disk-space"}));
   INFO(forced.err);
   CHECK(forced.code == 0);
 }
@@ -159,8 +160,8 @@ TEST_CASE("a run without room on the disk is refused at start, unless told other
 TEST_CASE("files that change or vanish under a run do not reach what it saves") {
   const Workplace place;
   make_model_and_data(place);
-  const std::string companion = "{\"temperature\": 0.7}\n";
-  std::ofstream(place / "model/generation_config.json") << companion;
+  const std::string auxiliary_file = "{\"temperature\": 0.7}\n";
+  std::ofstream(place / "model/generation_config.json") << auxiliary_file;
   write_config(place, kLomo, R"(, "eval": {"before": false}, "save": {"every_steps": 4})");
   const Process process(place, command(place, "out", {"--set", "train.epochs=20000"}));
   wait_for_steps(process, place, "out", 2);
@@ -171,24 +172,24 @@ TEST_CASE("files that change or vanish under a run do not reach what it saves") 
   fs::remove(place / "model/config.json");
   wait_for_steps(process, place, "out", steps_of(place, "out") + 20);
   process.send(SIGTERM);
-  const Outcome stopped = process.wait();
+  const ProcessResult stopped = process.wait();
   INFO(stopped.err);
   REQUIRE(stopped.code == 7);
-  const Outcome refused = run(place, {"--resume", place / "out"});
+  const ProcessResult refused = run(place, {"--resume", place / "out"});
   INFO(refused.err);
   CHECK(refused.code == 4);
   CHECK(contains(refused.err, "ids.jsonl"));
 
-  // The checkpoint it goes on from is discarded on the way, and its companions with it.
+  // The checkpoint it resumes from is discarded on the way, and its companions with it.
   std::ofstream(place / "ids.jsonl") << data;
   const std::size_t done = steps_of(place, "out");
-  const Outcome resumed = run(
+  const ProcessResult resumed = run(
       place, {"--resume", place / "out", "--set", "train.max_steps=" + std::to_string(done + 20)});
   INFO(resumed.err);
   REQUIRE(resumed.code == 0);
-  CHECK(slurp(place / "out/model/generation_config.json") == companion);
+  CHECK(slurp(place / "out/model/generation_config.json") == auxiliary_file);
   for (std::string const& name : checkpoints_of(place, "out")) {
-    CHECK(slurp(place / ("out/checkpoints/" + name + "/generation_config.json")) == companion);
+    CHECK(slurp(place / ("out/checkpoints/" + name + "/generation_config.json")) == auxiliary_file);
   }
   CHECK(run(place, {"verify", place / "out/model"}).code == 0);
 }

@@ -26,7 +26,7 @@ constexpr int kSlowMicroseconds = 2000;  // a save of this model is about 60 ope
 }  // namespace
 
 TEST_CASE("a run killed again and again at any moment ends with the bits of one that was not") {
-  const Workplace place, judge;
+  const Workplace place, inspect;
   make_model_and_data(place);
   // A checkpoint after every step: saving is most of the time, so most kills hit a save.
   write_config(place, R"({"name": "adalomo", "lr": 0.01})",
@@ -34,14 +34,14 @@ TEST_CASE("a run killed again and again at any moment ends with the bits of one 
                   "save": {"every_steps": 1, "keep_last": 2, "shard_size": "4KiB"})");
   const int kills = kills_wanted("LOMO_TEST_KILLS", 10);
   const std::string epochs = "train.epochs=" + std::to_string(3 + kills);
-  const Outcome whole =
+  const ProcessResult whole =
       run(place, command(place, "whole", {"--set", epochs, "--set", "save.every_steps=0"}));
   INFO(whole.err);
   REQUIRE(whole.code == 0);
 
   std::mt19937_64 random(5);
   int killed = 0, in_a_save = 0, starts = 0;
-  Outcome last;
+  ProcessResult last;
   while (last.code != 0) {
     REQUIRE(++starts < 20 * kills + 20);
     const std::size_t before = steps_of(place, "cut");
@@ -69,7 +69,7 @@ TEST_CASE("a run killed again and again at any moment ends with the bits of one 
     if (last.code == -1) {
       ++killed;
       in_a_save += saving(place, "cut") ? 1 : 0;
-      check_all_whole(judge, place, "cut");
+      check_all_whole(inspect, place, "cut");
     } else {
       INFO(last.err);
       REQUIRE(last.code == 0);

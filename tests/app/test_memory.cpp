@@ -33,7 +33,7 @@ void make_larger_model_and_data(Workplace const& place) {
     "model_type": "llama", "hidden_size": 512, "num_hidden_layers": 4, "num_attention_heads": 4,
     "intermediate_size": 1024, "vocab_size": 2000, "rms_norm_eps": 1e-6,
     "torch_dtype": "float32"})";
-  const Outcome made =
+  const ProcessResult made =
       run(place, {"init", "--config", place / "shape.json", "--output", place / "model"});
   INFO(made.err);
   REQUIRE(made.code == 0);
@@ -60,7 +60,7 @@ TEST_CASE("the memory of a process that loads, trains, evaluates and saves is wh
     std::vector<std::string> plan{"plan", "--json"}, train{"--output", place / threads};
     plan.insert(plan.end(), same.begin(), same.end());
     train.insert(train.end(), same.begin(), same.end());
-    const Outcome planned = run(place, plan);
+    const ProcessResult planned = run(place, plan);
     INFO(planned.err);
     REQUIRE(planned.code == 0);
     const auto json = nlohmann::json::parse(planned.out);
@@ -69,17 +69,17 @@ TEST_CASE("the memory of a process that loads, trains, evaluates and saves is wh
                  scratch = json["peak"]["categories"]["workspace"];
 
     const Process process(place, train);
-    double most = 0;
+    double maximum = 0;
     wait_until(process, [&] {
-      most = std::max(most, anonymous_bytes(process));
+      maximum = std::max(maximum, anonymous_bytes(process));
       return false;
     });
-    const Outcome outcome = process.wait();
-    INFO(outcome.err);
-    REQUIRE(outcome.code == 0);
+    const ProcessResult result = process.wait();
+    INFO(result.err);
+    REQUIRE(result.code == 0);
     std::printf("%s threads: RssAnon %.2f MiB, planned peak %.2f, reserved %.2f\n", threads,
-                most / kMib, peak / kMib, reserved / kMib);
-    CHECK(most <= reserved + transfer + kOwn);
-    CHECK(most >= peak - scratch);  // of which a library may leave some untouched
+                maximum / kMib, peak / kMib, reserved / kMib);
+    CHECK(maximum <= reserved + transfer + kOwn);
+    CHECK(maximum >= peak - scratch);  // of which a library may leave some untouched
   }
 }

@@ -17,7 +17,7 @@ json read_json(std::string const& file) {
 }
 
 /// clip.kept_blocks of a run's effective config and of its newest checkpoint, which must agree.
-std::int64_t settled(Workplace const& place, std::string const& run, std::string const& step) {
+std::int64_t resolved(Workplace const& place, std::string const& run, std::string const& step) {
   const json effective = read_json(place / (run + "/config.json"));
   const json state = read_json(place / (run + "/checkpoints/" + step + "/training_state.json"));
   CHECK(effective["clip"]["kept_blocks"] == state["config"]["clip"]["kept_blocks"]);
@@ -26,7 +26,7 @@ std::int64_t settled(Workplace const& place, std::string const& run, std::string
 
 }  // namespace
 
-TEST_CASE("what clip.strategy auto settles to is written down, and a resumed run keeps it") {
+TEST_CASE("what clip.strategy auto resolves to is written down, and a resumed run keeps it") {
   const Workplace place;
   make_model_and_data(place);
   write_config(place, R"({"name": "lomo", "lr": 0.05})",
@@ -35,27 +35,27 @@ TEST_CASE("what clip.strategy auto settles to is written down, and a resumed run
   const auto go = [&](std::vector<std::string> const& more) {
     std::vector<std::string> all{"--config", place / "run.json", "--output", place / "out"};
     all.insert(all.end(), more.begin(), more.end());
-    const Outcome outcome = run(place, all);
-    INFO(outcome.err);
-    REQUIRE(outcome.code == 0);
-    return outcome.err;
+    const ProcessResult result = run(place, all);
+    INFO(result.err);
+    REQUIRE(result.code == 0);
+    return result.err;
   };
   CHECK(contains(go({"--set", "train.epochs=1"}), "in 2 of 2 blocks"));
-  CHECK(settled(place, "out", "step-8") == 2);
+  CHECK(resolved(place, "out", "step-8") == 2);
   // Without a budget auto would keep none.
   CHECK(contains(go({"--resume", "--set", "train.epochs=2", "--set", "memory.budget=0"}),
                  "in 2 of 2 blocks"));
-  CHECK(settled(place, "out", "step-16") == 2);
+  CHECK(resolved(place, "out", "step-16") == 2);
   // Another strategy is another choice.
   CHECK_FALSE(
       contains(go({"--resume", "--set", "train.epochs=3", "--set", "clip.strategy=two_pass"}),
                "of 2 blocks"));
-  CHECK(settled(place, "out", "step-24") == 0);
-  const Outcome back = run(
+  CHECK(resolved(place, "out", "step-24") == 0);
+  const ProcessResult back = run(
       place, {"--resume", place / "out", "--set", "train.epochs=4", "--set", "clip.strategy=auto"});
   INFO(back.err);
   CHECK(back.code == 0);
-  CHECK(settled(place, "out", "step-32") == 2);
+  CHECK(resolved(place, "out", "step-32") == 2);
 }
 
 TEST_CASE("ablate prints what each part of the method saves, measured or planned") {
@@ -68,7 +68,7 @@ TEST_CASE("ablate prints what each part of the method saves, measured or planned
     all.insert(all.end(), more.begin(), more.end());
     return run(place, all);
   };
-  const Outcome measured = with({"--steps", "1"});
+  const ProcessResult measured = with({"--steps", "1"});
   INFO(measured.out << measured.err);
   REQUIRE(measured.code == 0);
   for (char const* method : {"inference", "AdamW", "SGD", "AdaLomo", "LOMO, by tensor",
@@ -89,7 +89,8 @@ TEST_CASE("ablate prints what each part of the method saves, measured or planned
   }
 
   // Of a model that no test machine holds, and without its files.
-  const Outcome large = run(place, {"ablate", "--config", "llama65b.json", "--memory", "1GiB"});
+  const ProcessResult large =
+      run(place, {"ablate", "--config", "llama65b.json", "--memory", "1GiB"});
   INFO(large.err);
   CHECK(large.code == 0);
   CHECK(contains(large.out, "planned, not run"));

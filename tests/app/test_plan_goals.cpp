@@ -13,10 +13,11 @@ struct Goal {
   int ranks;
   int tokens;  // a rank, in sequences of 512
   std::string memory;
-  int together = 1;  // blocks that are run again together
+  int together = 1;  // blocks that are recomputed together
 };
 
-Outcome plan(Workplace const& place, Goal const& goal, std::vector<std::string> const& more = {}) {
+ProcessResult plan(Workplace const& place, Goal const& goal,
+                   std::vector<std::string> const& more = {}) {
   const int sequences = goal.tokens * goal.ranks / 512;
   std::vector<std::string> arguments{"plan",
                                      "--config",
@@ -50,12 +51,12 @@ TEST_CASE("the plans of the shipped configs fit the cards they are meant for") {
         Goal{"llama2-70b.json", 8, 4096, "24GiB", 2},
         Goal{"llama3-70b.json", 8, 4096, "24GiB", 2}}) {
     INFO(goal.config);
-    const Outcome outcome = plan(place, goal);
-    CHECK(outcome.code == 0);
-    CHECK(contains(outcome.out, "fits " + goal.memory.substr(0, 2)));
+    const ProcessResult result = plan(place, goal);
+    CHECK(result.code == 0);
+    CHECK(contains(result.out, "fits " + goal.memory.substr(0, 2)));
     if (goal.ranks > 1) {
-      CHECK(contains(outcome.out, "each of " + std::to_string(goal.ranks) + " ranks"));
-      CHECK(contains(outcome.out, "at 31.5 GB/s"));
+      CHECK(contains(result.out, "each of " + std::to_string(goal.ranks) + " ranks"));
+      CHECK(contains(result.out, "at 31.5 GB/s"));
     }
   }
   CHECK(plan(place, {"llama65b.json", 4, 512, "24GiB"}).code == 3);
@@ -63,14 +64,14 @@ TEST_CASE("the plans of the shipped configs fit the cards they are meant for") {
   CHECK(plan(place, {"llama65b.json", 0, 512, "24GiB"}).code == 2);
 }
 
-TEST_CASE("advice names the fewest GPUs for a batch, and how many blocks to run again together") {
+TEST_CASE("advice names the fewest GPUs for a batch, and how many blocks to recompute together") {
   const Workplace place;
-  const Outcome outcome = plan(place, {"llama65b.json", 8, 4096, "24GiB"}, {"--advise"});
-  INFO(outcome.err << outcome.out);
-  CHECK(outcome.code == 0);
-  CHECK(contains(outcome.out, "fewest GPUs for all 32768 tokens of a step: 8"));
-  CHECK(contains(outcome.out, "--set train.recompute=2 "));
-  CHECK_FALSE(contains(outcome.out, "--set train.recompute=block "));  // as it is
+  const ProcessResult result = plan(place, {"llama65b.json", 8, 4096, "24GiB"}, {"--advise"});
+  INFO(result.err << result.out);
+  CHECK(result.code == 0);
+  CHECK(contains(result.out, "fewest GPUs for all 32768 tokens of a step: 8"));
+  CHECK(contains(result.out, "--set train.recompute=2 "));
+  CHECK_FALSE(contains(result.out, "--set train.recompute=block "));  // as it is
 }
 
 }  // namespace lomo::test

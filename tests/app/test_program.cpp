@@ -44,10 +44,10 @@ TEST_CASE("a command line that makes no sense is one line and exit code 2") {
         {"--resume"},
         {"eval", "--task", "rte"},
         {"--config", "paper/llama7b.json", "--set", "optimizer.lrr=1"}}) {
-    const Outcome outcome = run(place, arguments);
-    INFO(outcome.err);
-    CHECK(outcome.code == 2);
-    CHECK(contains(outcome.err, "error: "));
+    const ProcessResult result = run(place, arguments);
+    INFO(result.err);
+    CHECK(result.code == 2);
+    CHECK(contains(result.err, "error: "));
   }
 }
 
@@ -64,18 +64,18 @@ TEST_CASE("a word on the command line that nobody knows is answered with the nea
 
 TEST_CASE("a missing model folder is exit code 4 and says what belongs there") {
   const Workplace place;
-  const Outcome outcome =
+  const ProcessResult result =
       run(place, {"--config", "llama65b.json", "--set", "model.path=" + (place / "nothing"),
                   "--output", place / "out"});
-  INFO(outcome.err);
-  CHECK(outcome.code == 4);
-  CHECK(contains(outcome.err, "model.safetensors"));
+  INFO(result.err);
+  CHECK(result.code == 4);
+  CHECK(contains(result.err, "model.safetensors"));
   CHECK_FALSE(fs::exists(place / "out"));
 }
 
 TEST_CASE("help and version are exit code 0 and name the exit codes") {
   const Workplace place;
-  const Outcome help = run(place, {"--help"});
+  const ProcessResult help = run(place, {"--help"});
   CHECK(help.code == 0);
   CHECK(contains(help.out, "Exit codes"));
   CHECK(run(place, {"--version"}).code == 0);
@@ -87,7 +87,7 @@ TEST_CASE("a run trains, reports and saves, and is never overwritten") {
   make_model_and_data(place);
   write_config(place, R"({"name": "lomo", "lr": 0.05})", "");
   const std::vector<std::string> command{"--config", place / "run.json", "--output", place / "out"};
-  const Outcome first = run(place, command);
+  const ProcessResult first = run(place, command);
   INFO(first.err);
   REQUIRE(first.code == 0);
   CHECK(contains(first.out, "perplexity"));
@@ -96,12 +96,12 @@ TEST_CASE("a run trains, reports and saves, and is never overwritten") {
   CHECK(fs::exists(place / "out/model/config.json"));
   CHECK(weights(place / "out/model") != weights(place / "model"));
 
-  const Outcome again = run(place, command);
+  const ProcessResult again = run(place, command);
   CHECK(again.code == 2);
   CHECK(contains(again.err, "not empty"));
 
-  const Outcome eval = run(place, {"eval", "--model", place / "out/model", "--task", "ids",
-                                   "--data", place / "ids.jsonl"});
+  const ProcessResult eval = run(place, {"eval", "--model", place / "out/model", "--task", "ids",
+                                         "--data", place / "ids.jsonl"});
   INFO(eval.err);
   CHECK(eval.code == 0);
   CHECK(contains(eval.out, "loss "));
@@ -114,7 +114,7 @@ TEST_CASE(
   const Workplace place;
   make_model_and_data(place);
   write_config(place, R"({"name": "lomo", "lr": 0.03})", "");
-  const Outcome done =
+  const ProcessResult done =
       run(place, {"--config", place / "run.json", "--output", place / "out", "--set",
                   "model.dtype=f16", "--set", "loss_scale.initial=1073741824"});
   INFO(done.err);
@@ -135,20 +135,20 @@ TEST_CASE("a run that diverges is exit code 5") {
   make_model_and_data(place);
   write_config(place, R"({"name": "lomo", "lr": 0.03})", "");
   // Batches of other lengths differ by more than a tenth of a deviation.
-  const std::vector<std::string> spike{"guard.action=stop", "guard.least_steps=2",
-                                       "guard.threshold=0.1"};
+  const std::vector<std::string> spike{"spike_guard.action=stop", "spike_guard.min_steps=2",
+                                       "spike_guard.threshold=0.1"};
   const std::vector<std::string> floor{"model.dtype=f16", "loss_scale.initial=1073741824",
                                        "loss_scale.minimum=1073741824"};
   for (auto const& [settings, reason] :
-       {std::pair{spike, "guard.action"}, std::pair{floor, "loss_scale.minimum"}}) {
+       {std::pair{spike, "spike_guard.action"}, std::pair{floor, "loss_scale.minimum"}}) {
     std::vector<std::string> command{"--config", place / "run.json", "--output", place / reason};
     for (std::string const& setting : settings) {
       command.insert(command.end(), {"--set", setting});
     }
-    const Outcome outcome = run(place, command);
-    INFO(outcome.err);
-    CHECK(outcome.code == 5);
-    CHECK(contains(outcome.err, reason));
+    const ProcessResult result = run(place, command);
+    INFO(result.err);
+    CHECK(result.code == 5);
+    CHECK(contains(result.err, reason));
   }
 }
 
@@ -170,9 +170,10 @@ TEST_CASE("a stopped and resumed run ends with the bits of one that was not stop
   cut.push_back(place / "cut");
   if (optimizer.find("lomo") != std::string::npos && GENERATE(false, true)) {
     // In fp16, from a scale that overflows; scale and guard are part of the state.
-    for (char const* setting : {"model.dtype=f16", "loss_scale.initial=1073741824",
-                                "loss_scale.window=7", "guard.action=cut_lr", "guard.least_steps=5",
-                                "guard.threshold=2", "optimizer.rounding=stochastic"}) {
+    for (char const* setting :
+         {"model.dtype=f16", "loss_scale.initial=1073741824", "loss_scale.window=7",
+          "spike_guard.action=cut_lr", "spike_guard.min_steps=5", "spike_guard.threshold=2",
+          "optimizer.rounding=stochastic"}) {
       for (auto* command : {&whole, &cut}) command->insert(command->end(), {"--set", setting});
     }
   }
@@ -183,19 +184,19 @@ TEST_CASE("a stopped and resumed run ends with the bits of one that was not stop
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   process.send(SIGINT);
-  const Outcome stopped = process.wait();
+  const ProcessResult stopped = process.wait();
   INFO(stopped.err);
   REQUIRE(stopped.code == 7);
   CHECK(contains(stopped.err, "--resume"));
   CHECK_FALSE(fs::exists(place / "cut/model"));
 
-  const Outcome resumed = run(place, {"--resume", place / "cut"});
+  const ProcessResult resumed = run(place, {"--resume", place / "cut"});
   INFO(resumed.err);
   REQUIRE(resumed.code == 0);
   CHECK(weights(place / "cut/model") == weights(place / "whole/model"));
   CHECK(weights(place / "whole/model").size() > 1000);
 
-  const Outcome twice = run(place, {"--resume", place / "cut"});
+  const ProcessResult twice = run(place, {"--resume", place / "cut"});
   CHECK(twice.code == 2);
 }
 
@@ -205,7 +206,7 @@ TEST_CASE("data that does not fit the model is exit code 4 and leaves no run fol
   write_config(place, R"({"name": "lomo", "lr": 0.05})", "");
   std::ofstream(place / "ids.jsonl", std::ios::app) << "{\"ids\": [1, 5, 77]}\n";
   const std::vector<std::string> command{"--config", place / "run.json", "--output", place / "out"};
-  const Outcome beyond = run(place, command);
+  const ProcessResult beyond = run(place, command);
   INFO(beyond.err);
   CHECK(beyond.code == 4);
   CHECK(contains(beyond.err, "77"));
@@ -218,11 +219,13 @@ TEST_CASE("a run that cannot fit is exit code 3") {
   const Workplace place;
   make_model_and_data(place);
   write_config(place, R"({"name": "lomo", "lr": 0.05})", R"(, "memory": {"budget": "16KiB"})");
-  const Outcome outcome = run(place, {"--config", place / "run.json", "--output", place / "out"});
-  INFO(outcome.err);
-  CHECK(outcome.code == 3);
-  const Outcome eval = run(place, {"eval", "--model", place / "model", "--task", "ids", "--data",
-                                   place / "ids.jsonl", "--set", "memory.budget=16KiB"});
+  const ProcessResult result =
+      run(place, {"--config", place / "run.json", "--output", place / "out"});
+  INFO(result.err);
+  CHECK(result.code == 3);
+  const ProcessResult eval =
+      run(place, {"eval", "--model", place / "model", "--task", "ids", "--data",
+                  place / "ids.jsonl", "--set", "memory.budget=16KiB"});
   INFO(eval.err);
   CHECK(eval.code == 3);
   CHECK(contains(eval.err, "eval.max_tokens"));
@@ -232,13 +235,14 @@ TEST_CASE("generate continues a prompt within the memory it plans") {
   LOMO_NEEDS_DATA();
   const Workplace place;
   const std::string model = (data_dir() / "checkpoints/stories260K/hf").string();
-  const Outcome outcome = run(place, {"generate", "--model", model, "--prompt", "Once upon a time",
-                                      "--max-tokens", "20", "--temperature", "0"});
-  INFO(outcome.err);
-  CHECK(outcome.code == 0);
-  CHECK(contains(outcome.out, "Once upon a time, there was"));
-  CHECK(contains(planned_in(outcome.err), "weights"));
-  CHECK(held_in(outcome.err) == planned_in(outcome.err));
+  const ProcessResult result =
+      run(place, {"generate", "--model", model, "--prompt", "Once upon a time", "--max-tokens",
+                  "20", "--temperature", "0"});
+  INFO(result.err);
+  CHECK(result.code == 0);
+  CHECK(contains(result.out, "Once upon a time, there was"));
+  CHECK(contains(planned_in(result.err), "weights"));
+  CHECK(held_in(result.err) == planned_in(result.err));
   CHECK(run(place, {"generate", "--model", model, "--max-tokens", "-1"}).code == 2);
 }
 
@@ -260,18 +264,18 @@ TEST_CASE("plan says whether a run fits, without its weights, by exit code") {
     all.insert(all.end(), more.begin(), more.end());
     return run(place, all);
   };
-  Outcome outcome = with({"--memory", "4GiB", "--advise", "--html", place / "plan.html"});
-  INFO(outcome.err << outcome.out);
-  CHECK(outcome.code == 0);
-  CHECK(contains(outcome.out, "96 tokens (96 with a target, 96 distinct) in 3 sequences"));
-  CHECK(contains(outcome.out, "fits 4.00 GiB"));
-  CHECK(contains(outcome.out, "mlp.gate_proj.weight, up_proj.weight (2 of them)"));
-  CHECK(contains(outcome.out, "--set train.recompute=none"));
-  CHECK(contains(outcome.out, "--set memory.budget=3GiB"));  // factors are kept: less work
+  ProcessResult result = with({"--memory", "4GiB", "--advise", "--html", place / "plan.html"});
+  INFO(result.err << result.out);
+  CHECK(result.code == 0);
+  CHECK(contains(result.out, "96 tokens (96 with a target, 96 distinct) in 3 sequences"));
+  CHECK(contains(result.out, "fits 4.00 GiB"));
+  CHECK(contains(result.out, "mlp.gate_proj.weight, up_proj.weight (2 of them)"));
+  CHECK(contains(result.out, "--set train.recompute=none"));
+  CHECK(contains(result.out, "--set memory.budget=3GiB"));  // factors are kept: less work
   CHECK(contains(slurp(place / "plan.html"), "<svg"));
-  outcome = with({"--memory", "1GiB", "--json"});
-  CHECK(outcome.code == 3);
-  CHECK(contains(outcome.out, "\"fits\": false"));
+  result = with({"--memory", "1GiB", "--json"});
+  CHECK(result.code == 3);
+  CHECK(contains(result.out, "\"fits\": false"));
 
   // Nonsense.
   for (std::vector<std::string> const& wrong :
@@ -283,9 +287,9 @@ TEST_CASE("plan says whether a run fits, without its weights, by exit code") {
                                              {"--sequences", "4"},
                                              {"--ranks", "0"}}) {
     INFO(wrong.front() << ' ' << wrong.back());
-    outcome = with(wrong);
-    CHECK(outcome.code == 2);
-    CHECK(contains(outcome.err, "error: "));
+    result = with(wrong);
+    CHECK(result.code == 2);
+    CHECK(contains(result.err, "error: "));
   }
   for (std::string const& wrong :
        {shape + R"(, "num_key_value_heads": 3)", shape + R"(, "head_dim": -16)",
@@ -294,9 +298,9 @@ TEST_CASE("plan says whether a run fits, without its weights, by exit code") {
         R"("hidden_size": 62)" + shape.substr(shape.find(',')),
         R"("hidden_size": 64)" + std::string()}) {
     write(wrong);
-    outcome = with({});
-    INFO(wrong << ": " << outcome.err);
-    CHECK(outcome.code == 2);
-    CHECK(contains(outcome.err, "/model/shape"));
+    result = with({});
+    INFO(wrong << ": " << result.err);
+    CHECK(result.code == 2);
+    CHECK(contains(result.err, "/model/shape"));
   }
 }

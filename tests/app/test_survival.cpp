@@ -21,15 +21,15 @@ TEST_CASE("every signal that asks for the end saves, and ends with 7") {
     // What launchers and job queues send next must not cut the save short.
     if (signal != SIGINT) process.send(SIGTERM);
     process.send(SIGUSR1);
-    const Outcome outcome = process.wait();
-    INFO(signal << " " << outcome.err);
-    CHECK(outcome.code == 7);
+    const ProcessResult result = process.wait();
+    INFO(signal << " " << result.err);
+    CHECK(result.code == 7);
     CHECK(checkpoints_of(place, name).size() == 1);
   }
 }
 
 TEST_CASE("a signal in the middle of a save that takes long does not cut it short") {
-  const Workplace place, judge;
+  const Workplace place, inspect;
   make_model_and_data(place);
   write_config(place, kLomo, R"(, "eval": {"before": false}, "save": {"every_steps": 1})");
   const SlowDisk slow(5000);
@@ -37,16 +37,16 @@ TEST_CASE("a signal in the middle of a save that takes long does not cut it shor
   wait_for_steps(process, place, "out", 3);
   wait_until(process, [&] { return saving(place, "out"); });
   for (const int signal : {SIGTERM, SIGTERM, SIGUSR1, SIGHUP}) process.send(signal);
-  const Outcome outcome = process.wait();
-  INFO(outcome.err);
-  CHECK(outcome.code == 7);
+  const ProcessResult result = process.wait();
+  INFO(result.err);
+  CHECK(result.code == 7);
   CHECK_FALSE(saving(place, "out"));
   CHECK_FALSE(checkpoints_of(place, "out").empty());
-  check_all_whole(judge, place, "out");
+  check_all_whole(inspect, place, "out");
 }
 
 TEST_CASE("a second Ctrl-C ends at once with 130, and the run can still be continued") {
-  const Workplace place, judge;
+  const Workplace place, inspect;
   make_model_and_data(place);
   write_config(place, kLomo, R"(, "eval": {"before": false}, "save": {"every_steps": 1})");
   {
@@ -59,8 +59,9 @@ TEST_CASE("a second Ctrl-C ends at once with 130, and the run can still be conti
     CHECK(process.wait().code == 130);
   }
   CHECK(run(place, {"verify", place / "out/model"}).code == 4);
-  check_all_whole(judge, place, "out");
-  const Outcome resumed = run(place, {"--resume", place / "out", "--set", "train.max_steps=1"});
+  check_all_whole(inspect, place, "out");
+  const ProcessResult resumed =
+      run(place, {"--resume", place / "out", "--set", "train.max_steps=1"});
   INFO(resumed.err);
   CHECK(resumed.code == 0);
 }
@@ -83,24 +84,24 @@ TEST_CASE("the best checkpoint by a metric stays beside the newest") {
       "save": {"every_steps": 2, "keep_last": 1, "keep_best": 1, "best_metric": "loss",
                "final_model": false})");
   // A rate that grows worse with time: the best model is an early one.
-  const Outcome outcome =
+  const ProcessResult result =
       run(place, command(place, "out",
                          {"--set", "optimizer.lr=3", "--set", "clip.norm=0", "--set",
-                          "schedule.kind=constant", "--set", "guard.action=off"}));
-  INFO(outcome.err);
-  REQUIRE(outcome.code == 0);
+                          "schedule.kind=constant", "--set", "spike_guard.action=off"}));
+  INFO(result.err);
+  REQUIRE(result.code == 0);
   std::string best;
-  double least = 1e300;
+  double minimum = 1e300;
   std::ifstream metrics(place / "out/metrics.jsonl");
   for (std::string line; std::getline(metrics, line);) {
     const std::string tag = R"("tag":"step-)", loss = R"("loss":)";
     if (!contains(line, tag)) continue;
     const double value = std::stod(line.substr(line.find(loss) + loss.size()));
-    if (value >= least) continue;
-    least = value;
+    if (value >= minimum) continue;
+    minimum = value;
     best = "step-" + std::to_string(std::stoi(line.substr(line.find(tag) + tag.size())));
   }
-  INFO(best << " with " << least);
+  INFO(best << " with " << minimum);
   const std::vector<std::string> kept = checkpoints_of(place, "out");
   CHECK(kept.size() == 2);
   CHECK(best != "step-24");
@@ -108,7 +109,7 @@ TEST_CASE("the best checkpoint by a metric stays beside the newest") {
   CHECK(fs::exists(place / "out/checkpoints/step-24"));
 }
 
-TEST_CASE("a damaged newest checkpoint is reported, and the run goes on from the one before") {
+TEST_CASE("a damaged newest checkpoint is reported, and the run resumes from the one before") {
   const Workplace place;
   make_model_and_data(place);
   write_config(place, R"({"name": "adamw", "lr": 0.001})",
@@ -126,7 +127,7 @@ TEST_CASE("a damaged newest checkpoint is reported, and the run goes on from the
   std::string bytes = slurp(file);
   bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
   std::ofstream(file, std::ios::binary) << bytes;
-  const Outcome resumed = run(place, {"--resume", place / "out"});
+  const ProcessResult resumed = run(place, {"--resume", place / "out"});
   INFO(resumed.err);
   REQUIRE(resumed.code == 0);
   CHECK(contains(resumed.err, "checkpoints/" + names.back() + " is damaged and not used"));
@@ -140,14 +141,14 @@ TEST_CASE("two runs cannot train in one folder") {
   write_config(place, kLomo, R"(, "eval": {"before": false}, "save": {"every_steps": 5})");
   const Process process(place, command(place, "out", {"--set", "train.epochs=20000"}));
   wait_for_steps(process, place, "out", 6);
-  const Outcome second = run(other, {"--resume", place / "out"});
+  const ProcessResult second = run(other, {"--resume", place / "out"});
   INFO(second.err);
   CHECK(second.code == 2);
   CHECK(contains(second.err, "another process"));
   process.send(SIGKILL);
   process.wait();
   // The lock of a process that was killed is free.
-  const Outcome third = run(other, {"--resume", place / "out", "--set", "train.max_steps=6"});
+  const ProcessResult third = run(other, {"--resume", place / "out", "--set", "train.max_steps=6"});
   INFO(third.err);
   CHECK(third.code == 0);
 }
@@ -157,19 +158,20 @@ TEST_CASE("what cannot change in the middle of a run is refused with a list, the
   make_model_and_data(place);
   write_config(place, kLomo,
                R"(, "eval": {"before": false}, "save": {"every_steps": 8, "final_model": false})");
-  const Outcome first = run(place, command(place, "out", {}));
+  const ProcessResult first = run(place, command(place, "out", {}));
   INFO(first.err);
   REQUIRE(first.code == 0);
   CHECK(checkpoints_of(place, "out").size() == 2);  // of steps 16 and 24
 
-  const Outcome refused = run(place, {"--resume", place / "out", "--set", "train.seed=8", "--set",
-                                      "optimizer.lr=0.01", "--set", "batch.sequences=2"});
+  const ProcessResult refused =
+      run(place, {"--resume", place / "out", "--set", "train.seed=8", "--set", "optimizer.lr=0.01",
+                  "--set", "batch.sequences=2"});
   CHECK(refused.code == 2);
   CHECK(contains(refused.err, "train.seed: 7 -> 8"));
   CHECK(contains(refused.err, "batch.sequences: 4 -> 2"));
 
-  const Outcome taken = run(place, {"--resume", place / "out", "--set", "optimizer.lr=0.01",
-                                    "--set", "train.epochs=4", "--output", place / "longer"});
+  const ProcessResult taken = run(place, {"--resume", place / "out", "--set", "optimizer.lr=0.01",
+                                          "--set", "train.epochs=4", "--output", place / "longer"});
   INFO(taken.err);
   CHECK(taken.code == 0);
   CHECK(contains(taken.err, "optimizer.lr: 0.05 -> 0.01"));
@@ -182,7 +184,7 @@ TEST_CASE("what cannot change in the middle of a run is refused with a list, the
     data[at - 1] ^= 1;
   }
   std::ofstream(place / "ids.jsonl") << data;
-  const Outcome other = run(place, {"--resume", place / "out", "--set", "train.epochs=4"});
+  const ProcessResult other = run(place, {"--resume", place / "out", "--set", "train.epochs=4"});
   CHECK(other.code == 4);
   CHECK(contains(other.err, "training data changed"));
 
@@ -193,13 +195,13 @@ TEST_CASE("what cannot change in the middle of a run is refused with a list, the
 TEST_CASE("verify tells a good folder from a bad one by its exit code") {
   const Workplace place;
   make_model_and_data(place);
-  const Outcome good = run(place, {"verify", place / "model"});
+  const ProcessResult good = run(place, {"verify", place / "model"});
   CHECK(good.code == 0);
   CHECK(contains(good.out, "hash"));
   std::string bytes = slurp(place / "model/model.safetensors");
   std::ofstream(place / "model/model.safetensors", std::ios::binary)
       << bytes.substr(0, bytes.size() - 1);
-  const Outcome cut = run(place, {"verify", place / "model"});
+  const ProcessResult cut = run(place, {"verify", place / "model"});
   CHECK(cut.code == 4);
   CHECK(contains(cut.out, "cut short"));
   CHECK(run(place, {"verify", place / "nothing"}).code == 4);

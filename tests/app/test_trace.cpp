@@ -23,10 +23,10 @@ TEST_CASE("a trace has the operations of the steps asked for, one after the othe
   make_model_and_data(place);
   write_config(place, R"({"name": "adalomo", "lr": 0.01})", "");
   const std::string file = place / "trace.json";
-  const Outcome outcome = run(place, traced(place, "run", {"--trace", file}));
-  INFO(outcome.err);
-  REQUIRE(outcome.code == 0);
-  CHECK(contains(outcome.err, "trace of steps 2 to 3 in " + file));
+  const ProcessResult result = run(place, traced(place, "run", {"--trace", file}));
+  INFO(result.err);
+  REQUIRE(result.code == 0);
+  CHECK(contains(result.err, "trace of steps 2 to 3 in " + file));
   const auto trace = read_trace(file);
   REQUIRE(trace.size() == 1);
   TracedRank const& rank = trace.at(0);
@@ -50,7 +50,7 @@ TEST_CASE("a trace has the operations of the steps asked for, one after the othe
   }
   for (auto& names : in_step) {
     CHECK(names["adalomo_update"] > 0);
-    CHECK(names["attention"] == 2u * 3);  // 2 blocks, in forward and in two replays
+    CHECK(names["attention"] == 2u * 3);  // 2 blocks, in forward and in two recomputations
   }
 }
 
@@ -59,10 +59,10 @@ TEST_CASE("a trace that cannot be written, or not as asked, is refused before an
   make_model_and_data(place);
   write_config(place, R"({"name": "lomo", "lr": 0.01})", "");
   const auto refused = [&](std::vector<std::string> const& options, std::string const& words) {
-    const Outcome outcome = run(place, traced(place, "run", options));
-    INFO(outcome.err);
-    CHECK(outcome.code == 2);
-    CHECK(contains(outcome.err, words));
+    const ProcessResult result = run(place, traced(place, "run", options));
+    INFO(result.err);
+    CHECK(result.code == 2);
+    CHECK(contains(result.err, words));
     CHECK_FALSE(std::filesystem::exists(place / "run"));
   };
   refused({"--trace", place / "no/trace.json"}, "there is no folder " + (place / "no"));
@@ -79,12 +79,12 @@ TEST_CASE("a run that ends before the steps to be traced says so, within them it
   make_model_and_data(place);
   write_config(place, R"({"name": "lomo", "lr": 0.01})", "");
   const std::string file = place / "trace.json";
-  Outcome outcome = run(place, traced(place, "one", {"--trace", file, "--trace-steps", "9"}));
-  CHECK(outcome.code == 0);
-  CHECK(contains(outcome.err, "step 9 was not reached"));
+  ProcessResult result = run(place, traced(place, "one", {"--trace", file, "--trace-steps", "9"}));
+  CHECK(result.code == 0);
+  CHECK(contains(result.err, "step 9 was not reached"));
   CHECK_FALSE(std::filesystem::exists(file));
-  outcome = run(place, traced(place, "two", {"--trace", file, "--trace-steps", "4-9"}));
-  CHECK(outcome.code == 0);
-  CHECK(contains(outcome.err, "trace of step 4 in"));
+  result = run(place, traced(place, "two", {"--trace", file, "--trace-steps", "4-9"}));
+  CHECK(result.code == 0);
+  CHECK(contains(result.err, "trace of step 4 in"));
   CHECK(read_trace(file).at(0).steps.size() == 1);
 }

@@ -49,11 +49,11 @@ inline bool saving(Workplace const& place, std::string const& run) {
 }
 
 /// Every checkpoint of a run is whole, to the last byte.
-inline void check_all_whole(Workplace const& judge, Workplace const& place,
+inline void check_all_whole(Workplace const& inspect, Workplace const& place,
                             std::string const& run) {
   for (std::string const& name : checkpoints_of(place, run)) {
-    const Outcome verified =
-        lomo::test::run(judge, {"verify", place / (run + "/checkpoints/" + name)});
+    const ProcessResult verified =
+        lomo::test::run(inspect, {"verify", place / (run + "/checkpoints/" + name)});
     INFO(name << ": " << verified.out << verified.err);
     CHECK(verified.code == 0);
   }

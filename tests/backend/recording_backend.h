@@ -68,9 +68,11 @@ class RecordingBackend final : public Backend {
   void do_cross_entropy_backward(Tensor, Tensor, Tensor, Tensor, std::int64_t, float) override {
     called.push_back("cross_entropy_backward");
   }
-  void do_sum_ranks(Tensor, Tensor) override { called.push_back("sum_ranks"); }
+  void do_sum_partials(Tensor, Tensor) override { called.push_back("sum_partials"); }
   void do_cross_entropy_merge(Tensor, Tensor) override { called.push_back("cross_entropy_merge"); }
-  void do_measure(Tensor, Tensor, float) override { called.push_back("measure"); }
+  void do_accumulate_squared_norm(Tensor, Tensor, float) override {
+    called.push_back("accumulate_squared_norm");
+  }
   void do_inner_product(Tensor, Tensor, Tensor, double) override {
     called.push_back("inner_product");
   }
@@ -92,9 +94,9 @@ class RecordingBackend final : public Backend {
     called.push_back("decay_average");
   }
   void do_sum(Tensor, Tensor) override { called.push_back("sum"); }
-  void do_adalomo_measure(Tensor, Tensor, Tensor, Tensor, Tensor, AdaLomoTensor const&,
-                          GradientScaling const&) override {
-    called.push_back("adalomo_measure");
+  void do_adalomo_statistics(Tensor, Tensor, Tensor, Tensor, Tensor, AdaLomoTensor const&,
+                             GradientScaling const&) override {
+    called.push_back("adalomo_statistics");
   }
   void do_adalomo_update(Tensor, Tensor, Tensor, Tensor, Tensor, AdaLomoTensor const&,
                          AdaLomoStep const&, RoundingPlan const&, Tensor) override {

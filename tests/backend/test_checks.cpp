@@ -114,10 +114,10 @@ TEST_CASE("a wrong type, rank or device is refused by name") {
           b.linear_backward_weights(t({3, 4}, kB), t({2, 3}), t({2, 4}), {1, 0});
         }) == "linear_backward_weights: g (3, 4) is bf16 but x (2, 4) is f32");
   CHECK(message([&] {
-          b.measure(t(2), t({2, 3}), 1);
+          b.accumulate_squared_norm(t(2), t({2, 3}), 1);
         }) == "measure: stats (2) is f32, it must be f64");
   CHECK(message([&] {
-          b.measure(t(3, kD), t({2, 3}), 1);
+          b.accumulate_squared_norm(t(3, kD), t({2, 3}), 1);
         }) == "measure: stats (3) must have 2 elements");
   CHECK(message([&] {
           b.sgd_update(t({2, 3}), t({2, 3}), {}, {}, t(1, kD));
@@ -187,9 +187,9 @@ TEST_CASE("nothing to do is not passed on, but outputs are still defined") {
   CHECK(calls([&] {
           b.cross_entropy_backward(t({0, 5}), t({0, 5}), t(0), t(0, kI), 0, 1);
         }).empty());
-  CHECK(calls([&] { b.sum_ranks(t({0, 5}), t({0, 5})); }).empty());
+  CHECK(calls([&] { b.sum_partials(t({0, 5}), t({0, 5})); }).empty());
   CHECK(calls([&] { b.cross_entropy_merge(t({0, 3}), t({0, 3})); }).empty());
-  CHECK(calls([&] { b.measure(t(2, kD), t({0, 5}), 1); }).empty());
+  CHECK(calls([&] { b.accumulate_squared_norm(t(2, kD), t({0, 5}), 1); }).empty());
   CHECK(calls([&] { b.inner_product(t(2, kD), t({0, 5}), t({0, 5}), 1); }).empty());
   CHECK(calls([&] { b.sgd_update(t({9, 5}), t({0, 5}), {}, {}, {}, t(0, kI)); }).empty());
   CHECK(calls([&] { b.square_sums(t(0), t(5), t({0, 5}), {}); }) == Names{"zero"});

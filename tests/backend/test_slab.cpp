@@ -94,14 +94,15 @@ TEST_CASE("a full slab says what was wanted and what is held") {
   CHECK(m.ledger.current() == (1u << 13) * kUnit);
 }
 
-TEST_CASE("any sequence of calls keeps blocks apart, repeats its offsets and balances the books") {
+TEST_CASE(
+    "any sequence of calls keeps blocks apart, repeats its offsets and balances the accounting") {
   const auto play = [](Memory& m, bool check) {
     RandomStream random(random_key(1, "test", "slab", 0));
     std::map<std::size_t, Buffer> live;
     std::map<std::size_t, std::size_t> spans;  // unit -> units
     std::vector<std::size_t> offsets;
     std::size_t held = 0;
-    std::size_t most = 0;
+    std::size_t maximum = 0;
     for (std::size_t i = 0; i < 4000; ++i) {
       if (random.below(5) < 3) {
         const std::size_t units = 1 + random.below(random.below(4) == 0 ? 60 : 9);
@@ -125,7 +126,7 @@ TEST_CASE("any sequence of calls keeps blocks apart, repeats its offsets and bal
         spans[at] = units;
         live.emplace(at, std::move(*got));
         held += units;
-        most = std::max(most, held);
+        maximum = std::max(maximum, held);
       } else if (!live.empty()) {
         auto victim =
             std::next(live.begin(), static_cast<std::ptrdiff_t>(random.below(live.size())));
@@ -135,7 +136,7 @@ TEST_CASE("any sequence of calls keeps blocks apart, repeats its offsets and bal
       }
       if (check) REQUIRE(m.ledger.current() == held * kUnit);
     }
-    CHECK(m.ledger.peak() == most * kUnit);
+    CHECK(m.ledger.peak() == maximum * kUnit);
     CHECK(m.ledger.extent() <= m.bytes.size());
     live.clear();
     CHECK(m.ledger.current() == 0);
@@ -151,21 +152,21 @@ TEST_CASE("what is freed while it is held back stays taken until its mark is giv
   Memory m(100);
   Buffer a = m.take(10);
   Buffer b = m.take(10);
-  m.slab.hold_back(1);
+  m.slab.defer_free(1);
   a.reset();
-  m.slab.hold_back(2);
+  m.slab.defer_free(2);
   b.reset();
-  m.slab.hold_back(0);
+  m.slab.defer_free(0);
   CHECK(m.ledger.current() == 20 * kUnit);
   Buffer c = m.take(10);
   CHECK(m.unit_of(c) == 20);
   c.reset();  // free at once
   CHECK(m.ledger.current() == 20 * kUnit);
-  m.slab.give_back(1);
+  m.slab.free_deferred(1);
   CHECK(m.ledger.current() == 10 * kUnit);
   c = m.take(10);
   CHECK(m.unit_of(c) == 0);
-  m.slab.give_back(7);
+  m.slab.free_deferred(7);
   CHECK(m.ledger.current() == 10 * kUnit);
   Buffer rest = m.take(90);
   CHECK(m.unit_of(rest) == 10);

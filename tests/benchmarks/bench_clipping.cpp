@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "lomo/backend/ranks.h"
+#include "lomo/backend/process_group.h"
 #include "lomo/core/random.h"
 #include "lomo/data/batch.h"
 #include "lomo/model/checkpoint.h"
@@ -53,9 +53,9 @@ class Steps {
       : model_(model),
         batch_(batch),
         backend_(model.backend()),
-        exchange_{model.ranks()},
+        gradient_comm_{model.ranks()},
         rule_(make_update_rule(backend_, {}, model.weights().groups(), model.ranks())),
-        scale_(1.0f / static_cast<float>(batch.loss_count() * place_of(model.ranks()).ranks)) {}
+        scale_(1.0f / static_cast<float>(batch.loss_count() * rank_info(model.ranks()).ranks)) {}
 
   void plain() {
     Pass pass = forward();
@@ -63,14 +63,14 @@ class Steps {
   }
   void one_pass() {
     Pass pass = forward();
-    KeepFactors factors(backend_, TileSize{}, 1, NormMethod::cheapest, exchange_);
+    KeepFactors factors(backend_, TileSize{}, 1, NormMethod::cheapest, gradient_comm_);
     model_.backward(pass, factors, scale_, false);
     clip(factors);
     update([&](GradientSink& sink) { factors.release(sink); });
   }
   void half_kept() {
     Pass pass = forward();
-    KeepFactors factors(backend_, TileSize{}, 1, NormMethod::cheapest, exchange_);
+    KeepFactors factors(backend_, TileSize{}, 1, NormMethod::cheapest, gradient_comm_);
     BackwardPoint point =
         model_.backward_upper(pass, factors, scale_, model_.config().layers / 2, false);
     factors.stop_keeping();
@@ -86,7 +86,7 @@ class Steps {
   void two_passes_by_tiles() { two_passes(NormMethod::tiles); }
   void published() {
     Pass pass = forward();
-    NormProbe probe(backend_, TileSize{}, 1, NormMethod::tiles, exchange_);
+    NormProbe probe(backend_, TileSize{}, 1, NormMethod::tiles, gradient_comm_);
     model_.backward(pass, probe, scale_, false);
     clip(probe);
     pass = Pass{};
@@ -97,7 +97,7 @@ class Steps {
   Pass forward() { return model_.forward(batch_, Recompute::none); }
   void two_passes(NormMethod method) {
     Pass pass = forward();
-    NormProbe probe(backend_, TileSize{}, 1, method, exchange_);
+    NormProbe probe(backend_, TileSize{}, 1, method, gradient_comm_);
     model_.backward(pass, probe, scale_, true);
     clip(probe);
     update([&](GradientSink& sink) { model_.backward(pass, sink, scale_, false); });
@@ -108,7 +108,7 @@ class Steps {
     step_.gradient.coefficient = static_cast<float>(std::min(1.0, 1 / (norm + 1e-6)));
   }
   void update(std::function<void(GradientSink&)> const& backward) {
-    FusedUpdate sink(backend_, TileSize{}, *rule_, step_, 0, exchange_);
+    FusedUpdate sink(backend_, TileSize{}, *rule_, step_, 0, gradient_comm_);
     backward(sink);
     backend_.synchronize();
   }
@@ -116,7 +116,7 @@ class Steps {
   Llama& model_;
   Batch const& batch_;
   Backend& backend_;
-  Exchange exchange_;
+  GradientComm gradient_comm_;
   std::unique_ptr<UpdateRule> rule_;
   float scale_;
   StepContext step_;
@@ -167,7 +167,7 @@ void run(Llama& model, std::int64_t tokens, double loss_share, int repetitions) 
     std::sort(v.begin(), v.end());
     return v[static_cast<std::size_t>(share * static_cast<double>(v.size() - 1) + 0.5)];
   };
-  if (place_of(model.ranks()).rank != 0) return;
+  if (rank_info(model.ranks()).rank != 0) return;
   for (Kind const& kind : kinds) {
     std::vector<double> ratios;
     for (std::size_t r = 0; r < kind.seconds.size(); ++r) {
@@ -191,7 +191,7 @@ int main(int argc, char** argv) {
   }
   const auto number = [argv](int i) { return std::strtoll(argv[i], nullptr, 10); };
   const bool counts_only = number(7) == 0;
-  const auto ranks = started_as_rank() ? make_mpi_ranks() : make_single_rank();
+  const auto ranks = started_as_rank() ? make_mpi_process_group() : make_single_rank();
   auto backend = counts_only ? make_dry_backend({}) : make_cpu_backend({});
   std::unique_ptr<Communicator> communicator;
   if (ranks->size() > 1) {

@@ -71,15 +71,15 @@ TEST_CASE("stochastic rounding to f16 goes to a neighbour, subnormal ones too") 
 // and variance q^2 f (1 - f); the mean of n has standard deviation q sqrt(f (1 - f) / n). Five of
 // them are exceeded once in 1.7 million honest tests, and the stream is fixed.
 TEST_CASE("stochastic rounding is unbiased") {
-  struct Place {
+  struct Position {
     DType type;
     float below;  // a number of the type
     double q;     // to the next one
   };
   const auto [type, below, q] =
-      GENERATE(Place{DType::bf16, 1, 0x1p-7}, Place{DType::bf16, 0x1.02p-9f, 0x1p-16},
-               Place{DType::f16, 1, 0x1p-10}, Place{DType::f16, 0x1.004p-9f, 0x1p-19},
-               Place{DType::f16, 5 * 0x1p-24f, 0x1p-24}, Place{DType::f16, 0, 0x1p-24});
+      GENERATE(Position{DType::bf16, 1, 0x1p-7}, Position{DType::bf16, 0x1.02p-9f, 0x1p-16},
+               Position{DType::f16, 1, 0x1p-10}, Position{DType::f16, 0x1.004p-9f, 0x1p-19},
+               Position{DType::f16, 5 * 0x1p-24f, 0x1p-24}, Position{DType::f16, 0, 0x1p-24});
   const auto be = engine();
   const std::int64_t n = 1 << 20;
   const Buffer g = make(*be, Shape(1, n), DType::f32, std::vector<float>(n, -1.0f));

@@ -77,7 +77,7 @@ TEST_CASE("sines and cosines stay accurate at far positions") {
   }
 }
 
-TEST_CASE("every kernel set computes the same attention strip to rounding error") {
+TEST_CASE("every kernel set computes the same attention chunk to rounding error") {
   constexpr std::int64_t queries = 45, width = 10;
   std::vector<float> q(queries * width), out(q.size()), lse(queries);
   std::vector<std::int32_t> positions(queries);
@@ -86,17 +86,17 @@ TEST_CASE("every kernel set computes the same attention strip to rounding error"
   std::vector<float> scratch(static_cast<std::size_t>(workspace::attention_values(width)));
   std::vector<float> first;
   for (Kernels const* set : kernel_sets()) {
-    AttentionStrip<float> strip;
-    strip.q = strip.k = strip.v = q.data();
-    strip.q_pitch = strip.k_pitch = strip.v_pitch = strip.out_pitch = width;
-    strip.q_positions = strip.k_positions = positions.data();
-    strip.queries = strip.keys = queries;
-    strip.width = width;
-    strip.lse = lse.data();
-    strip.lse_pitch = 1;
-    strip.out = out.data();
-    strip.scratch = scratch.data();
-    set->f32.attention(strip);
+    AttentionChunk<float> chunk;
+    chunk.q = chunk.k = chunk.v = q.data();
+    chunk.q_pitch = chunk.k_pitch = chunk.v_pitch = chunk.out_pitch = width;
+    chunk.q_positions = chunk.k_positions = positions.data();
+    chunk.queries = chunk.keys = queries;
+    chunk.width = width;
+    chunk.lse = lse.data();
+    chunk.lse_pitch = 1;
+    chunk.out = out.data();
+    chunk.scratch = scratch.data();
+    set->f32.attention(chunk);
     if (first.empty()) first = out;
     for (std::size_t i = 0; i < out.size(); ++i) {
       INFO(set->name << " " << i);

@@ -27,9 +27,9 @@ TEST_CASE("more memory than the GPU has is said before anything runs") {
 TEST_CASE("an engine without a limit takes what is free but for what libraries need") {
   const cuda::CudaBackend be(EngineOptions{});
   const std::size_t tib = std::size_t{1} << 40;
-  const auto most = static_cast<std::int64_t>(tib);
+  const auto maximum = static_cast<std::int64_t>(tib);
   const std::string text = error_of(Exit::memory, [&] {
-    const_cast<cuda::CudaBackend&>(be).allocate(Shape(most), DType::f32, Category::weights, "w");
+    const_cast<cuda::CudaBackend&>(be).allocate(Shape(maximum), DType::f32, Category::weights, "w");
   });
   CHECK(contains(text, "of " + std::to_string(24 * 1024 - 512) + " MiB"));
 }
@@ -51,8 +51,8 @@ TEST_CASE("uploads larger than the staging memory arrive whole, in blocks of col
     be->copy(dense, block);
     CHECK(raw_values<std::int32_t>(*be, dense) == reused);
     CHECK(raw_values<std::int32_t>(*be, block) == reused);
-    for (const std::int64_t beside : {0, 3}) {
-      const auto left = raw_values<std::int32_t>(*be, wide.tensor().col_block(beside, 1));
+    for (const std::int64_t on_side_stream : {0, 3}) {
+      const auto left = raw_values<std::int32_t>(*be, wide.tensor().col_block(on_side_stream, 1));
       CHECK(std::count(left.begin(), left.end(), 0) == shape.rows());
     }
   }

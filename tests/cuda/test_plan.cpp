@@ -1,11 +1,11 @@
-// A plan made on the dry engine with the CUDA engine's books.
+// A plan made on the dry engine with the CUDA engine's ledger.
 #include "engines.h"
 #include "plan/planned.h"
 
 using namespace lomo;
 using namespace lomo::test;
 
-TEST_CASE("a plan with the GPU's books is the real run's peak to the byte") {
+TEST_CASE("a plan with the GPU's accounting is the real run's peak to the byte") {
   struct Case {
     OptimizerKind kind;
     DType dtype;
@@ -22,9 +22,10 @@ TEST_CASE("a plan with the GPU's books is the real run's peak to the byte") {
   config.train.recompute = c.recompute;
   config.clip.norm = c.tied ? 1.0 : 0.0;
   config.clip.kept_blocks = c.kept;
-  config.protect = c.tied || c.dtype == DType::f16 ? Protect::step : Protect::tile;
+  config.gradient_check =
+      c.tied || c.dtype == DType::f16 ? GradientCheck::step : GradientCheck::tile;
   config.memory.tile_bytes = 4096;  // tiles at columns that are not aligned
   INFO(to_string(c.kind) << ' ' << to_string(c.dtype));
   const auto be = engine();
-  check_same(config, tiny_config(c.tied), batches_of({11, 5}), *be, {.books = Device::cuda});
+  check_same(config, tiny_config(c.tied), batches_of({11, 5}), *be, {.accounting = Device::cuda});
 }

@@ -1,4 +1,4 @@
-// The engine's second queue: a right program gives the same bits in whatever order the queues go,
+// The engine's side stream: a right program gives the same bits in whatever order the streams go,
 // one that leaves out a wait does not.
 #include <algorithm>
 #include <limits>
@@ -21,7 +21,7 @@ constexpr Backend::SgdStep kStep{0.5f, 0, {}};
 /// Streams as the engine makes them, after the default one.
 constexpr int kCompute = 1, kSecond = 2;
 
-/// An engine on a fresh device, whose queues go on by one seed after another.
+/// An engine on a fresh device, whose streams go on by one seed after another.
 struct Gpu {
   Gpu() {
     cuda_host::reset();
@@ -55,9 +55,9 @@ struct Layer {
 template <class Program>
 std::uint64_t wrong_seeds(Program const& program) {
   Gpu gpu;
-  const auto weights = [&](std::uint64_t seed, bool beside) {
+  const auto weights = [&](std::uint64_t seed, bool on_side_stream) {
     Layer layer(gpu, seed);
-    program(layer, beside);
+    program(layer, on_side_stream);
     return layer.weights();
   };
   const auto right = weights(0, false);
@@ -67,12 +67,12 @@ std::uint64_t wrong_seeds(Program const& program) {
   return wrong;
 }
 
-/// The tiles of dW through two pieces of memory, each applied on the second queue while the next is
+/// The tiles of dW through two pieces of memory, each applied on the side stream while the next is
 /// computed. `waits`: before its memory is used again.
-void update(Layer& layer, bool beside, bool waits) {
+void update(Layer& layer, bool on_side_stream, bool waits) {
   Backend& be = layer.engine;
   Buffer pieces[2];
-  Backend::Ticket used[2] = {};
+  Backend::Fence used[2] = {};
   for (Buffer& piece : pieces) piece = make_poisoned(be, Shape(kTile, kInputs), DType::f32);
   for (std::int64_t k = 0; k < kTiles; ++k) {
     const Tensor g = pieces[k % 2];
@@ -81,14 +81,14 @@ void update(Layer& layer, bool beside, bool waits) {
     const auto apply = [&] {
       be.sgd_update(layer.group.stacked().row_block(k * kTile, kTile), g, kStep, {});
     };
-    beside ? static_cast<void>(used[k % 2] = be.beside(apply)) : apply();
+    on_side_stream ? static_cast<void>(used[k % 2] = be.on_side_stream(apply)) : apply();
   }
   be.synchronize();
 }
 
 /// Updates, row by row, from a copy of the gradient in memory that is then given back, and that the
-/// compute queue takes and overwrites. `inside`: it is given back where the updates are issued.
-void update_from_copy(Layer& layer, bool beside, bool inside) {
+/// compute stream takes and overwrites. `inside`: it is given back where the updates are issued.
+void update_from_copy(Layer& layer, bool on_side_stream, bool inside) {
   Backend& be = layer.engine;
   const Shape shape(kRows, kInputs);
   const Buffer g = make(be, shape, DType::f32, random_values("g", shape.numel()));
@@ -101,7 +101,7 @@ void update_from_copy(Layer& layer, bool beside, bool inside) {
     }
     if (inside) copy.reset();
   };
-  beside ? static_cast<void>(be.beside(use)) : use();
+  on_side_stream ? static_cast<void>(be.on_side_stream(use)) : use();
   copy.reset();
   const Buffer other = be.allocate(shape, DType::f32, Category::workspace, "other");
   be.zero(other);
@@ -109,7 +109,7 @@ void update_from_copy(Layer& layer, bool beside, bool inside) {
 }
 
 /// The tiles of a fused update of one matrix, in the order in which the device came to them: the
-/// k-th product on the compute queue, the last kernel of the k-th update on the second.
+/// k-th product on the compute stream, the last kernel of the k-th update on the second.
 struct Order {
   std::vector<std::size_t> products, updates;
 };
@@ -127,35 +127,38 @@ Order order_of_update(Gpu& gpu, std::uint64_t seed) {
   cuda_host::log_to(nullptr);
 
   Order order;
-  std::vector<std::size_t> beside;
+  std::vector<std::size_t> on_side_stream;
   for (std::size_t i = 0; i < log.size(); ++i) {
     if (log[i] == Ran{Ran::What::product, kCompute}) order.products.push_back(i);
-    if (log[i] == Ran{Ran::What::kernel, kSecond}) beside.push_back(i);
+    if (log[i] == Ran{Ran::What::kernel, kSecond}) on_side_stream.push_back(i);
   }
   const auto tiles = static_cast<std::size_t>(kTiles);
   REQUIRE(order.products.size() == tiles);
-  REQUIRE(!beside.empty());
-  REQUIRE(beside.size() % tiles == 0);
-  const std::size_t each = beside.size() / tiles;
-  for (std::size_t k = 1; k <= tiles; ++k) order.updates.push_back(beside[k * each - 1]);
+  REQUIRE(!on_side_stream.empty());
+  REQUIRE(on_side_stream.size() % tiles == 0);
+  const std::size_t each = on_side_stream.size() / tiles;
+  for (std::size_t k = 1; k <= tiles; ++k) order.updates.push_back(on_side_stream[k * each - 1]);
   return order;
 }
 
 }  // namespace
 
-TEST_CASE("an update on the second queue is right under every order, and wrong without the wait") {
-  CHECK(wrong_seeds([](Layer& l, bool beside) { update(l, beside, true); }) == 0);
-  CHECK(wrong_seeds([](Layer& l, bool beside) { update(l, beside, false); }) > 0);
+TEST_CASE("an update on the side stream is right under every order, and wrong without the wait") {
+  CHECK(wrong_seeds([](Layer& l, bool on_side_stream) { update(l, on_side_stream, true); }) == 0);
+  CHECK(wrong_seeds([](Layer& l, bool on_side_stream) { update(l, on_side_stream, false); }) > 0);
 }
 
 TEST_CASE("memory that is freed beside other work is not given to it before the wait") {
-  CHECK(wrong_seeds([](Layer& l, bool beside) { update_from_copy(l, beside, true); }) == 0);
-  CHECK(wrong_seeds([](Layer& l, bool beside) { update_from_copy(l, beside, false); }) > 0);
+  CHECK(wrong_seeds(
+            [](Layer& l, bool on_side_stream) { update_from_copy(l, on_side_stream, true); }) == 0);
+  CHECK(wrong_seeds(
+            [](Layer& l, bool on_side_stream) { update_from_copy(l, on_side_stream, false); }) > 0);
 }
 
 TEST_CASE("the product of the next gradient tile runs beside the update of this one, no further") {
   Gpu gpu;
-  std::uint64_t beside = 0;  // seeds under which a product was done before the update before it
+  std::uint64_t on_side_stream =
+      0;  // seeds under which a product was done before the update before it
   for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
     const Order order = order_of_update(gpu, seed);
     bool overlaps = false;
@@ -164,12 +167,12 @@ TEST_CASE("the product of the next gradient tile runs beside the update of this 
       overlaps = overlaps || order.products[k + 1] < order.updates[k];
       if (k + 2 < order.products.size()) CHECK(order.updates[k] < order.products[k + 2]);
     }
-    beside += overlaps;
+    on_side_stream += overlaps;
   }
-  CHECK(beside > 0);
+  CHECK(on_side_stream > 0);
 }
 
-TEST_CASE("a tile that is not finite stops those after it, whatever order the queues go in") {
+TEST_CASE("a tile that is not finite stops those after it, whatever order the streams go in") {
   Gpu gpu;
   for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
     Layer layer(gpu, seed);

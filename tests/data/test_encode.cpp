@@ -109,9 +109,9 @@ TEST_CASE("Truncation never removes the answer, splits no character, keeps withi
   int truncated = 0;
   int refused = 0;
   for (int round = 0; round < 400; ++round) {
-    const auto some = [&](std::uint64_t most) {
+    const auto some = [&](std::uint64_t maximum) {
       std::string text;
-      for (std::uint64_t n = random.below(most); n > 0; --n) {
+      for (std::uint64_t n = random.below(maximum); n > 0; --n) {
         text += words[random.below(words.size())];
       }
       return text;

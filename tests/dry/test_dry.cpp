@@ -48,16 +48,16 @@ TEST_CASE("the dry engine checks, counts and takes workspace like the CPU's") {
   }
 }
 
-TEST_CASE("what is freed beside other work is held until the wait, where there is a second queue") {
-  const Device books = GENERATE(Device::cpu, Device::cuda);
-  const auto dry = make_dry_backend({.threads = 1, .books = books});
-  const std::size_t held = books == Device::cuda ? 4096 : 0;
-  CHECK(dry->queues() == (books == Device::cuda ? 2 : 1));
-  const auto take_beside = [&] {
-    return dry->beside(
+TEST_CASE("what is freed beside other work is held until the wait, where there is a side stream") {
+  const Device accounting = GENERATE(Device::cpu, Device::cuda);
+  const auto dry = make_dry_backend({.threads = 1, .accounting = accounting});
+  const std::size_t held = accounting == Device::cuda ? 4096 : 0;
+  CHECK(dry->streams() == (accounting == Device::cuda ? 2 : 1));
+  const auto take_side_stream = [&] {
+    return dry->on_side_stream(
         [&] { dry->allocate(Shape(1024), DType::f32, Category::workspace, "scratch"); });
   };
-  const Backend::Ticket first = take_beside(), second = take_beside();
+  const Backend::Fence first = take_side_stream(), second = take_side_stream();
   CHECK(dry->ledger().current() == 2 * held);
   dry->allocate(Shape(1024), DType::f32, Category::workspace, "free at once");
   CHECK(dry->ledger().current() == 2 * held);
@@ -68,18 +68,19 @@ TEST_CASE("what is freed beside other work is held until the wait, where there i
   CHECK(dry->ledger().current() == held);
   dry->synchronize();
   CHECK(dry->ledger().current() == 0);
-  take_beside();
+  take_side_stream();
   dry->wait(second + 1);
   CHECK(dry->ledger().current() == 0);
 }
 
-TEST_CASE("the second queue is entered once, and waited for from outside") {
-  const auto dry = make_dry_backend({.threads = 1, .books = GENERATE(Device::cpu, Device::cuda)});
-  CHECK_THROWS_AS(dry->beside([&] { dry->beside([] {}); }), Error);
+TEST_CASE("the side stream is entered once, and waited for from outside") {
+  const auto dry =
+      make_dry_backend({.threads = 1, .accounting = GENERATE(Device::cpu, Device::cuda)});
+  CHECK_THROWS_AS(dry->on_side_stream([&] { dry->on_side_stream([] {}); }), Error);
   CHECK_THROWS_AS(dry->wait(3), Error);
-  const Backend::Ticket ticket = dry->beside([] {});  // an error inside has left it
-  CHECK_THROWS_AS(dry->beside([&] { dry->wait(ticket); }), Error);
-  dry->wait(ticket);
+  const Backend::Fence fence = dry->on_side_stream([] {});  // an error inside has left it
+  CHECK_THROWS_AS(dry->on_side_stream([&] { dry->wait(fence); }), Error);
+  dry->wait(fence);
 }
 
 TEST_CASE("a dry slab can be as small as a card") {

@@ -105,7 +105,7 @@ struct Engine {
         const Tensor pr = row.tensor().row_block(first, count);
         RoundingPlan at = plan;
         at.first += first * i;
-        if (pass == 0) be.adalomo_measure(sums, pw, pg, pr, col, whole, s.gradient);
+        if (pass == 0) be.adalomo_statistics(sums, pw, pg, pr, col, whole, s.gradient);
         if (pass == 1) be.adalomo_update(pw, pg, pr, col, sums, whole, s, at);
       }
     }
@@ -185,7 +185,7 @@ TEST_CASE("a gradient of zeros changes nothing, with or without the published ep
   const Buffer total = make(*be, Shape(1), DType::f64, std::vector<double>{0});
   const Buffer sums = make(*be, Shape(2), DType::f64, std::vector<double>{0, 0});
   const Buffer g = make(*be, Shape(3, 4), DType::f32, std::vector<float>(12));
-  be->adalomo_measure(sums, e.w, g, e.row, e.col, {total, 3, 12}, {});
+  be->adalomo_statistics(sums, e.w, g, e.row, e.col, {total, 3, 12}, {});
   be->adalomo_update(e.w, g, e.row, e.col, sums, {total, 3, 12}, s, {});
   CHECK(raw_values<float>(*be, e.w) == w0);
 }

@@ -18,7 +18,7 @@ namespace {
 std::vector<Case> cases() {
   const ref::Rows short_ones = many_short();
   const ref::Rows long_and_short = ragged({3, 300, 1, 20, 129});
-  const ref::Rows queries = some_queries(), keys = keys_apart();
+  const ref::Rows queries = some_queries(), keys = key_stride();
   return {{"one token", ragged({1}), ragged({1}), 1, 1, 2},
           {"many short, odd pairs", short_ones, short_ones, 3, 3, 6},
           {"many short, grouped", short_ones, short_ones, 6, 2, 80},
@@ -60,10 +60,10 @@ Results run(Backend& be, Case const& c, DType type, Inputs const& in) {
   return {values(be, out), values(be, lse), values(be, dq), values(be, dk), values(be, dv)};
 }
 
-double most_of(std::vector<double> const& x) {
-  double most = 0;
-  for (const double v : x) most = std::fmax(most, std::fabs(v));
-  return most;
+double max_of(std::vector<double> const& x) {
+  double maximum = 0;
+  for (const double v : x) maximum = std::fmax(maximum, std::fabs(v));
+  return maximum;
 }
 
 }  // namespace
@@ -101,7 +101,7 @@ TEST_CASE("attention and its backward agree with the reference") {
     // dk and dv sum over the queries of a group; with dout = 1, dv is the sum of probabilities.
     const std::int64_t terms = queries * c.heads / c.kv_heads + 4;
     const std::vector<double> ones(dout.size(), 1.0);
-    const double column = most_of(ref::attention_backward(ones, q, k, v, c.q, c.k, hs).dv);
+    const double column = max_of(ref::attention_backward(ones, q, k, v, c.q, c.k, hs).dv);
     check_close("dk", got.dk, back.dk,
                 column * scale / std::sqrt(d) * (ds + 2 * d * gamma_f32(terms)), u);
     check_close("dv", got.dv, back.dv, column * (2 * p + gamma_f32(terms)), u);

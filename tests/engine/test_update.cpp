@@ -58,10 +58,10 @@ TEST_CASE("sgd clips by value, then scales by the coefficient, then steps") {
   }
 }
 
-TEST_CASE("sgd of what ranks gave has the bits of sgd of their sum") {
+TEST_CASE("sgd of partial sums of ranks has the bits of sgd of their sum") {
   const std::int64_t ranks = GENERATE(1, 2, 8), pad = GENERATE(0, 3);
-  const DType wire = GENERATE(DType::f32, DType::bf16);
-  const bool tally = GENERATE(false, true);
+  const DType comm_dtype = GENERATE(DType::f32, DType::bf16);
+  const bool rounding_stats = GENERATE(false, true);
   for (const int threads : {1, 2}) {
     const auto be = engine(threads);
     for (const DType type : {DType::f32, DType::bf16, DType::f16}) {
@@ -72,17 +72,17 @@ TEST_CASE("sgd of what ranks gave has the bits of sgd of their sum") {
           fill(*be, b.tensor().col_block(0, cols), random_values(name, n * cols));
           return b;
         };
-        const Buffer parts = padded(ranks * rows, wire, "parts");
-        const Tensor given = parts.tensor().col_block(0, cols);
+        const Buffer partials = padded(ranks * rows, comm_dtype, "parts");
+        const Tensor given = partials.tensor().col_block(0, cols);
         const Buffer sum = make_poisoned(*be, shape, DType::f32);
-        be->sum_ranks(sum, given);
+        be->sum_partials(sum, given);
         const Backend::SgdStep step{0.25f, 0.1f, {0.5f, 0.6f, 0.75f}};
         std::vector<std::vector<std::byte>> weights, tallies;
         for (const Tensor g : {sum.tensor(), given}) {
           const Buffer w = padded(rows, type, "w");
           const Buffer told = make(*be, Shape(4), DType::f64, std::vector<double>{0, 0, 0, 1});
           RoundingPlan plan{Rounding::stochastic, random_key(1, "round", "w", 1), 8};
-          if (tally) plan.tally = told;
+          if (rounding_stats) plan.rounding_stats = told;
           be->sgd_update(w.tensor().col_block(0, cols), g, step, plan);
           weights.push_back(bits(*be, w.tensor().col_block(0, cols)));
           tallies.push_back(bits(*be, told));
@@ -96,12 +96,13 @@ TEST_CASE("sgd of what ranks gave has the bits of sgd of their sum") {
 
 TEST_CASE("parts of a gradient that are not finite reach the weight, and a guard keeps them away") {
   const auto be = engine();
-  const Buffer parts = make(*be, Shape(2, 2), DType::bf16, std::vector<float>{1, kInf, 1, -kInf});
+  const Buffer partials =
+      make(*be, Shape(2, 2), DType::bf16, std::vector<float>{1, kInf, 1, -kInf});
   const Buffer w = make(*be, Shape(1, 2), DType::f32, std::vector<float>{1, 1});
   const Buffer bad = make(*be, Shape(2), DType::f64, std::vector<double>{0, 1});
-  be->sgd_update(w, parts, {0.25f, 0, {}}, {}, bad);
+  be->sgd_update(w, partials, {0.25f, 0, {}}, {}, bad);
   CHECK(values(*be, w) == std::vector<double>{1, 1});
-  be->sgd_update(w, parts, {0.25f, 0, {}}, {});
+  be->sgd_update(w, partials, {0.25f, 0, {}}, {});
   CHECK(values(*be, w)[0] == 0.5);
   CHECK(std::isnan(values(*be, w)[1]));
 }
@@ -168,14 +169,15 @@ TEST_CASE("measure sums squares of what is finite and counts the rest") {
         }
       }
       const Buffer stats = make(*be, Shape(2), DType::f64, std::vector<double>{10, 1});
-      be->measure(stats, make(*be, shape, DType::f32, g), 0.5f);
+      be->accumulate_squared_norm(stats, make(*be, shape, DType::f32, g), 0.5f);
       const auto got = values(*be, stats);
       CHECK(std::abs(got[0] - (10 + sum)) <= static_cast<double>(n + 2) * 0x1p-53 * (10 + sum));
       CHECK(got[1] == 1 + bad);
     }
     // Large finite numbers overflow an f32 square, not a double one.
     const Buffer stats = make(*be, Shape(2), DType::f64, std::vector<double>{0, 0});
-    be->measure(stats, make(*be, Shape(1, 1), DType::f32, std::vector<float>{0x1p100f}), 1);
+    be->accumulate_squared_norm(
+        stats, make(*be, Shape(1, 1), DType::f32, std::vector<float>{0x1p100f}), 1);
     CHECK(values(*be, stats) == std::vector<double>{0x1p200, 0});
   }
 }
@@ -214,8 +216,8 @@ TEST_CASE("measure and sum do not depend on the number of threads") {
     const Buffer wide = make(*be, Shape(3, n), DType::f32, random_values("g", 3 * n));
     const Buffer stats = make(*be, Shape(2), DType::f64, std::vector<double>{0, 0});
     const Buffer total = make(*be, Shape(1), DType::f64, std::vector<double>{0});
-    be->measure(stats, wide, 0.3f);
-    be->measure(stats, wide.tensor().col_block(5, 70000), 0.3f);
+    be->accumulate_squared_norm(stats, wide, 0.3f);
+    be->accumulate_squared_norm(stats, wide.tensor().col_block(5, 70000), 0.3f);
     be->sum(total, wide.tensor().row_block(0, 1).reshaped(Shape(n)));
     auto all = bits(*be, stats);
     const auto more = bits(*be, total);
@@ -292,7 +294,7 @@ TEST_CASE("a raised guard leaves every bit") {
   const std::int64_t n = 600;
   const Shape shape(2, n / 2);
   for (const double count : {1.0, std::numeric_limits<double>::quiet_NaN()}) {
-    const Buffer guard = make(*be, Shape(2), DType::f64, std::vector<double>{5, count});
+    const Buffer found_inf = make(*be, Shape(2), DType::f64, std::vector<double>{5, count});
     const Buffer open = make(*be, Shape(2), DType::f64, std::vector<double>{5, 0});
     const auto make_f32 = [&](char const* name) {
       return make(*be, shape, DType::f32, random_values(name, n));
@@ -326,7 +328,7 @@ TEST_CASE("a raised guard leaves every bit") {
       be->adalomo_update(w, g, row, col, sums, {total, 2, n}, ada, {}, stop);
     };
     const auto before = snapshot();
-    run(guard);
+    run(found_inf);
     CHECK(snapshot() == before);
     run(open);
     const auto after = snapshot();

@@ -13,17 +13,17 @@ namespace ref = lomo::reference;
 namespace {
 
 std::int64_t longest(ref::Rows const& rows) {
-  std::int64_t most = 0;
+  std::int64_t maximum = 0;
   for (std::size_t s = 0; s + 1 < rows.starts.size(); ++s) {
-    most = std::max<std::int64_t>(most, rows.starts[s + 1] - rows.starts[s]);
+    maximum = std::max<std::int64_t>(maximum, rows.starts[s + 1] - rows.starts[s]);
   }
-  return most;
+  return maximum;
 }
 
 std::vector<Case> cases() {
   const ref::Rows short_ones = many_short();
   const ref::Rows long_and_short = ragged({3, 150, 129});
-  const ref::Rows queries = some_queries(), keys = keys_apart();
+  const ref::Rows queries = some_queries(), keys = key_stride();
   // Those of other widths than 64 and 128 run in the simple variant, which is slow on the host.
   return {{"one token", ragged({1}), ragged({1}), 1, 1, 2},
           {"many short, odd pairs", short_ones, short_ones, 3, 3, 6},
@@ -62,10 +62,10 @@ Results run(Case const& c, DType type, Inputs const& in, kernels::Variant varian
   return {out.get(), lse.get(), dq.get(), dk.get(), dv.get()};
 }
 
-double most_of(std::vector<double> const& x) {
-  double most = 0;
-  for (const double v : x) most = std::fmax(most, std::fabs(v));
-  return most;
+double max_of(std::vector<double> const& x) {
+  double maximum = 0;
+  for (const double v : x) maximum = std::fmax(maximum, std::fabs(v));
+  return maximum;
 }
 
 }  // namespace
@@ -113,7 +113,7 @@ TEST_CASE("kernels: attention and its backward agree with the reference") {
     const std::int64_t terms = queries * c.heads / c.kv_heads + 4;
     const double lost = static_cast<double>(terms) * tiny;
     const std::vector<double> ones(dout.size(), 1.0);
-    const double column = most_of(ref::attention_backward(ones, q, k, v, c.q, c.k, hs).dv);
+    const double column = max_of(ref::attention_backward(ones, q, k, v, c.q, c.k, hs).dv);
     check_close("dk", got[3], back.dk,
                 scale / std::sqrt(d) * (column * (ds + 2 * d * gamma_f32(terms)) + lost) + tiny, u);
     check_close("dv", got[4], back.dv, column * (2 * p + gamma_f32(terms) + rounding) + lost + tiny,

@@ -1,7 +1,7 @@
 // Updates and the sums they rest on: the bits of the CPU engine, and plain double loops.
 #include "device.h"
 #include "kernels/adalomo.h"
-#include "kernels/measure.h"
+#include "kernels/squared_norm.h"
 #include "kernels/update.h"
 #include "lomo/backend/backend.h"
 #include "support/close.h"
@@ -35,9 +35,9 @@ TEST_CASE("kernels: sgd stores the bits of the CPU engine") {
         const DeviceVector<std::int32_t> index(list);
         const float keep = static_cast<float>(1.0 - static_cast<double>(step.lr) *
                                                         static_cast<double>(step.weight_decay));
-        const auto update = [&](double const* guard) {
+        const auto update = [&](double const* found_inf) {
           require(kernels::sgd_update(storage_of(s.type), mw, {mg}, step.lr, keep, kRule,
-                                      rule_of(s.mode, first), guard,
+                                      rule_of(s.mode, first), found_inf,
                                       listed ? static_cast<std::int32_t*>(index) : nullptr, nullptr,
                                       rows, cols, nullptr, l.variant));
         };
@@ -53,10 +53,10 @@ TEST_CASE("kernels: sgd stores the bits of the CPU engine") {
   }
 }
 
-TEST_CASE("kernels: sgd sums what ranks gave to the bits of the CPU engine") {
+TEST_CASE("kernels: sgd sums partial sums of ranks to the bits of the CPU engine") {
   const std::int64_t rows = 5, cols = GENERATE(1, 24, 515), ranks = GENERATE(1, 3);
-  const DType wire = GENERATE(DType::f32, DType::bf16);
-  const auto parts = rounded(random_values("parts", ranks * rows * cols), wire);
+  const DType comm_dtype = GENERATE(DType::f32, DType::bf16);
+  const auto partials = rounded(random_values("parts", ranks * rows * cols), comm_dtype);
   Backend::SgdStep step;
   step.lr = 3e-3f;
   step.gradient = kScaling;
@@ -64,15 +64,16 @@ TEST_CASE("kernels: sgd sums what ranks gave to the bits of the CPU engine") {
     const auto w = weights(s.type, rows * cols);
     const auto be = cpu();
     const Buffer expected = make(*be, {rows, cols}, s.type, w);
-    be->sgd_update(expected, make(*be, {ranks * rows, cols}, wire, parts), step, {s.mode, kKey, 4});
+    be->sgd_update(expected, make(*be, {ranks * rows, cols}, comm_dtype, partials), step,
+                   {s.mode, kKey, 4});
     for (Layout const& l : layouts()) {
       INFO(to_string(s.type) << " " << cols << " " << l.name);
       const Results got = in_all_orders([&]() -> Results {
         const DeviceMatrix mw(s.type, rows, cols, w, l.gap, l.shift);
-        const DeviceMatrix mg(wire, ranks * rows, cols, parts, l.gap, l.shift);
-        require(kernels::sgd_update(storage_of(s.type), mw, {mg, ranks, storage_of(wire)}, step.lr,
-                                    1, kRule, rule_of(s.mode, 4), nullptr, nullptr, nullptr, rows,
-                                    cols, nullptr, l.variant));
+        const DeviceMatrix mg(comm_dtype, ranks * rows, cols, partials, l.gap, l.shift);
+        require(kernels::sgd_update(storage_of(s.type), mw, {mg, ranks, storage_of(comm_dtype)},
+                                    step.lr, 1, kRule, rule_of(s.mode, 4), nullptr, nullptr,
+                                    nullptr, rows, cols, nullptr, l.variant));
         return {mw.get()};
       });
       CHECK(got[0] == values(*be, expected));
@@ -146,15 +147,15 @@ TEST_CASE("kernels: measure counts what is not finite and does not see tiles") {
   for (Layout const& l : layouts()) {
     const Results got = in_all_orders([&]() -> Results {
       const DeviceMatrix m(DType::f32, rows, cols, g, l.gap, l.shift);
-      const auto space = scratch(kernels::measure_workspace(rows, cols));
+      const auto space = scratch(kernels::squared_norm_workspace(rows, cols));
       Results sums;
       for (const std::int64_t tile : {rows, std::int64_t{1}, std::int64_t{4}}) {
         const DeviceVector<double> stats(std::vector<double>{0.5, 1});
         for (std::int64_t first = 0; first < rows; first += tile) {
           const kernels::In part{static_cast<float*>(m.address()) + first * kernels::In(m).pitch,
                                  kernels::In(m).pitch};
-          require(kernels::measure(stats, part, 4.0f, space, std::min(tile, rows - first), cols,
-                                   nullptr, l.variant));
+          require(kernels::accumulate_squared_norm(
+              stats, part, 4.0f, space, std::min(tile, rows - first), cols, nullptr, l.variant));
         }
         sums.push_back(stats.get());
       }
@@ -235,7 +236,7 @@ TEST_CASE("kernels: AdaLomo's sums agree with double loops, its update with the 
     const Buffer expected = make(*be, {rows, cols}, s.type, w);
     const Buffer sums = make(*be, 2, DType::f64, std::vector<double>{0, 0});
     const Backend::AdaLomoTensor whole{total, rows, n};
-    be->adalomo_measure(sums, expected, bg, br, bc, whole, kScaling);
+    be->adalomo_statistics(sums, expected, bg, br, bc, whole, kScaling);
     const auto measured = values(*be, sums);
     be->adalomo_update(expected, bg, br, bc, sums, whole, step, {s.mode, kKey, 4});
     for (Layout const& l : layouts()) {
@@ -244,7 +245,7 @@ TEST_CASE("kernels: AdaLomo's sums agree with double loops, its update with the 
         const DeviceMatrix mw(s.type, rows, cols, w, l.gap, l.shift);
         const DeviceMatrix mg(DType::f32, rows, cols, g, l.gap, l.shift);
         const auto squares = scratch(kernels::square_sums_workspace(rows, cols));
-        const auto measures = scratch(kernels::adalomo_measure_workspace(rows, cols));
+        const auto measures = scratch(kernels::adalomo_statistics_workspace(rows, cols));
         const auto updates = scratch(kernels::adalomo_update_workspace(rows, cols, false));
         const DeviceMatrix own_row(DType::f32, 1, rows), own_col(DType::f32, 1, cols);
         require(kernels::square_sums(static_cast<float*>(own_row.address()),
@@ -257,8 +258,8 @@ TEST_CASE("kernels: AdaLomo's sums agree with double loops, its update with the 
         const DeviceVector<double> own_sums(std::vector<double>{0, 0}), given(measured);
         const kernels::SecondMoment moment{dr, dc, dt, rows, n};
         const kernels::Storage type = storage_of(s.type);
-        require(kernels::adalomo_measure(type, own_sums, mw, mg, moment, kRule, measures, rows,
-                                         cols, nullptr, l.variant));
+        require(kernels::adalomo_statistics(type, own_sums, mw, mg, moment, kRule, measures, rows,
+                                            cols, nullptr, l.variant));
         const kernels::AdaLomoRule rule{step.lr, step.weight_decay, step.clip_threshold, step.eps2};
         require(kernels::adalomo_update(type, mw, mg, given, moment, rule, kRule,
                                         rule_of(s.mode, 4), nullptr, updates, rows, cols, nullptr,

@@ -23,7 +23,7 @@ inline Arguments small_comm() {
 
 /// A line of the table.
 struct ExchangeTime {
-  double received = 0, median = 0, least = 0, most = 0, rate = 0;  // MiB, ms, GB/s
+  double received = 0, median = 0, minimum = 0, maximum = 0, rate = 0;  // MiB, ms, GB/s
 };
 
 inline ExchangeTime line_of(std::string const& table, std::string const& begin) {
@@ -44,8 +44,8 @@ inline void check_comm_of_two(std::string const& table) {
     INFO(begin);
     CHECK(got.received == Approx(bytes / kMiB).margin(0.0005));
     CHECK(got.median > 0);
-    CHECK(got.least <= got.median);
-    CHECK(got.median <= got.most);
+    CHECK(got.minimum <= got.median);
+    CHECK(got.median <= got.maximum);
     constexpr double kPrinted = 0.00051;  // all have three decimals
     CHECK(got.rate >= bytes / (got.median + kPrinted) / 1e6 - kPrinted);
     CHECK(got.rate <= bytes / (got.median - kPrinted) / 1e6 + kPrinted);

@@ -27,11 +27,11 @@ inline Arguments command(Workplace const& place, std::string const& output,
 inline Process start(Workplace const& place, std::vector<Arguments> const& each) {
   return Process(place, LOMO_MPIRUN, on_ranks(each));
 }
-inline Outcome launch(Workplace const& place, std::vector<Arguments> const& each) {
+inline ProcessResult launch(Workplace const& place, std::vector<Arguments> const& each) {
   return start(place, each).wait();
 }
 /// All ranks with the same.
-inline Outcome launch(Workplace const& place, int ranks, Arguments const& arguments) {
+inline ProcessResult launch(Workplace const& place, int ranks, Arguments const& arguments) {
   return launch(place, std::vector<Arguments>(static_cast<std::size_t>(ranks), arguments));
 }
 

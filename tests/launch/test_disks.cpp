@@ -53,7 +53,7 @@ int newest_step(Workplace const& place, std::string const& run) {
 template <class Fill, class MakeRoom>
 void check_full_disk(Workplace const& place, std::string const& run, std::string const& reason,
                      Fill const& fill, MakeRoom const& make_room) {
-  const Workplace judge;
+  const Workplace inspect;
   const Process job = start(place, two_ranks(place, run, "20000"));
   wait_until(job, [&] { return !checkpoints_of(place, run).empty(); });
   fill(children_of(job.id()));
@@ -61,12 +61,12 @@ void check_full_disk(Workplace const& place, std::string const& run, std::string
   const std::size_t before = failed_saves(place);
   wait_until(job, [&] { return failed_saves(place) >= before + 3; });
   CHECK_FALSE(checkpoints_of(place, run).empty());
-  check_all_whole(judge, place, run);
+  check_all_whole(inspect, place, run);
   const int during = newest_step(place, run);
   make_room(children_of(job.id()));
   wait_until(job, [&] { return newest_step(place, run) > during; });
   job.send(SIGUSR1);
-  const Outcome stopped = job.wait();
+  const ProcessResult stopped = job.wait();
   INFO(stopped.err);
   REQUIRE(stopped.code == 7);
   CHECK(contains(stopped.err, reason));
@@ -75,19 +75,19 @@ void check_full_disk(Workplace const& place, std::string const& run, std::string
   CHECK(count_lines(stopped.err, "E the checkpoint of step ") == count_lines(stopped.err, kFailed));
   CHECK(count_lines(stopped.err, "stopped after") == 1);
   CHECK(named(place, run, ".").empty());
-  check_all_whole(judge, place, run);
+  check_all_whole(inspect, place, run);
 
   const int steps = newest_step(place, run);
-  auto same = two_ranks(judge, "out", std::to_string(steps / 8 + 1));
+  auto same = two_ranks(inspect, "out", std::to_string(steps / 8 + 1));
   for (Arguments& arguments : same) {
     arguments[1] = place / "run.json";
     arguments.insert(arguments.end(), {"--set", "train.max_steps=" + std::to_string(steps), "--set",
                                        "save.every_steps=0", "--set", "save.final_model=true"});
   }
-  const Outcome whole = launch(judge, same);
+  const ProcessResult whole = launch(inspect, same);
   INFO(whole.err);
   REQUIRE(whole.code == 0);
-  CHECK(weights(judge / "out/model") ==
+  CHECK(weights(inspect / "out/model") ==
         weights(place / (run + "/checkpoints/step-" + std::to_string(steps))));
 }
 
@@ -126,12 +126,12 @@ TEST_CASE("ranks are refused at start what one process is, once and with its exi
   make_model_and_data(place);
   write_config(place, kLomo, R"(, "eval": {"before": false}, "save": {"every_steps": 4})");
   const auto refused = [&](Arguments const& arguments, std::string const& why) {
-    const Outcome outcome = launch(other, 2, arguments);
-    INFO(outcome.err);
-    CHECK(outcome.code == 2);
-    CHECK(contains(outcome.err, why));
-    CHECK(count_lines(outcome.err, "error: ") == 1);
-    CHECK_FALSE(contains(outcome.err, "error: rank"));
+    const ProcessResult result = launch(other, 2, arguments);
+    INFO(result.err);
+    CHECK(result.code == 2);
+    CHECK(contains(result.err, why));
+    CHECK(count_lines(result.err, "error: ") == 1);
+    CHECK_FALSE(contains(result.err, "error: rank"));
   };
   SECTION("two launches in one folder") {
     const Process first = start(place, two_ranks(place, "out", "20000"));
@@ -149,7 +149,7 @@ TEST_CASE("ranks are refused at start what one process is, once and with its exi
     refused(command(place, "out", many), "--ignore-disk-space");
     Arguments all_the_same = many;
     all_the_same.emplace_back("--ignore-disk-space");
-    const Outcome forced = launch(place, 2, command(place, "out", all_the_same));
+    const ProcessResult forced = launch(place, 2, command(place, "out", all_the_same));
     INFO(forced.err);
     CHECK(forced.code == 0);
   }

@@ -37,10 +37,10 @@ TEST_CASE("ranks on two machines train the model of those on one, bit for bit") 
   LOMO_NEEDS_MACHINES(machines);
   make_run(place);
   REQUIRE(launch(place, 4, command(place, "one", {"--threads", "1"})).code == 0);
-  const Outcome outcome =
+  const ProcessResult result =
       machines.start({"--output", place / "two", "--trace", place / "trace.json"}).wait();
-  INFO(outcome.err);
-  REQUIRE(outcome.code == 0);
+  INFO(result.err);
+  REQUIRE(result.code == 0);
   CHECK(weights(place / "one/model") == weights(place / "two/model"));
   CHECK(losses_of(place, "one") == losses_of(place, "two"));
   for (char const* host : {"left", "right"}) CHECK(machines.ranks_on(host).empty());
@@ -58,7 +58,7 @@ TEST_CASE("ranks on two machines train the model of those on one, bit for bit") 
   }
 }
 
-TEST_CASE("a Ctrl-C saves on all machines, and one goes on from there") {
+TEST_CASE("a Ctrl-C saves on all machines, and one resumes from there") {
   const Workplace place;
   const Machines machines(place);
   LOMO_NEEDS_MACHINES(machines);
@@ -68,17 +68,17 @@ TEST_CASE("a Ctrl-C saves on all machines, and one goes on from there") {
   const Process job = machines.start({"--output", place / "out", "--set", "train.epochs=100"});
   wait_for_steps(job, place, "out", 3);
   job.send(SIGINT);
-  const Outcome stopped = job.wait();
+  const ProcessResult stopped = job.wait();
   INFO(stopped.err);
   REQUIRE(stopped.code == 7);
-  const Outcome resumed = launch(place, 4, {"--resume", place / "out", "--threads", "1"});
+  const ProcessResult resumed = launch(place, 4, {"--resume", place / "out", "--threads", "1"});
   INFO(resumed.err);
   CHECK(resumed.code == 0);
   CHECK(weights(place / "out/model") == weights(place / "whole/model"));
 }
 
 TEST_CASE("a rank that is killed on another machine ends the job everywhere") {
-  const Workplace place, judge;
+  const Workplace place, inspect;
   const Machines machines(place);
   LOMO_NEEDS_MACHINES(machines);
   make_run(place, kQuiet);
@@ -89,18 +89,18 @@ TEST_CASE("a rank that is killed on another machine ends the job everywhere") {
   REQUIRE(right.size() == 2);
   const auto when = Clock::now();
   kill(right.front(), SIGKILL);
-  const Outcome outcome = job.wait();
-  INFO(outcome.err);
-  CHECK(outcome.code == 137);
+  const ProcessResult result = job.wait();
+  INFO(result.err);
+  CHECK(result.code == 137);
   CHECK(Clock::now() - when < kAtMost);
-  CHECK(contains(outcome.err, "the last whole checkpoint is "));
+  CHECK(contains(result.err, "the last whole checkpoint is "));
   CHECK(gone(left));
   CHECK(gone(right));
-  check_all_whole(judge, place, "out");
+  check_all_whole(inspect, place, "out");
 }
 
 TEST_CASE("a machine that is cut off is named, and the job ends on both") {
-  const Workplace place, judge;
+  const Workplace place, inspect;
   const Machines machines(place);
   LOMO_NEEDS_MACHINES(machines);
   make_run(place, kQuiet);
@@ -111,16 +111,16 @@ TEST_CASE("a machine that is cut off is named, and the job ends on both") {
   const std::vector<pid_t> left = machines.ranks_on("left"), right = machines.ranks_on("right");
   const auto when = Clock::now();
   machines.cut();
-  const Outcome outcome = job.wait();
-  INFO(outcome.err);
-  CHECK(outcome.code == 6);
+  const ProcessResult result = job.wait();
+  INFO(result.err);
+  CHECK(result.code == 6);
   CHECK(Clock::now() - when < kAtMost);
-  CHECK(contains(outcome.err, " on right"));
-  CHECK(contains(outcome.err, "another machine does not answer"));
-  CHECK(contains(outcome.err, "the last whole checkpoint is "));
+  CHECK(contains(result.err, " on right"));
+  CHECK(contains(result.err, "another machine does not answer"));
+  CHECK(contains(result.err, "the last whole checkpoint is "));
   CHECK(gone(left));
   CHECK(gone(right));
-  check_all_whole(judge, place, "out");
+  check_all_whole(inspect, place, "out");
 }
 
 TEST_CASE("machines that cannot be reached end the start with a sentence") {
@@ -130,17 +130,17 @@ TEST_CASE("machines that cannot be reached end the start with a sentence") {
   make_run(place);
   SECTION("there is none of that name") {
     machines.name("left slots=2\nmiddle slots=2\n");
-    const Outcome outcome = machines.start({"--output", place / "out"}).wait();
-    INFO(outcome.err);
-    CHECK(outcome.code == 2);
-    CHECK(contains(outcome.err, "4 ranks cannot be started on the machines of "));
+    const ProcessResult result = machines.start({"--output", place / "out"}).wait();
+    INFO(result.err);
+    CHECK(result.code == 2);
+    CHECK(contains(result.err, "4 ranks cannot be started on the machines of "));
   }
   SECTION("there is no such list") {
     std::filesystem::remove(place / "hostfile");
-    const Outcome outcome = machines.start({"--output", place / "out"}).wait();
-    INFO(outcome.err);
-    CHECK(outcome.code == 2);
-    CHECK(contains(outcome.err, "hostfile cannot be read"));
+    const ProcessResult result = machines.start({"--output", place / "out"}).wait();
+    INFO(result.err);
+    CHECK(result.code == 2);
+    CHECK(contains(result.err, "hostfile cannot be read"));
   }
   CHECK_FALSE(std::filesystem::exists(place / "out"));
 }
@@ -152,10 +152,10 @@ TEST_CASE("a run folder that another machine does not see is refused at start") 
   make_run(place);
   std::filesystem::create_directory(place / "runs");
   REQUIRE(machines.on("right", "mount -t tmpfs none " + (place / "runs")) == 0);
-  const Outcome outcome = machines.start({"--output", place / "runs/out"}).wait();
-  INFO(outcome.err);
-  CHECK(outcome.code == 2);
-  CHECK(count_lines(outcome.err, "rank 2, rank 3 cannot see " + (place / "runs/out")) == 1);
+  const ProcessResult result = machines.start({"--output", place / "runs/out"}).wait();
+  INFO(result.err);
+  CHECK(result.code == 2);
+  CHECK(count_lines(result.err, "rank 2, rank 3 cannot see " + (place / "runs/out")) == 1);
 }
 
 }  // namespace lomo::test

@@ -24,7 +24,7 @@ TEST_CASE("what each rank holds at its peak is what was planned of it, to the by
       {1, "lomo", {"model.dtype=bf16", "train.recompute=2"}},
       {2, "lomo", {"model.dtype=bf16", "train.recompute=2", "memory.keep_logits_bytes=0"}},
       {2, "adamw", {"model.dtype=f32", "train.recompute=none"}},
-      {3, "adalomo", {"model.dtype=bf16", "memory.head_block_rows=5", "ranks.wire=f32"}},
+      {3, "adalomo", {"model.dtype=bf16", "memory.head_block_rows=5", "ranks.comm_dtype=f32"}},
       {4, "lomo", {"model.dtype=f32", "clip.strategy=one_pass", "memory.tile_bytes=600"}},
       {2, "lomo", {"model.dtype=bf16", "batch.sequences=2"}, true},
       {4, "lomo", {"model.dtype=bf16", "batch.sequences=3", "clip.strategy=one_pass"}, true},
@@ -41,12 +41,12 @@ TEST_CASE("what each rank holds at its peak is what was planned of it, to the by
       common.insert(common.end(), {"--set", setting});
     }
     const std::string name = "run" + std::to_string(i);
-    const Outcome outcome = launch(place, ranks, command(place, name, common));
-    INFO(ranks << " ranks, " << optimizer << ": " << outcome.err);
-    REQUIRE(outcome.code == 0);
+    const ProcessResult result = launch(place, ranks, command(place, name, common));
+    INFO(ranks << " ranks, " << optimizer << ": " << result.err);
+    REQUIRE(result.code == 0);
     const auto planned = planned_peaks(place, ranks, common);
     CHECK(planned.size() == static_cast<std::size_t>(ranks));
     CHECK(measured_peaks(place, name) == planned);
-    CHECK(contains(outcome.out, "by rank") == (ranks > 1));
+    CHECK(contains(result.out, "by rank") == (ranks > 1));
   }
 }

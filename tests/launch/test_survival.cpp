@@ -49,7 +49,7 @@ Process by_script(Workplace const& place, Arguments const& arguments) {
 
 TEST_CASE(
     "ranks killed at any moment lose nothing: the run ends with the bits of one that was not") {
-  const Workplace place, judge;
+  const Workplace place, inspect;
   make_model_and_data(place);
   write_config(place, R"({"name": "adalomo", "lr": 0.01})",
                R"(, "eval": {"before": false, "at_end": false},
@@ -61,7 +61,7 @@ TEST_CASE(
           .code == 0);
   std::mt19937_64 random(11);
   int killed = 0, in_a_save = 0, starts = 0;
-  Outcome last;
+  ProcessResult last;
   while (last.code != 0) {
     REQUIRE(++starts < 4 * kills + 8);
     const std::size_t before = steps_of(place, "cut");
@@ -89,7 +89,7 @@ TEST_CASE(
     CHECK((last.code == 137 || last.code == 0));
     CHECK_FALSE(contains(last.err, "damaged"));
     CHECK(gone(ranks));
-    check_all_whole(judge, place, "cut");
+    check_all_whole(inspect, place, "cut");
     killed += last.code == 137 ? 1 : 0;
     in_a_save += last.code == 137 && saving(place, "cut") ? 1 : 0;
   }
@@ -117,12 +117,12 @@ TEST_CASE("a rank that hangs is named by the others, and ends the job with 6") {
     REQUIRE(ranks.size() == 3);
     kill(ranks[stopped], SIGSTOP);
     const auto when = Clock::now();
-    const Outcome outcome = job.wait();
-    INFO(outcome.err);
+    const ProcessResult result = job.wait();
+    INFO(result.err);
     CHECK(Clock::now() - when < kEnds);
-    CHECK(outcome.code == 6);
-    CHECK(contains(outcome.err, "no answer from rank " + std::to_string(stopped) + " within 4 s"));
-    CHECK(count_lines(outcome.err, "error: ") == 1);
+    CHECK(result.code == 6);
+    CHECK(contains(result.err, "no answer from rank " + std::to_string(stopped) + " within 4 s"));
+    CHECK(count_lines(result.err, "error: ") == 1);
     CHECK(gone(ranks));
   }
 }
@@ -143,9 +143,9 @@ TEST_CASE("a job that is suspended for longer than ranks wait for each other goe
   for (const pid_t rank : ranks) kill(rank, SIGCONT);
   wait_for_steps(job, place, "out", before + 10);
   job.send(SIGUSR1);
-  const Outcome outcome = job.wait();
-  INFO(outcome.err);
-  CHECK(outcome.code == 7);
+  const ProcessResult result = job.wait();
+  INFO(result.err);
+  CHECK(result.code == 7);
 }
 
 TEST_CASE("when mpirun itself is killed no rank is left") {
@@ -174,12 +174,12 @@ TEST_CASE("every way to ask scripts/mpirun.sh for the end saves, however slow th
     wait_for_steps(job, place, name, 3);
     const auto when = Clock::now();
     job.send(signal);
-    const Outcome outcome = job.wait();
-    INFO(signal << " " << outcome.err);
-    CHECK(outcome.code == 7);
+    const ProcessResult result = job.wait();
+    INFO(signal << " " << result.err);
+    CHECK(result.code == 7);
     CHECK(Clock::now() - when > seconds(2));  // mpirun would have killed them by then
-    CHECK_FALSE(contains(outcome.err, "kill -USR1"));
-    CHECK(contains(outcome.err, "Go on with: "));
+    CHECK_FALSE(contains(result.err, "kill -USR1"));
+    CHECK(contains(result.err, "Go on with: "));
     fs::path saved;
     for (auto const& entry : fs::directory_iterator(place / (name + "/checkpoints")))
       saved = entry.path();
@@ -188,7 +188,7 @@ TEST_CASE("every way to ask scripts/mpirun.sh for the end saves, however slow th
 }
 
 TEST_CASE("mpirun alone cuts a slow save short, and the run says at start how to stop it instead") {
-  const Workplace place, judge;
+  const Workplace place, inspect;
   make_model_and_data(place);
   write_config(place, kLomo, kQuiet);
   const SlowDisk slow(100000);
@@ -198,21 +198,21 @@ TEST_CASE("mpirun alone cuts a slow save short, and the run says at start how to
         place, std::vector<Arguments>(2, command(place, name, {"--set", "train.epochs=100000"})));
     wait_for_steps(job, place, name, 3);
     job.send(signal);
-    const Outcome outcome = job.wait();
-    INFO(signal << " " << outcome.err);
-    CHECK(outcome.code != 7);
-    CHECK(contains(outcome.err, "To save and stop: kill -USR1 " + std::to_string(job.id()) + "."));
-    check_all_whole(judge, place, name);  // none, or whole where it was fast enough
+    const ProcessResult result = job.wait();
+    INFO(signal << " " << result.err);
+    CHECK(result.code != 7);
+    CHECK(contains(result.err, "To save and stop: kill -USR1 " + std::to_string(job.id()) + "."));
+    check_all_whole(inspect, place, name);  // none, or whole where it was fast enough
   }
   const Process job = start(
       place, std::vector<Arguments>(2, command(place, "out", {"--set", "train.epochs=100000"})));
   wait_for_steps(job, place, "out", 3);
   job.send(SIGUSR1);
-  const Outcome outcome = job.wait();
-  INFO(outcome.err);
-  CHECK(outcome.code == 7);
+  const ProcessResult result = job.wait();
+  INFO(result.err);
+  CHECK(result.code == 7);
   CHECK(checkpoints_of(place, "out").size() == 1);
-  check_all_whole(judge, place, "out");
+  check_all_whole(inspect, place, "out");
 }
 
 TEST_CASE("a second Ctrl-C ends all ranks at once with 130") {
@@ -226,9 +226,9 @@ TEST_CASE("a second Ctrl-C ends all ranks at once with 130") {
   job.send(SIGINT);
   std::this_thread::sleep_for(milliseconds(500));
   job.send(SIGINT);
-  const Outcome outcome = job.wait();
-  INFO(outcome.err);
-  CHECK(outcome.code == 130);
+  const ProcessResult result = job.wait();
+  INFO(result.err);
+  CHECK(result.code == 130);
 }
 
 TEST_CASE("after a kill scripts/mpirun.sh ends with 137 and names the last checkpoint") {
@@ -244,10 +244,10 @@ TEST_CASE("after a kill scripts/mpirun.sh ends with 137 and names the last check
   const std::vector<pid_t> ranks = children_of(mpirun.front());
   REQUIRE(ranks.size() == 2);
   kill(ranks[1], SIGKILL);
-  const Outcome outcome = job.wait();
-  INFO(outcome.err);
-  CHECK(outcome.code == 137);
-  CHECK(contains(outcome.err, "the last whole checkpoint is " + (place / "out/checkpoints/step-")));
-  CHECK(contains(outcome.err, "--resume " + (place / "out")));
+  const ProcessResult result = job.wait();
+  INFO(result.err);
+  CHECK(result.code == 137);
+  CHECK(contains(result.err, "the last whole checkpoint is " + (place / "out/checkpoints/step-")));
+  CHECK(contains(result.err, "--resume " + (place / "out")));
   CHECK(gone(ranks));
 }

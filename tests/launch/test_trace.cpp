@@ -12,14 +12,14 @@ TEST_CASE("a trace of ranks shows what was issued beside what, on each of them")
   write_config(place, R"({"name": "lomo", "lr": 0.01})",
                R"(, "memory": {"tile_bytes": 128}, "eval": {"before": false, "at_end": false})");
   for (const int ranks : {2, 3}) {
-    const Outcome outcome =
+    const ProcessResult result =
         launch(place, ranks,
                command(place, "run" + std::to_string(ranks),
                        {"--set", "batch.sequences=" + std::to_string(ranks), "--trace",
                         place / "trace.json", "--trace-steps", "2"}));
-    INFO(outcome.err);
-    REQUIRE(outcome.code == 0);
-    CHECK(count_lines(outcome.err, "trace of step 2 in") == 1);
+    INFO(result.err);
+    REQUIRE(result.code == 0);
+    CHECK(count_lines(result.err, "trace of step 2 in") == 1);
     const auto trace = read_trace(place / "trace.json");
     REQUIRE(trace.size() == static_cast<std::size_t>(ranks));
     for (auto const& [rank, recorded] : trace) {
@@ -31,9 +31,9 @@ TEST_CASE("a trace of ranks shows what was issued beside what, on each of them")
         CHECK(event.issued >= recorded.steps.front().begin);
       }
 
-      // Forward: each of 7 matrices of 2 blocks once. Two backwards: each again for the replay and
-      // once more for its gradient, but for down, which the replay does not need, and up, which
-      // still lies there then.
+      // Forward: each of 7 matrices of 2 blocks once. Two backwards: each again for the
+      // recomputation and once more for its gradient, but for down, which the recomputation does
+      // not need, and up, which still lies there then.
       const auto gathers = gathers_of(recorded);
       CHECK(gathers.size() == 2u * (7 + 2 * (6 + 6)));
       std::size_t first = 0;
@@ -64,8 +64,8 @@ TEST_CASE("ranks that were told to trace differently are told so") {
   const Workplace place;
   make_model_and_data(place);
   write_config(place, R"({"name": "lomo", "lr": 0.01})", "");
-  const Outcome outcome = launch(
+  const ProcessResult result = launch(
       place, {command(place, "run"), command(place, "run", {"--trace", place / "trace.json"})});
-  CHECK(outcome.code == 2);
-  CHECK(contains(outcome.err, "rank 1 has --trace"));
+  CHECK(result.code == 2);
+  CHECK(contains(result.err, "rank 1 has --trace"));
 }

@@ -18,7 +18,8 @@ constexpr char const* kAdaLomo = R"({"name": "adalomo", "lr": 0.01})";
 TEST_CASE("any number of ranks trains the same model, and the same number to the same bits") {
   const Workplace place;
   make_model_and_data(place);
-  write_config(place, kAdaLomo, R"(, "save": {"shard_size": "8KiB"}, "ranks": {"wire": "f32"})");
+  write_config(place, kAdaLomo,
+               R"(, "save": {"shard_size": "8KiB"}, "ranks": {"comm_dtype": "f32"})");
   REQUIRE(run(place, command(place, "alone")).code == 0);
   const std::vector<double> alone = losses_of(place, "alone");
   REQUIRE(alone.size() == 24);
@@ -26,16 +27,16 @@ TEST_CASE("any number of ranks trains the same model, and the same number to the
   const double tolerance = 24 * 64 * std::ldexp(1.0, -24) * alone.front();
   for (const int ranks : {2, 3, 4, 8}) {
     const std::string name = "ranks" + std::to_string(ranks);
-    const Outcome outcome = launch(place, ranks, command(place, name));
-    INFO(outcome.err);
-    REQUIRE(outcome.code == 0);
-    CHECK(count_lines(outcome.out, "perplexity") == 1);
-    CHECK(count_lines(outcome.err, "I eval end") == 1);
+    const ProcessResult result = launch(place, ranks, command(place, name));
+    INFO(result.err);
+    REQUIRE(result.code == 0);
+    CHECK(count_lines(result.out, "perplexity") == 1);
+    CHECK(count_lines(result.err, "I eval end") == 1);
     const std::vector<double> losses = losses_of(place, name);
     REQUIRE(losses.size() == alone.size());
     for (std::size_t i = 0; i < losses.size(); ++i)
       CHECK(std::abs(losses[i] - alone[i]) <= tolerance);
-    const Outcome verified = run(place, {"verify", place / (name + "/model")});
+    const ProcessResult verified = run(place, {"verify", place / (name + "/model")});
     INFO(verified.out);
     CHECK(verified.code == 0);
   }
@@ -44,7 +45,7 @@ TEST_CASE("any number of ranks trains the same model, and the same number to the
     INFO(entry.path());
     CHECK(slurp(entry.path()) == slurp(fs::path(place / "again/model") / entry.path().filename()));
   }
-  const Outcome eval = launch(
+  const ProcessResult eval = launch(
       place, 2,
       {"eval", "--model", place / "ranks2/model", "--task", "ids", "--data", place / "ids.jsonl"});
   INFO(eval.err);
@@ -65,9 +66,9 @@ TEST_CASE("a checkpoint goes from one rank to two, to four and back without a bi
     const std::string name = "after" + before;
     const Arguments resume{"--resume", place / (before + "/checkpoints/step-5"), "--output",
                            place / name};
-    const Outcome outcome = ranks == 1 ? run(place, resume) : launch(place, ranks, resume);
-    INFO(outcome.err);
-    REQUIRE(outcome.code == 0);
+    const ProcessResult result = ranks == 1 ? run(place, resume) : launch(place, ranks, resume);
+    INFO(result.err);
+    REQUIRE(result.code == 0);
     CHECK(same_files(place / "of1/checkpoints/step-5", place / (name + "/checkpoints/step-5"),
                      files));
     before = name;

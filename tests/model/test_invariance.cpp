@@ -224,7 +224,7 @@ class UpperOnly final : public TileSink {
  public:
   UpperOnly(Backend& backend, Llama& model, ParameterGroup& lowest)
       : TileSink(backend, TileSize{}), model_(model), lowest_(lowest) {}
-  bool wants(ParameterGroup const& group) const override {
+  bool requires_grad(ParameterGroup const& group) const override {
     auto const& w = model_.weights();
     return &group == &lowest_ || &group == &w.norm || &group == &w.head();
   }
@@ -243,7 +243,9 @@ class UpperNorm final : public GradientSink {
  public:
   UpperNorm(Backend& backend, Llama& model, ParameterGroup& lowest)
       : upper_(backend, model, lowest), probe_(backend, TileSize{}, 1) {}
-  bool wants(ParameterGroup const& group) const override { return upper_.wants(group); }
+  bool requires_grad(ParameterGroup const& group) const override {
+    return upper_.requires_grad(group);
+  }
   void offer(ParameterGroup& group, Offer offer, bool last) override {
     probe_.offer(group, std::move(offer), last);
   }
@@ -275,7 +277,7 @@ TEST_CASE("backward stops below the lowest parameter that is wanted") {
   CHECK(some < 0.5 * flops_of_backward(all));
 }
 
-TEST_CASE("blocks are run again together also where only an upper one of them is wanted") {
+TEST_CASE("blocks are recomputed together also where only an upper one of them is wanted") {
   auto backend = make_cpu(2);
   Llama model(*backend, tiny_config(false), DType::f32);
   fill_weights(model, 1);

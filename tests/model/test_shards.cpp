@@ -14,7 +14,7 @@ namespace {
 
 using Values = std::map<std::string, std::vector<float>>;
 
-Values values_at(Place place, ModelConfig const& config) {
+Values values_at(RankInfo place, ModelConfig const& config) {
   const auto backend = make_cpu(1);
   LlamaWeights weights(*backend, config, DType::f32, place);
   initialise_weights(*backend, weights, config, 7);

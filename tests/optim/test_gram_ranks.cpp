@@ -23,7 +23,7 @@ struct Layer {
   DType dtype;
   std::vector<std::int64_t> members;
   std::int64_t inputs;
-  DType wire = DType::bf16;
+  DType comm_dtype = DType::bf16;
   std::vector<float> dy, x;  // (M,O), (M,I) of all ranks, rank after rank
 
   Layer(std::vector<std::int64_t> tokens, DType type,
@@ -59,17 +59,17 @@ struct Layer {
       };
       const Buffer my_dy = part(dy, outputs()), my_x = part(x, inputs);
       f(backend, group, LinearOffer{Factor::lent(my_dy), Factor::lent(my_x), rows},
-        Exchange{communicator, wire}, rank);
+        GradientComm{communicator, comm_dtype}, rank);
     });
   }
 
   struct Probed {
-    GradientStats stats;        // the same on all ranks
-    std::vector<Ledger> books;  // by rank
+    GradientStats stats;             // the same on all ranks
+    std::vector<Ledger> accounting;  // by rank
     /// Of all ranks together.
     std::uint64_t calls(std::string const& name) const {
       std::uint64_t sum = 0;
-      for (Ledger const& book : books) {
+      for (Ledger const& book : accounting) {
         const auto op = book.ops().find(name);
         if (op != book.ops().end()) sum += op->second.calls;
       }
@@ -78,14 +78,14 @@ struct Layer {
   };
   Probed probe(NormMethod method) const {
     Probed probed;
-    probed.books.resize(rows.size());
+    probed.accounting.resize(rows.size());
     std::vector<GradientStats> stats(rows.size());
-    on_each([&](Backend& backend, ParameterGroup& group, LinearOffer offer, Exchange exchange,
-                int rank) {
-      NormProbe sink(backend, TileSize{4000}, 0.5f, method, exchange);
+    on_each([&](Backend& backend, ParameterGroup& group, LinearOffer offer,
+                GradientComm gradient_comm, int rank) {
+      NormProbe sink(backend, TileSize{4000}, 0.5f, method, gradient_comm);
       backend.ledger().restart();
       sink.offer(group, std::move(offer), true);
-      probed.books[static_cast<std::size_t>(rank)] = backend.ledger();
+      probed.accounting[static_cast<std::size_t>(rank)] = backend.ledger();
       stats[static_cast<std::size_t>(rank)] = sink.stats();
     });
     probed.stats = stats.front();
@@ -106,15 +106,15 @@ double rounding_of(Layer const& layer) {
 
 TEST_CASE("each pair of rows of two ranks is one rank's to multiply") {
   for (const int ranks : {1, 2, 3, 4, 5, 8}) {
-    for (const std::int64_t least : {0, 1, 4}) {
+    for (const std::int64_t minimum : {0, 1, 4}) {
       std::vector<std::int64_t> rows;
-      for (int q = 0; q < ranks; ++q) rows.push_back(least + (q * 3) % 5);
-      double travel = 0;
+      for (int q = 0; q < ranks; ++q) rows.push_back(minimum + (q * 3) % 5);
+      double send_factors = 0;
       for (int q = 0; q < ranks; ++q) {
         for (int p = 0; p < ranks; ++p) {
           INFO(ranks << " ranks, " << q << " and " << p);
           const Pairs one = pairs_of(rows, q, p), other = pairs_of(rows, p, q);
-          travel += static_cast<double>(one.theirs.count);
+          send_factors += static_cast<double>(one.theirs.count);
           CHECK(one.theirs.end() <= rows[static_cast<std::size_t>(p)]);
           for (std::int64_t r = 0; r < rows[static_cast<std::size_t>(q)]; ++r) {
             for (std::int64_t s = 0; s < rows[static_cast<std::size_t>(p)]; ++s) {
@@ -135,8 +135,8 @@ TEST_CASE("each pair of rows of two ranks is one rank's to multiply") {
         received += load.received;
         pairs += load.pairs;
       }
-      CHECK(sent == travel);
-      CHECK(received == travel);
+      CHECK(sent == send_factors);
+      CHECK(received == send_factors);
       const auto total = static_cast<double>(std::accumulate(rows.begin(), rows.end(), 0L));
       double own = 0;
       for (const std::int64_t n : rows) own += static_cast<double>(n * n);
@@ -162,11 +162,11 @@ TEST_CASE("the norm from factors of all ranks is that of their summed gradient")
       {5, 8, 9, 7}, {4, 4, 4, 4, 4}, {6, 0, 3, 1, 0, 7, 2, 5}};
   for (auto const& rows : tokens) {
     Layer layer(rows, dtype);
-    layer.wire = dtype == DType::f32 ? DType::f32 : DType::bf16;
+    layer.comm_dtype = dtype == DType::f32 ? DType::f32 : DType::bf16;
     INFO(layer.ranks() << " ranks, " << layer.all() << " tokens of " << to_string(dtype));
     const auto got = layer.probe(NormMethod::cheapest);
     CHECK((got.calls("inner_product") > 0) == (layer.all() > 0));
-    CHECK(got.calls("sum_ranks") == 0);  // no gradient was made
+    CHECK(got.calls("sum_partials") == 0);  // no gradient was made
     CHECK(got.stats.finite());
     CHECK(got.stats.sum_of_squares ==
           Approx(0.25 * layer.squares()).epsilon(rounding_of(layer)).margin(0));
@@ -175,7 +175,7 @@ TEST_CASE("the norm from factors of all ranks is that of their summed gradient")
 
 TEST_CASE("more rows of a rank than exist of a Gram matrix at once") {
   Layer layer({300, 270}, DType::f32, {1200}, 1300);
-  layer.wire = DType::f32;
+  layer.comm_dtype = DType::f32;
   const auto gram = layer.probe(NormMethod::cheapest), tiles = layer.probe(NormMethod::tiles);
   CHECK(gram.calls("inner_product") > 0);
   CHECK(gram.stats.sum_of_squares ==
@@ -190,14 +190,14 @@ TEST_CASE("ranks whose gradients cancel each other measure the gradient itself")
   for (std::size_t i = 0; i < layer.x.size() / 2; ++i) {
     layer.x[i + layer.x.size() / 2] = layer.x[i] * (1 + 0x1p-16f);
   }
-  layer.wire = DType::f32;
+  layer.comm_dtype = DType::f32;
   const auto gram = layer.probe(NormMethod::cheapest), tiles = layer.probe(NormMethod::tiles);
   CHECK(gram.calls("inner_product") > 0);  // it was tried
   CHECK(gram.stats.sum_of_squares > 0);
   CHECK(gram.stats.sum_of_squares == tiles.stats.sum_of_squares);
   for (float& v : layer.x) v = std::abs(v);  // the same sizes, and nothing cancels
   for (float& v : layer.dy) v = std::abs(v);
-  CHECK(layer.probe(NormMethod::cheapest).calls("sum_ranks") == 0);
+  CHECK(layer.probe(NormMethod::cheapest).calls("sum_partials") == 0);
 }
 
 TEST_CASE("what is not finite on one rank is counted on all") {
@@ -211,19 +211,19 @@ TEST_CASE("what is not finite on one rank is counted on all") {
   CHECK(got.stats.nonfinite == static_cast<double>(layer.inputs));  // one row of the gradient
 }
 
-TEST_CASE("factors travel where they are fewer operations and no more bytes than tiles") {
-  const auto cheaper = [](std::vector<std::int64_t> const& rows, DType dtype, DType wire,
+TEST_CASE("factors are sent where they are fewer operations and no more bytes than tiles") {
+  const auto cheaper = [](std::vector<std::int64_t> const& rows, DType dtype, DType comm_dtype,
                           bool known = true) {
     Layer layer(rows, dtype);
-    layer.wire = wire;
+    layer.comm_dtype = comm_dtype;
     std::vector<char> answers(rows.size());
-    layer.on_each(
-        [&](Backend&, ParameterGroup& group, LinearOffer offer, Exchange exchange, int rank) {
-          if (!known) offer.rows_of_rank = {};
-          std::vector<Offer> offers;
-          offers.emplace_back(std::move(offer));
-          answers[static_cast<std::size_t>(rank)] = gram_is_cheaper(group, offers, exchange);
-        });
+    layer.on_each([&](Backend&, ParameterGroup& group, LinearOffer offer,
+                      GradientComm gradient_comm, int rank) {
+      if (!known) offer.rows_of_rank = {};
+      std::vector<Offer> offers;
+      offers.emplace_back(std::move(offer));
+      answers[static_cast<std::size_t>(rank)] = gram_is_cheaper(group, offers, gradient_comm);
+    });
     for (const char answer : answers) CHECK(answer == answers.front());
     return answers.front() != 0;
   };
@@ -235,7 +235,7 @@ TEST_CASE("factors travel where they are fewer operations and no more bytes than
   CHECK(cheaper({17, 17}, DType::f32, DType::bf16));  // factors twice as wide as tiles
   CHECK_FALSE(cheaper({18, 18}, DType::f32, DType::bf16));
   CHECK_FALSE(cheaper({20, 20}, DType::bf16, DType::bf16, /*known=*/false));
-  CHECK(cheaper({46, 0}, DType::f32, DType::bf16));  // nothing travels: N 300 <= 2/3 190 110
+  CHECK(cheaper({46, 0}, DType::f32, DType::bf16));  // nothing is sent: N 300 <= 2/3 190 110
   CHECK_FALSE(cheaper({47, 0}, DType::f32, DType::bf16));
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// A plan, and what the run that it is of leaves on the books of an engine.
+// A plan, and what the run that it is of leaves accounted for of an engine.
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,10 +23,10 @@ inline TrainConfig config_of(OptimizerKind kind, DType dtype) {
   return c;
 }
 
-/// What a real run of the planned batches leaves on the books of an engine.
+/// What a real run of the planned batches leaves accounted for of an engine.
 struct Measured {
   std::size_t peak = 0, extent = 0;  // the extent of both ways to find norms
-  CategoryBytes at_peak{}, most{};
+  CategoryBytes at_peak{}, maximum{};
   double flops = 0;  // of the last step
 };
 
@@ -56,7 +56,7 @@ inline Measured measure(TrainConfig const& config, ModelConfig const& shape,
   }
   Measured real{ledger.peak(), ledger.extent(), ledger.at_peak(), ledger.peak_by_category(),
                 ledger.flops() - before};
-  trainer.measure_norms_by(NormMethod::tiles);  // as if no cheaper norm could be trusted
+  trainer.find_norms_by(NormMethod::tiles);  // as if no cheaper norm could be trusted
   for (Batch const& batch : batches.train) trainer.step(batch);
   real.extent = ledger.extent();
   return real;
@@ -70,14 +70,15 @@ inline PlannedBatches batches_of(std::vector<int> const& lengths) {
   return batches;
 }
 
-/// `books` are those of `engine`.
+/// `accounting` are those of `engine`.
 inline void check_same(TrainConfig const& config, ModelConfig const& shape,
-                       PlannedBatches const& batches, Backend& engine, EngineOptions const& books) {
-  const Plan plan = make_plan(config, shape, batches, [&] { return make_dry_backend(books); });
+                       PlannedBatches const& batches, Backend& engine,
+                       EngineOptions const& accounting) {
+  const Plan plan = make_plan(config, shape, batches, [&] { return make_dry_backend(accounting); });
   const Measured real = measure(config, shape, batches, engine);
   CHECK(plan.peak == real.peak);
   CHECK(plan.at_peak == real.at_peak);
-  CHECK(plan.most == real.most);
+  CHECK(plan.maximum == real.maximum);
   CHECK(plan.slab == real.extent);
   CHECK(plan.flops == real.flops);
   std::size_t named = 0;

@@ -1,4 +1,4 @@
-// What clip.strategy settles to, and that steps taken either way agree.
+// What clip.strategy resolves to, and that steps taken either way agree.
 #include "lomo/plan/clip_plan.h"
 
 #include <cmath>
@@ -40,10 +40,10 @@ std::size_t slab_of(std::int64_t kept) {
   return planned_work(config, test::tiny_config(false), batches(), dry).slab;
 }
 
-std::int64_t settled(ClipStrategy strategy, std::size_t budget) {
+std::int64_t resolved(ClipStrategy strategy, std::size_t budget) {
   TrainConfig config = config_of(strategy);
   config.memory.budget = budget;
-  settle_clip(config, test::tiny_config(false), batches(), dry);
+  resolve_clip(config, test::tiny_config(false), batches(), dry);
   return *config.clip.kept_blocks;
 }
 
@@ -53,28 +53,28 @@ TEST_CASE("auto keeps the blocks there is room for") {
   REQUIRE(slab_of(0) < slab_of(1));
   REQUIRE(slab_of(1) < slab_of(2));
   for (std::int64_t kept = 0; kept <= 3; ++kept) {
-    CHECK(settled(ClipStrategy::automatic, slab_of(kept)) == kept);
+    CHECK(resolved(ClipStrategy::automatic, slab_of(kept)) == kept);
   }
-  CHECK(settled(ClipStrategy::automatic, slab_of(2) - 1) == 1);
-  CHECK(settled(ClipStrategy::automatic, 1) == 0);
-  CHECK(settled(ClipStrategy::automatic, 0) == 0);  // no budget
-  CHECK(settled(ClipStrategy::one_pass, 1) == 3);
-  CHECK(settled(ClipStrategy::two_pass, std::size_t{1} << 40) == 0);
+  CHECK(resolved(ClipStrategy::automatic, slab_of(2) - 1) == 1);
+  CHECK(resolved(ClipStrategy::automatic, 1) == 0);
+  CHECK(resolved(ClipStrategy::automatic, 0) == 0);  // no budget
+  CHECK(resolved(ClipStrategy::one_pass, 1) == 3);
+  CHECK(resolved(ClipStrategy::two_pass, std::size_t{1} << 40) == 0);
 }
 
-TEST_CASE("what was settled stays, whatever the budget is later") {
+TEST_CASE("what was resolved stays, whatever the budget is later") {
   TrainConfig config = config_of(ClipStrategy::automatic);
   config.clip.kept_blocks = 1;
   config.memory.budget = std::size_t{1} << 40;
-  settle_clip(config, test::tiny_config(false), batches(), dry);
+  resolve_clip(config, test::tiny_config(false), batches(), dry);
   CHECK(*config.clip.kept_blocks == 1);
 }
 
-TEST_CASE("a run without a verdict keeps nothing") {
+TEST_CASE("a run without a gradient check keeps nothing") {
   TrainConfig config = config_of(ClipStrategy::one_pass);
   config.clip.norm = 0;
-  config.protect = Protect::tile;
-  settle_clip(config, test::tiny_config(false), batches(), dry);
+  config.gradient_check = GradientCheck::tile;
+  resolve_clip(config, test::tiny_config(false), batches(), dry);
   CHECK(*config.clip.kept_blocks == 0);
 }
 

@@ -31,7 +31,8 @@ TEST_CASE("a plan is the real run's peak to the byte, by category, with its gaps
             TrainConfig config = config_of(kind, dtype);
             config.train.recompute = recompute;
             config.clip.norm = tied ? 1.0 : 0.0;
-            config.protect = tied || dtype == DType::f16 ? Protect::step : Protect::tile;
+            config.gradient_check =
+                tied || dtype == DType::f16 ? GradientCheck::step : GradientCheck::tile;
             INFO(to_string(kind) << ' ' << to_string(dtype) << " recompute " << recompute.blocks
                                  << " tied " << tied << " threads " << threads);
             check_on_cpu(config, test::tiny_config(tied), batches_of({40, 9, 33}), threads);
@@ -104,13 +105,13 @@ TEST_CASE("evaluation and generation hold what is planned, by category, and fill
       TrainConfig config = config_of(OptimizerKind::lomo, dtype);
       config.memory.head_block_rows = 30;
       const MakeEngine make_dry = [threads] { return make_dry_backend({.threads = threads}); };
-      const auto on_slab = [&](Held const& plan, auto const& use) {
+      const auto on_slab = [&](MemoryUse const& plan, auto const& use) {
         const auto cpu = make_cpu_backend({.threads = threads, .memory = plan.slab});
         Llama model(*cpu, shape, dtype,
                     {config.memory.head_block_rows, config.memory.keep_logits_bytes});
         test::fill_weights(model, 1);
         use(model);
-        const Held real = held_by(cpu->ledger());
+        const MemoryUse real = held_by(cpu->ledger());
         CHECK(real.slab == plan.slab);
         CHECK(real.peak == plan.peak);
         CHECK(real.at_peak == plan.at_peak);
@@ -143,16 +144,16 @@ TEST_CASE("the picture of a step shows the ledger's sums") {
   for (const std::size_t moments : {1, 7, 1000}) {
     const auto samples = memory_over_time(plan, DType::f32, device, moments);
     REQUIRE(samples.size() == moments);
-    std::size_t most = 0;
+    std::size_t maximum = 0;
     CategoryBytes at_most{};
     for (CategoryBytes const& held : samples) {
       const std::size_t sum = std::accumulate(held.begin(), held.end(), std::size_t{0});
       CHECK(held[static_cast<std::size_t>(Category::weights)] ==
             plan.at_peak[static_cast<std::size_t>(Category::weights)]);
-      if (sum > most) at_most = held;
-      most = std::max(most, sum);
+      if (sum > maximum) at_most = held;
+      maximum = std::max(maximum, sum);
     }
-    CHECK(most == plan.peak);
+    CHECK(maximum == plan.peak);
     CHECK(at_most == plan.at_peak);
   }
   const std::string page = plan_picture(plan, DType::f32, device, "a <name>", plan.peak + 1);
@@ -193,18 +194,18 @@ TEST_CASE("a step takes as long as its queues let it, exchanges beside computing
   CHECK(step(unlinked).time().seconds == 6);
   CHECK(step(unlinked).time().bound() == "compute");
 
-  trace.queue(Kind::beside, 1);           // the second queue begins at 7
+  trace.queue(Kind::side_stream, 1);      // the side stream begins at 7
   trace.queue(Kind::wait, 3);             // and waits until 9
   trace.op("sgd_update", {.bytes = 20});  // 2 s of memory, until 11
-  trace.queue(Kind::back, 1);             //
+  trace.queue(Kind::main_stream, 1);      //
   trace.op("linear", {.flops = 300});     // beside it 3 s of compute, until 10
   trace.queue(Kind::join, 1);             // until 11
   trace.op("linear", {.flops = 50});      // until 11.5
   CHECK(step(device).now() == 11.5);
   CHECK(step(device).time().seconds == 11.5);
-  trace.queue(Kind::beside, 2);
+  trace.queue(Kind::side_stream, 2);
   trace.op("sgd_update", {.bytes = 200});  // 20 s beside
-  trace.queue(Kind::back, 2);
+  trace.queue(Kind::main_stream, 2);
   trace.op("copy", {.bytes = 200});  // 20 s of the same memory's time
   CHECK(step(device).now() == 31.5);
   CHECK(step(device).time().seconds == Approx(45));  // 450 bytes in all

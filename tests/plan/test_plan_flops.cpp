@@ -47,7 +47,7 @@ TrainConfig config_of(Recompute recompute, bool verdict, std::size_t kept_logits
   config.optimizer.rounding = Rounding::nearest;
   config.metrics.rounding_every = 0;
   config.train.recompute = recompute;
-  config.protect = verdict ? Protect::step : Protect::tile;
+  config.gradient_check = verdict ? GradientCheck::step : GradientCheck::tile;
   config.clip.kept_blocks = 0;
   config.memory.keep_logits_bytes = kept_logits;
   return config;
@@ -59,7 +59,7 @@ Step step_of(ModelConfig const& shape, TrainConfig const& config, int n, int m) 
   Llama model(*engine, shape, DType::f32,
               {config.memory.head_block_rows, config.memory.keep_logits_bytes});
   Trainer trainer(model, config, Schedule(ScheduleKind::constant, 1e-3, 0, 10));
-  trainer.measure_norms_by(NormMethod::tiles);
+  trainer.find_norms_by(NormMethod::tiles);
   const auto sequences =
       test::random_sequences({n}, static_cast<std::size_t>(n - m), shape.vocab, 3);
   engine->ledger().restart();
@@ -105,7 +105,7 @@ TEST_CASE("the flops of a step are those of its formulas, operation by operation
   CHECK(step["sum_rows"] == s.n * s.c);
   // The update of each parameter.
   const double updated = updated_elements(shape, s, n);
-  CHECK(step["measure"] == 3 * updated);
+  CHECK(step["accumulate_squared_norm"] == 3 * updated);
   CHECK(step["sgd_update"] + step["sgd_update_rows"] == 7 * updated);
   double sum = 0;
   for (auto const& [op, flops] : step.by_op) sum += flops;
@@ -119,21 +119,23 @@ TEST_CASE("recomputation and the norm pass cost the products that they repeat") 
     const Letters s = letters_of(shape, n, n);
     const double block = 2 * s.n * s.l * s.weights(), head = 2 * s.n * s.v * s.c;
     const double residuals = 2 * s.n * s.c * s.l;
-    for (const bool replay : {false, true}) {
+    for (const bool recomputation : {false, true}) {
       for (const bool verdict : {false, true}) {
-        INFO("tied " << tied << " replay " << replay << " verdict " << verdict);
+        INFO("tied " << tied << " recomputation " << recomputation << " gradient check "
+                     << verdict);
         const Step step = step_of(
-            shape, config_of(replay ? Recompute::block : Recompute::none, verdict, kKept), n, n);
+            shape, config_of(recomputation ? Recompute::block : Recompute::none, verdict, kKept), n,
+            n);
         const double backwards = verdict ? 2 : 1;
-        const double forwards = 1 + (replay ? backwards : 0);
-        const double output = 2 * s.n * s.l * s.c * s.f + s.n * s.c * s.l;  // not made again
+        const double forwards = 1 + (recomputation ? backwards : 0);
+        const double output = 2 * s.n * s.l * s.c * s.f + s.n * s.c * s.l;  // not recomputed
         CHECK(step["linear"] == forwards * (block + residuals) - (forwards - 1) * output + head);
         CHECK(step["attention"] == forwards * 4 * s.pairs(s.n) * s.h * s.l);
         CHECK(step["linear_backward_input"] == backwards * (block + head));
         CHECK(step["linear_backward_weight"] == backwards * (block + head));
         CHECK(step["attention_backward"] == backwards * 10 * s.pairs(s.n) * s.h * s.l);
         // Each gradient is looked at once: by the norm pass, or as it is applied.
-        if (!tied) CHECK(step["measure"] == 3 * updated_elements(shape, s, n));
+        if (!tied) CHECK(step["accumulate_squared_norm"] == 3 * updated_elements(shape, s, n));
       }
     }
   }

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "lomo/backend/ranks.h"
+#include "lomo/backend/process_group.h"
 #include "lomo/core/error.h"
 #include "lomo/plan/plan.h"
 #include "train/on_ranks.h"
@@ -47,7 +47,7 @@ TEST_CASE("a plan for ranks is rank 0's peak to the byte, and what it exchanges"
         TrainConfig config = bench_config(kind, tied ? 1.0 : 0.0);
         config.model.dtype = tied ? DType::f32 : DType::bf16;
         config.metrics.rounding_every = 1;  // a plan takes every step for one that is looked at
-        config.ranks.wire = ranks == 3 || few ? DType::f32 : DType::bf16;
+        config.ranks.comm_dtype = ranks == 3 || few ? DType::f32 : DType::bf16;
         config.memory.keep_logits_bytes = ranks == 2 ? 0 : 64u << 20;
         config.memory.head_block_rows = 16;
         config.clip.kept_blocks = ranks == 4 ? 2 : 0;
@@ -108,10 +108,10 @@ TEST_CASE("ranks with batches of their own are each planned to the byte") {
                      random_sequences({30, 2, 6}, 12, 101, 4)};
       const RankedResult real = train_on(ranks, run);
       std::vector<Plan> plans(static_cast<std::size_t>(ranks));
-      rehearse_on_ranks(ranks, [&](Communicator& host) {
+      dry_run_on_ranks(ranks, [&](Communicator& host) {
         PlannedBatches mine;
         for (auto const& global : run.batches) {
-          mine.train.push_back(share_of(global, {host.rank(), ranks}));
+          mine.train.push_back(shard_batch(global, {host.rank(), ranks}));
         }
         plans[static_cast<std::size_t>(host.rank())] =
             make_plan(run.config, run.shape, mine, [&host] {
@@ -133,9 +133,9 @@ TEST_CASE("ranks with batches of their own are each planned to the byte") {
   }
 }
 
-TEST_CASE("a rank of a rehearsal that fails ends the others, and its own words are heard") {
+TEST_CASE("a rank of a dry run that fails ends the others, and its own words are heard") {
   const auto fail = [](int failing) {
-    rehearse_on_ranks(3, [failing](Communicator& host) {
+    dry_run_on_ranks(3, [failing](Communicator& host) {
       const std::vector<int> all = host.all_gather_host(host.rank());
       if (all != std::vector{0, 1, 2}) throw Error("wrong words");
       if (host.rank() == failing) throw Error(Exit::usage, "too much");
@@ -180,7 +180,7 @@ TEST_CASE("of the batches of a run those are planned that may need most on some 
 }
 
 TEST_CASE("a share of a batch that is cut evenly") {
-  const BatchCounts share = lomo::share_of(BatchCounts{1001, 500, 9, 400}, 4);
+  const BatchCounts share = lomo::shard_batch(BatchCounts{1001, 500, 9, 400}, 4);
   CHECK(share == BatchCounts{251, 125, 3, 251});
 }
 

@@ -2,14 +2,14 @@
 #include <cstdint>
 #include <memory>
 
-#include "lomo/backend/ranks.h"
+#include "lomo/backend/process_group.h"
 
 /// The ranks of this test program. Every rank runs the same test cases in the same order.
 namespace lomo::test {
 
-inline Ranks& ranks() {
-  static const std::unique_ptr<Ranks> all =
-      started_as_rank() ? make_mpi_ranks() : make_single_rank();
+inline ProcessGroup& ranks() {
+  static const std::unique_ptr<ProcessGroup> all =
+      started_as_rank() ? make_mpi_process_group() : make_single_rank();
   return *all;
 }
 

@@ -121,28 +121,28 @@ TEST_CASE("a timeline has exchanges as they ran, one after the other, and what w
   const Buffer mine = make(*bench.backend, 3, 5, DType::f32);
   const Buffer tiles = make(*bench.backend, total(rows), 5, DType::f32);
   const Buffer arrived = make(*bench.backend, total(rows), 5, DType::f32);
-  Timeline timeline;
-  bench.backend->observe(&timeline);
+  Profile profile;
+  bench.backend->start_profile(&profile);
   const auto gather = bench.communicator->all_gather(all, mine, rows);
   const auto exchange = bench.communicator->all_to_all(arrived, tiles, rows, rows);
   bench.communicator->wait(exchange);
-  bench.backend->observe(nullptr);
+  bench.backend->start_profile(nullptr);
   if (bench.size == 1) return;  // alone nothing is exchanged
 
-  REQUIRE(timeline.spans().size() == 3);
-  Timeline::Span const& first = timeline.spans()[0];
-  Timeline::Span const& second = timeline.spans()[1];
-  Timeline::Span const& wait = timeline.spans()[2];
+  REQUIRE(profile.spans().size() == 3);
+  Profile::Span const& first = profile.spans()[0];
+  Profile::Span const& second = profile.spans()[1];
+  Profile::Span const& wait = profile.spans()[2];
   CHECK(first.name == "all_gather");
   CHECK(first.exchange == gather);
   CHECK(first.cost.received == 60.0 * (bench.size - 1));
   CHECK(second.name == "all_to_all");
   CHECK(second.exchange == exchange);
   CHECK(wait.name == "wait");
-  CHECK(wait.lane == Lane::compute);
+  CHECK(wait.track == Track::compute);
   CHECK(wait.exchange == exchange);
-  for (Timeline::Span const* span : {&first, &second}) {
-    CHECK(span->lane == Lane::communication);
+  for (Profile::Span const* span : {&first, &second}) {
+    CHECK(span->track == Track::communication);
     CHECK(span->issued <= span->begin);
     CHECK(span->begin <= span->end);
   }
@@ -183,7 +183,7 @@ TEST_CASE("many exchanges are under way at once, and the last is done when all a
   constexpr int kExchanges = 12;
   const Counts rows(static_cast<std::size_t>(bench.size), 40);
   std::vector<Buffer> all, mine;
-  Communicator::Ticket last = 0;
+  Communicator::Fence last = 0;
   for (int k = 0; k < kExchanges; ++k) {
     all.push_back(make(*bench.backend, total(rows), 300, DType::f32));
     mine.push_back(make(*bench.backend, 40, 300, DType::f32));
@@ -209,7 +209,7 @@ TEST_CASE("an exchange goes on while the host does something else") {
   const Buffer mine = make(*bench.backend, kElements, 0, DType::i32);
   poison(all);
   std::fill_n(mine.tensor().data<std::int32_t>(), kElements, bench.rank);
-  const auto ticket = bench.communicator->all_gather(all, mine, rows);
+  const auto fence = bench.communicator->all_gather(all, mine, rows);
   // Nobody waits: the last element of every rank arrives all the same.
   std::int32_t* const values = all.tensor().data<std::int32_t>();
   const auto arrived = [&](int q) {
@@ -222,7 +222,7 @@ TEST_CASE("an exchange goes on while the host does something else") {
     }
     CHECK(arrived(q));
   }
-  bench.communicator->wait(ticket);
+  bench.communicator->wait(fence);
 }
 
 TEST_CASE("nobody leaves a barrier before everyone has come") {
@@ -235,7 +235,8 @@ TEST_CASE("nobody leaves a barrier before everyone has come") {
   for (const auto other : bench.communicator->all_gather_host(came)) CHECK(left >= other);
 }
 
-TEST_CASE("bytes sent and received are the closed form, and the dry communicator books the same") {
+TEST_CASE(
+    "bytes sent and received are the closed form, and the dry communicator accounts for the same") {
   Bench bench;
   const auto dry = make_dry_backend({});
   const auto dry_communicator = make_dry_communicator(*dry, bench.rank, bench.size);
@@ -271,9 +272,10 @@ TEST_CASE("bytes sent and received are the closed form, and the dry communicator
 }
 
 TEST_CASE("ranks that fail alike hear of each other, and can still speak") {
-  const Ranks::Failure failure{4, 77};
+  const ProcessGroup::Failure failure{4, 77};
   const auto all = ranks().failures(failure, seconds(20));
-  CHECK(all == std::vector<Ranks::Failure>(static_cast<std::size_t>(ranks().size()), failure));
+  CHECK(all ==
+        std::vector<ProcessGroup::Failure>(static_cast<std::size_t>(ranks().size()), failure));
   ranks().host().barrier();
 }
 
@@ -286,13 +288,13 @@ TEST_CASE("a rank that does not answer is named, with the call", "[.silent]") {
     std::this_thread::sleep_for(seconds(30));  // the others end it
     return;
   }
-  ranks().set_patience(seconds(1));
+  ranks().set_timeout(seconds(1));
   const Counts rows(3, 1);
   const Buffer all = make(*bench.backend, 3, 4, DType::f32);
   const Buffer mine = make(*bench.backend, 1, 4, DType::f32);
-  const auto ticket = bench.communicator->all_gather(all, mine, rows);
+  const auto fence = bench.communicator->all_gather(all, mine, rows);
   const std::string message =
-      error_of(Exit::communication, [&] { bench.communicator->wait(ticket); });
+      error_of(Exit::communication, [&] { bench.communicator->wait(fence); });
   bool good = contains(message, "all_gather") && contains(message, "rank 1 ");
   // Nothing is exchanged afterwards, and nobody waits for it.
   good = good && error_of(Exit::communication, [&] { bench.communicator->barrier(); }) == message;

@@ -190,7 +190,7 @@ Look<S> look(Array<S> const& q, Array<S> const& k, Rows const& qr, Rows const& k
   const std::int64_t first = kr.starts[s], end = kr.starts[s + 1];
   Look<S> result{zeros<S>(end - first), S(-std::numeric_limits<double>::infinity())};
   std::vector<bool> seen;
-  double most = -std::numeric_limits<double>::infinity();
+  double maximum = -std::numeric_limits<double>::infinity();
   for (std::int64_t j = first; j < end; ++j) {
     S& score = result.p[static_cast<std::size_t>(j - first)];
     for (std::int64_t c = 0; c < d; ++c) {
@@ -198,16 +198,16 @@ Look<S> look(Array<S> const& q, Array<S> const& k, Rows const& qr, Rows const& k
     }
     seen.push_back(kr.positions[static_cast<std::size_t>(j)] <=
                    qr.positions[static_cast<std::size_t>(i)]);
-    if (seen.back() && real_of(score) > most) most = real_of(score);
+    if (seen.back() && real_of(score) > maximum) maximum = real_of(score);
   }
   S sum(0);
   for (std::size_t j = 0; j < seen.size(); ++j) {
-    result.p[j] = seen[j] ? std::exp(result.p[j] - S(most)) : S(0);
+    result.p[j] = seen[j] ? std::exp(result.p[j] - S(maximum)) : S(0);
     sum += result.p[j];
   }
   if (real_of(sum) == 0) return result;
   for (S& p : result.p) p /= sum;
-  result.lse = S(most) + std::log(sum);
+  result.lse = S(maximum) + std::log(sum);
   return result;
 }
 
@@ -318,22 +318,22 @@ CrossEntropy<S> cross_entropy(Array<S> const& z, Ints const& targets, std::int64
                               std::int64_t block) {
   CrossEntropy<S> result;
   for (std::int64_t r = 0; r < static_cast<std::int64_t>(targets.size()); ++r) {
-    double most = -std::numeric_limits<double>::infinity();
+    double maximum = -std::numeric_limits<double>::infinity();
     S sum(0), target(0);
     for (std::int64_t first = 0; first < vocab; first += block) {
       const std::int64_t end = first + block < vocab ? first + block : vocab;
-      double greater = most;
+      double greater = maximum;
       for (std::int64_t j = first; j < end; ++j) {
         greater = std::fmax(greater, real_of(z[at(r, vocab, j)]));
       }
-      sum *= std::exp(most - greater);
-      most = greater;
+      sum *= std::exp(maximum - greater);
+      maximum = greater;
       for (std::int64_t j = first; j < end; ++j) {
-        sum += std::exp(z[at(r, vocab, j)] - S(most));
+        sum += std::exp(z[at(r, vocab, j)] - S(maximum));
         if (j == targets[static_cast<std::size_t>(r)]) target = z[at(r, vocab, j)];
       }
     }
-    result.lse.push_back(S(most) + std::log(sum));
+    result.lse.push_back(S(maximum) + std::log(sum));
     result.loss.push_back(result.lse.back() - target);
   }
   return result;

@@ -33,7 +33,7 @@ inline reference::Rows many_short() {
 inline reference::Rows some_queries() {
   return {{0, 2, 4, 4, 5, 7}, {70, 139, 1, 8, 3, 0, 1}};
 }
-inline reference::Rows keys_apart() {
+inline reference::Rows key_stride() {
   reference::Rows keys{{0, 140, 143, 145, 145, 147}, {}};
   for (std::int32_t i = 0; i < 140; ++i) keys.positions.push_back(i);
   for (const std::int32_t p : {4, 5, 6, 0, 1, 1, 0}) keys.positions.push_back(p);

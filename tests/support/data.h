@@ -11,7 +11,7 @@ inline bool skipped = false;
 
 /// Why none of a program's tests can run on this machine; empty: they can. A program whose tests
 /// need a device defines it; the others have one that is empty.
-std::string obstacle();
+std::string unavailable_reason();
 
 /// The folder of real checkpoints, tokenizers and task files, empty when LOMO_TEST_DATA is unset.
 inline std::filesystem::path data_dir() {

@@ -15,13 +15,13 @@ constexpr int kSkipped = 77;  // tests/CMakeLists.txt; failures are small number
 constexpr int kCannotRun = 77;  // of a program, whatever the version: tests/gpu/CMakeLists.txt
 
 /// Nothing, unless a test program says something else.
-[[gnu::weak]] std::string lomo::test::obstacle() {
+[[gnu::weak]] std::string lomo::test::unavailable_reason() {
   return {};
 }
 
 int main(int argc, char** argv) {
   const bool lists = argc > 1 && std::string_view(argv[1]).starts_with("--list");
-  if (const std::string why = lists ? "" : lomo::test::obstacle(); !why.empty()) {
+  if (const std::string why = lists ? "" : lomo::test::unavailable_reason(); !why.empty()) {
     std::printf("skipped: %s\n", why.c_str());
     return kCannotRun;
   }

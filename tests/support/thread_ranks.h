@@ -44,20 +44,20 @@ class ThreadCommunicator final : public Communicator {
     std::vector<std::byte> copy;
   };
 
-  Ticket do_all_gather(Tensor all, Tensor mine, std::span<std::int64_t const>) override {
+  Fence do_all_gather(Tensor all, Tensor mine, std::span<std::int64_t const>) override {
     return start(all, bytes_of(mine), std::vector(members(), mine.bytes()));
   }
 
-  Ticket do_all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const>,
-                       std::span<std::int64_t const> to) override {
+  Fence do_all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const>,
+                      std::span<std::int64_t const> to) override {
     const std::size_t row = sent.rows() == 0 ? 0 : sent.bytes() / rows_of(sent);
     std::vector<std::size_t> sizes;
     for (const std::int64_t rows : to) sizes.push_back(static_cast<std::size_t>(rows) * row);
     return start(received, bytes_of(sent), std::move(sizes), /*apart=*/true);
   }
 
-  void do_wait(Ticket ticket) override {
-    while (done_ < ticket) {
+  void do_wait(Fence fence) override {
+    while (done_ < fence) {
       Pending& next = pending_[done_++];
       if (!std::ranges::equal(next.sent, next.copy)) {
         throw Error("a tensor was overwritten while it was being sent");
@@ -80,8 +80,8 @@ class ThreadCommunicator final : public Communicator {
     return {static_cast<std::byte const*>(t.raw()), t.bytes()};
   }
 
-  Ticket start(Tensor to, std::span<std::byte const> mine, std::vector<std::size_t> sizes,
-               bool apart = false) {
+  Fence start(Tensor to, std::span<std::byte const> mine, std::vector<std::size_t> sizes,
+              bool apart = false) {
     Pending next{to, exchange(mine, std::move(sizes), apart), mine, {}};
     if (to.numel() > 0) std::memset(to.raw(), 0xff, to.bytes());  // NaN in every type
     next.copy.assign(mine.begin(), mine.end());  // after that, for `mine` may lie in `to`
@@ -106,8 +106,8 @@ class ThreadCommunicator final : public Communicator {
   }
 
   Meeting& meeting_;
-  std::vector<Pending> pending_;  // by ticket - 1
-  Ticket done_ = 0;
+  std::vector<Pending> pending_;  // by fence - 1
+  Fence done_ = 0;
 };
 
 /// Runs f(engine of one thread, communicator, rank) on R ranks at once; alone there is no

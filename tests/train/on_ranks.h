@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "lomo/data/share.h"
+#include "lomo/data/shard.h"
 #include "support/thread_ranks.h"
 #include "train/bench.h"
 
@@ -16,7 +16,7 @@ struct RankedRun {
   TrainConfig config = bench_config(OptimizerKind::lomo, 0.5);
   ModelConfig shape = tiny_config(false);
   DType dtype = DType::f32;
-  HeadOptions head = {};                               // its wire is the config's
+  HeadOptions head = {};                               // its communication dtype is the config's
   std::vector<std::vector<Sequence>> batches;          // the global ones, a step each
   std::function<void(Llama&)> before = [](Llama&) {};  // changes the weights
 };
@@ -28,10 +28,10 @@ struct RankedResult {
   std::vector<Ledger> ledgers;  // by rank
 };
 
-inline Batch share_of(std::vector<Sequence> const& global, Place place) {
+inline Batch shard_batch(std::vector<Sequence> const& global, RankInfo place) {
   std::vector<Sequence const*> all;
   for (Sequence const& sequence : global) all.push_back(&sequence);
-  return lomo::share_of(all, place.rank, place.ranks);
+  return lomo::shard_batch(all, place.rank, place.ranks);
 }
 
 /// Trains on R ranks. All ranks must report the same and hold the same vectors.
@@ -40,7 +40,7 @@ inline RankedResult train_on(int ranks, RankedRun const& run) {
   on_ranks(ranks, [&](Backend& backend, Communicator* communicator, int rank) {
     RankedResult& mine = of_rank[static_cast<std::size_t>(rank)];
     HeadOptions head = run.head;
-    head.wire = run.config.ranks.wire;
+    head.comm_dtype = run.config.ranks.comm_dtype;
     Llama model(backend, run.shape, run.dtype, head, communicator);
     fill_weights(model, 1);
     run.before(model);
@@ -48,7 +48,7 @@ inline RankedResult train_on(int ranks, RankedRun const& run) {
                     Schedule(ScheduleKind::constant, run.config.optimizer.lr, 0, 10));
     backend.ledger().restart();
     for (auto const& global : run.batches) {
-      mine.reports.push_back(trainer.step(share_of(global, {rank, ranks})));
+      mine.reports.push_back(trainer.step(shard_batch(global, {rank, ranks})));
     }
     mine.ledgers.push_back(backend.ledger());
     for (auto* group : model.weights().groups()) {

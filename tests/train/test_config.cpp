@@ -71,8 +71,8 @@ TEST_CASE("a config error names the file, the place and what to do") {
   CHECK(contains(refusal("/train/epochs", 0), "/train/epochs"));
   CHECK(contains(refusal("/loss_scale/initial", 1000), "power of 2"));
   CHECK(contains(refusal("/loss_scale/minimum", 131072), "/loss_scale/minimum"));
-  CHECK(contains(refusal("/guard/action", "ignore"), "warn"));
-  CHECK(contains(refusal("/guard/least_steps", 500), "guard.window"));
+  CHECK(contains(refusal("/spike_guard/action", "ignore"), "warn"));
+  CHECK(contains(refusal("/spike_guard/min_steps", 500), "spike_guard.window"));
   CHECK(contains(refusal("/memory/tile_bytes", "eight"), "/memory/tile_bytes"));
 }
 
@@ -103,34 +103,34 @@ TEST_CASE("overrides are JSON where they can be and text where not") {
   fs::remove(file);
 }
 
-TEST_CASE("the checkpoint settles dtype and rounding, and must have the shape the config says") {
+TEST_CASE("the checkpoint resolves dtype and rounding, and must have the shape the config says") {
   ModelConfig model;
   model.width = 64;
   model.dtype = DType::bf16;
   TrainConfig config = parse_config(minimal(), "run.json");
-  settle(config, model);
+  resolve(config, model);
   CHECK(config.model.dtype == DType::bf16);
   CHECK(config.optimizer.rounding == Rounding::stochastic);
 
   Json json = minimal();
   json["model"]["shape"] = {{"hidden_size", 4096}};
   TrainConfig other = parse_config(json, "run.json");
-  CHECK_THROWS_WITH(settle(other, model), Catch::Contains("hidden_size") &&
-                                              Catch::Contains("4096") && Catch::Contains("64"));
+  CHECK_THROWS_WITH(resolve(other, model), Catch::Contains("hidden_size") &&
+                                               Catch::Contains("4096") && Catch::Contains("64"));
   TrainConfig half = parse_config(minimal(), "run.json");
   model.dtype = DType::f16;
-  settle(half, model);
+  resolve(half, model);
   CHECK(half.optimizer.rounding == Rounding::nearest);
-  half.protect = Protect::tile;
-  CHECK_THROWS_WITH(settle(half, model), Catch::Contains("protect"));
+  half.gradient_check = GradientCheck::tile;
+  CHECK_THROWS_WITH(resolve(half, model), Catch::Contains("gradient_check"));
   model.dtype = DType::bf16;
-  for (const auto action : {GuardAction::skip, GuardAction::cut_lr, GuardAction::stop}) {
+  for (const auto action : {SpikeAction::skip, SpikeAction::cut_lr, SpikeAction::stop}) {
     TrainConfig late = parse_config(minimal(), "run.json");
-    late.protect = Protect::tile;
-    late.guard.action = action;
-    CHECK_THROWS_WITH(settle(late, model), Catch::Contains("guard.action"));
+    late.gradient_check = GradientCheck::tile;
+    late.spike_guard.action = action;
+    CHECK_THROWS_WITH(resolve(late, model), Catch::Contains("spike_guard.action"));
     late.clip.norm = 1;
-    settle(late, model);
+    resolve(late, model);
   }
 }
 
@@ -140,7 +140,7 @@ TEST_CASE("learning rates of another method are warned about") {
     json["optimizer"]["lr"] = lr;
     json["model"]["dtype"] = dtype;
     TrainConfig config = parse_config(json, "run.json");
-    settle(config, ModelConfig{});
+    resolve(config, ModelConfig{});
     return warnings(config).size();
   };
   CHECK(count(3e-2, "bf16") == 1);
@@ -162,10 +162,11 @@ TEST_CASE("every shipped config parses; those of the paper are fp16") {
     const bool paper = path.parent_path().filename() == "paper";
     CHECK((config.model.dtype == DType::f16) == paper);
     config.model.shape = Json();  // of a checkpoint that is not here
-    settle(config, ModelConfig{});
+    resolve(config, ModelConfig{});
     CHECK((config.optimizer.rounding == Rounding::stochastic) ==
           (config.model.dtype == DType::bf16));
-    CHECK(config.protect == (path.filename() == "pretrain.json" ? Protect::tile : Protect::step));
+    CHECK(config.gradient_check ==
+          (path.filename() == "pretrain.json" ? GradientCheck::tile : GradientCheck::step));
     ++seen;
   }
   CHECK(seen >= 18);

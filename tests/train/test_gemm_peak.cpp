@@ -33,7 +33,7 @@ TEST_CASE("a product that fills the device is looked for, and no larger one") {
   CHECK(slow.sides == std::vector<std::int64_t>{1024, 2048});
 }
 
-TEST_CASE("the probe of products ends where memory or patience does") {
+TEST_CASE("the probe of products ends where memory or timeout does") {
   CHECK(find(800e12, 20e-6, 2048).sides == std::vector<std::int64_t>{1024, 2048});
   CHECK(find(800e12, 20e-6, 1024).sides == std::vector<std::int64_t>{1024});
   CHECK(find(20e9, 0, 8192).sides == std::vector<std::int64_t>{1024});  // 2048 would take 0.9 s

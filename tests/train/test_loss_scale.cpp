@@ -82,7 +82,7 @@ TEST_CASE("other precisions do not scale their loss") {
 }
 
 TEST_CASE("an fp16 step that overflows leaves every bit and its place in the schedule") {
-  const std::int64_t kept = GENERATE(0, 1, 3);  // blocks whose factors wait for the verdict
+  const std::int64_t kept = GENERATE(0, 1, 3);  // blocks whose factors wait for the gradient check
   for (const auto kind :
        {OptimizerKind::lomo, OptimizerKind::adalomo, OptimizerKind::sgd, OptimizerKind::adamw}) {
     test::Bench bench(DType::f16);
@@ -134,10 +134,10 @@ TEST_CASE("an overflow at the smallest scale ends the run") {
   CHECK(bench.weights() == before);
 }
 
-TEST_CASE("fp16 without a verdict is refused") {
+TEST_CASE("fp16 without a gradient check is refused") {
   test::Bench bench(DType::f16);
   TrainConfig config = f16_config(OptimizerKind::lomo, 65536);
-  config.protect = Protect::tile;
+  config.gradient_check = GradientCheck::tile;
   test::error_of(Exit::usage, [&] { Trainer(bench.model, config, kLinear); });
 }
 

@@ -50,7 +50,7 @@ enum class NormBy : std::uint8_t { tiles, factors };
 /// The closed form of docs/ARCHITECTURE.md for rank r of one step with a norm pass, so one forward
 /// and two backwards, every k blocks recomputed.
 Traffic closed_form(ModelConfig const& c, std::vector<Batch> const& batches, int rank,
-                    double element, double wire, bool adalomo, int k, NormBy norms) {
+                    double element, double comm_dtype, bool adalomo, int k, NormBy norms) {
   const int ranks = static_cast<int>(batches.size());
   const auto others = static_cast<double>(ranks - 1);
   Traffic t;
@@ -73,16 +73,16 @@ Traffic closed_form(ModelConfig const& c, std::vector<Batch> const& batches, int
       gather(16, 16.0 * ranks, 1);
     }
     if (shape.name.find("layers") == std::string::npos) continue;
-    // Once in forward, once in each replay, and once more in each backward but for the two, of the
-    // last block that is run again, that still lie in the slots.
+    // Once in forward, once in each recomputation, and once more in each backward but for the two,
+    // of the last block that is recomputed, that still lie in the slots.
     const int block = std::stoi(shape.name.substr(std::string("model.layers.").size()));
     const bool last = block % k == k - 1 || block == c.layers - 1;
     const bool stays = last && (shape.name.find("down_proj") != std::string::npos ||
                                 shape.name.find("up_proj") != std::string::npos);
     gather(element * owned * cols, element * all * cols, stays ? 3 : 5);
     const double times = norms == NormBy::tiles ? 2 : 1;
-    t.sent += times * wire * (all - owned) * cols;
-    t.received += times * wire * owned * cols * others;
+    t.sent += times * comm_dtype * (all - owned) * cols;
+    t.received += times * comm_dtype * owned * cols * others;
   }
   const auto factors = [&](std::int64_t width, std::vector<std::int64_t> const& of_rank) {
     for (std::size_t q = 0; q < of_rank.size(); ++q) {
@@ -124,14 +124,14 @@ Traffic closed_form(ModelConfig const& c, std::vector<Batch> const& batches, int
     rows += static_cast<double>(batch.loss_count());
     if (q == rank) continue;
     const double asked = in(words, batch), asks = in(owned_rows(c.vocab, q, ranks), own);
-    t.sent += width * (element * asked + 2 * wire * asks);
-    t.received += width * (element * asks + 2 * wire * asked);
+    t.sent += width * (element * asked + 2 * comm_dtype * asks);
+    t.received += width * (element * asks + 2 * comm_dtype * asked);
   }
   const auto own = static_cast<double>(batches[static_cast<std::size_t>(rank)].loss_count());
   gather(element * own * width, element * rows * width, 1);
   gather(12 * rows, 12 * rows * ranks, 1);  // running softmax
-  t.sent += 2 * wire * (rows - own) * width;
-  t.received += 2 * wire * own * width * others;
+  t.sent += 2 * comm_dtype * (rows - own) * width;
+  t.received += 2 * comm_dtype * own * width * others;
   return t;
 }
 
@@ -153,7 +153,7 @@ TEST_CASE("a step sends and receives what the closed form says") {
       RankedRun run;
       run.config = bench_config(adalomo ? OptimizerKind::adalomo : OptimizerKind::lomo, 0.5);
       run.dtype = DType::bf16;
-      run.config.ranks.wire = ranks == 3 ? DType::f32 : DType::bf16;
+      run.config.ranks.comm_dtype = ranks == 3 ? DType::f32 : DType::bf16;
       run.head.chunk_rows = 12;
       const int k = ranks == 3 || ranks == 4 ? 2 : 1;
       run.config.train.recompute = {k};
@@ -161,7 +161,8 @@ TEST_CASE("a step sends and receives what the closed form says") {
       run.batches = {random_sequences(norms == NormBy::factors ? few : many, 2, 101, 3)};
       const RankedResult got = train_on(ranks, run);
       std::vector<Batch> shares;
-      for (int q = 0; q < ranks; ++q) shares.push_back(share_of(run.batches.front(), {q, ranks}));
+      for (int q = 0; q < ranks; ++q)
+        shares.push_back(shard_batch(run.batches.front(), {q, ranks}));
       double sent = 0, received = 0;
       for (int q = 0; q < ranks; ++q) {
         INFO("rank " << q << " of " << ranks << (adalomo ? " adalomo" : " lomo"));
@@ -185,17 +186,18 @@ std::size_t allocated(std::int64_t rows, std::int64_t cols, std::size_t element)
   return (bytes + Slab::kAlignment - 1) / Slab::kAlignment * Slab::kAlignment;
 }
 
-/// What rank q of R holds at most, by category, in a bf16 step of LOMO with bf16 on the wire.
-struct Held {
+/// What rank q of R holds at most, by category, in a bf16 step of LOMO with bf16 as communication
+/// dtype.
+struct MemoryUse {
   std::size_t weights = 0, gradients = 0, communication = 0;
 };
 
-Held closed_form_held(ModelConfig const& c, std::vector<Batch> const& batches, int rank,
-                      TileSize tile) {
+MemoryUse closed_form_held(ModelConfig const& c, std::vector<Batch> const& batches, int rank,
+                           TileSize tile) {
   const int ranks = static_cast<int>(batches.size());
   constexpr std::size_t kElement = 2, kF32 = 4;
   const auto owned = [&](std::int64_t rows, int q) { return owned_rows(rows, q, ranks).count; };
-  Held held;
+  MemoryUse held;
   // The shard; norms are whole.
   held.weights = static_cast<std::size_t>(2 * c.layers + 1) * allocated(1, c.width, kElement) +
                  2 * allocated(owned(c.vocab, rank), c.width, kElement);
@@ -203,15 +205,15 @@ Held closed_form_held(ModelConfig const& c, std::vector<Batch> const& batches, i
   std::int64_t largest = 0;
   std::size_t flights = 0;
   for (Group const& group : groups_of_block(c)) {
-    std::int64_t shard = 0, most = 0, here = 0, tiles = 0;
+    std::int64_t shard = 0, maximum = 0, here = 0, tiles = 0;
     for (const std::int64_t rows : group.rows) {
       shard += owned(rows, rank);
-      most = std::max(most, owned(rows, 0));
+      maximum = std::max(maximum, owned(rows, 0));
       here = std::max(here, owned(rows, rank));
       largest = std::max(largest, rows * group.cols);
     }
     held.weights += static_cast<std::size_t>(c.layers) * allocated(shard, group.cols, kElement);
-    const std::int64_t t = tile.rows_for(Shape(most, group.cols));
+    const std::int64_t t = tile.rows_for(Shape(maximum, group.cols));
     std::int64_t sent = 0;
     for (const std::int64_t rows : group.rows) {
       tiles += (owned(rows, 0) + t - 1) / t;
@@ -223,7 +225,7 @@ Held closed_form_held(ModelConfig const& c, std::vector<Batch> const& batches, i
     flights = std::max(flights, static_cast<std::size_t>(std::min<std::int64_t>(tiles, 2)) *
                                     (allocated(sent, group.cols, kElement) +
                                      allocated(arrives, group.cols, kElement)));
-    held.gradients = std::max(held.gradients, allocated(std::min(t, most), group.cols, kF32) +
+    held.gradients = std::max(held.gradients, allocated(std::min(t, maximum), group.cols, kF32) +
                                                   allocated(std::min(t, here), group.cols, kF32));
   }
   // Rows of the embedding go the same way, as many as ids allow.
@@ -291,12 +293,12 @@ TEST_CASE("a rank holds its shard, the ring, tiles, and the activations of its s
     run.batches = {random_sequences({40, 36, 38, 33, 37, 39, 34, 35, 40, 36}, 31, 101, 3)};
     const RankedResult got = train_on(ranks, run);
     std::vector<Batch> shares;
-    for (int q = 0; q < ranks; ++q) shares.push_back(share_of(run.batches.front(), {q, ranks}));
+    for (int q = 0; q < ranks; ++q) shares.push_back(shard_batch(run.batches.front(), {q, ranks}));
     for (int q = 0; q < ranks; ++q) {
       INFO("rank " << q << " of " << ranks);
       const auto& peak = got.ledgers[static_cast<std::size_t>(q)].peak_by_category();
       const auto of = [&](Category category) { return peak[static_cast<std::size_t>(category)]; };
-      const Held held =
+      const MemoryUse held =
           closed_form_held(run.shape, shares, q, TileSize{run.config.memory.tile_bytes});
       CHECK(of(Category::weights) == held.weights);
       CHECK(of(Category::gradients) == held.gradients);

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "lomo/backend/ranks.h"
+#include "lomo/backend/process_group.h"
 #include "lomo/backend/trace.h"
 #include "lomo/core/error.h"
 #include "train/bench.h"
@@ -63,10 +63,11 @@ TEST_CASE("the next matrix is fetched before the product with this one is issued
   }
   CHECK(products == matrices);
 
-  // Backward: of each block seven matrices for its replay and five more, for two still lie there.
+  // Backward: of each block seven matrices for its recomputation and five more, for two still lie
+  // there.
   struct Nothing final : GradientSink {
     bool all = true;  // or the query projections alone
-    bool wants(ParameterGroup const& group) const override {
+    bool requires_grad(ParameterGroup const& group) const override {
       return all || group.members().front().name.find("q_proj") != std::string::npos;
     }
     void offer(ParameterGroup&, Offer, bool) override {}
@@ -75,10 +76,10 @@ TEST_CASE("the next matrix is fetched before the product with this one is issued
     return self.order_of({"all_gather"}, [&] { model.backward(pass, sink, 1, keep); }).size();
   };
   CHECK(gathers(/*keep=*/true) == std::size_t{12} * 3);
-  sink.all = false;  // then q, k and v of the lowest block are read by its replay alone
+  sink.all = false;  // then q, k and v of the lowest block are read by its recomputation alone
   CHECK(gathers(/*keep=*/false) == std::size_t{12} * 3 - 3);
 
-  // Two blocks together: of the lower one all matrices for its replay, and all again.
+  // Two blocks together: of the lower one all matrices for its recomputation, and all again.
   pass = model.forward(batch, Recompute{2});
   sink.all = true;
   CHECK(gathers(/*keep=*/true) == std::size_t{12} + (7 + 12 + 7));
@@ -93,27 +94,27 @@ TEST_CASE("the next matrix is fetched before the product with this one is issued
 
 TEST_CASE("the next gradient tile is rendered and sent before this one is waited for") {
   DryRank self;
-  ParameterGroup group(*self.backend, DType::bf16, {{"w", 64}}, 16, place_of(self.ranks.get()));
+  ParameterGroup group(*self.backend, DType::bf16, {{"w", 64}}, 16, rank_info(self.ranks.get()));
   const Buffer dy = self.backend->allocate({10, 64}, DType::bf16, Category::activations, "dy");
   const Buffer x = self.backend->allocate({10, 16}, DType::bf16, Category::activations, "x");
   const TileSize two_rows{std::size_t{2} * 16 * sizeof(float)};
   NormProbe probe(*self.backend, two_rows, 1, NormMethod::cheapest, {self.ranks.get()});
-  const auto order = self.order_of({"all_to_all", "sum_ranks"}, [&] {
+  const auto order = self.order_of({"all_to_all", "sum_partials"}, [&] {
     probe.offer(group, LinearOffer{Factor::lent(dy), Factor::lent(x)}, true);
   });
   std::vector<std::string> expected{"all_to_all"};  // 8 tiles of the 16 rows of each owner
   for (int tile = 1; tile < 8; ++tile) {
     expected.emplace_back("all_to_all");
-    expected.emplace_back("sum_ranks");
+    expected.emplace_back("sum_partials");
   }
-  expected.emplace_back("sum_ranks");
+  expected.emplace_back("sum_partials");
   CHECK(order == expected);
 }
 
 TEST_CASE("the next factors are on their way before this rank multiplies with these") {
   DryRank self(5);  // two rounds
   const std::vector<std::int64_t> rows(5, 8);
-  ParameterGroup group(*self.backend, DType::bf16, {{"w", 200}}, 100, place_of(self.ranks.get()));
+  ParameterGroup group(*self.backend, DType::bf16, {{"w", 200}}, 100, rank_info(self.ranks.get()));
   const Buffer dy = self.backend->allocate({8, 200}, DType::bf16, Category::activations, "dy");
   const Buffer x = self.backend->allocate({8, 100}, DType::bf16, Category::activations, "x");
   NormProbe probe(*self.backend, {}, 1, NormMethod::cheapest, {self.ranks.get()});
@@ -124,11 +125,13 @@ TEST_CASE("the next factors are on their way before this rank multiplies with th
   CHECK(order == std::vector<std::string>{send, send, sum, send, send, wait, sum, wait, sum});
 }
 
-TEST_CASE("after a verdict a tile is one product for all owners, one exchange and one update") {
+TEST_CASE(
+    "after a gradient check a tile is one product for all owners, one exchange and one update") {
   DryRank self;
   // Of 63 rows the last rank owns 15, so that its eighth tile is shorter and a product of its own.
   for (const std::int64_t rows : {64, 62, 63}) {
-    ParameterGroup group(*self.backend, DType::bf16, {{"w", rows}}, 16, place_of(self.ranks.get()));
+    ParameterGroup group(*self.backend, DType::bf16, {{"w", rows}}, 16,
+                         rank_info(self.ranks.get()));
     const Buffer dy = self.backend->allocate({10, rows}, DType::bf16, Category::activations, "dy");
     const Buffer x = self.backend->allocate({10, 16}, DType::bf16, Category::activations, "x");
     const auto rule = make_update_rule(*self.backend, {}, {&group});

@@ -22,11 +22,11 @@ std::vector<std::vector<Sequence>> three_batches() {
           random_sequences({11, 6}, 0, 101, 4), last};
 }
 
-RankedRun run_of(OptimizerKind kind, bool tied, DType wire) {
+RankedRun run_of(OptimizerKind kind, bool tied, DType comm_dtype) {
   RankedRun run;
   run.config = bench_config(kind, 0.5);
   run.config.optimizer.lr = kind == OptimizerKind::adamw ? 1e-3 : 0.05;
-  run.config.ranks.wire = wire;
+  run.config.ranks.comm_dtype = comm_dtype;
   run.shape = tiny_config(tied);
   run.batches = three_batches();
   return run;
@@ -39,12 +39,12 @@ RankedResult start_of(RankedRun run) {
 
 /// How far two runs may be apart, as a share of the way they came. In f32 sums over tokens and over
 /// the vocabulary are cut differently: some dozen sums of up to 101 terms on the way of a gradient.
-/// A bf16 wire rounds twice on it, at the head and at the tile, each rank's part, none larger than
-/// the whole. Rules that divide by the size of each element turn a relative error of small ones
-/// into a like share of wrong ones, whose root is the distance.
+/// A bf16 communication dtype rounds twice on it, at the head and at the tile, each rank's part,
+/// none larger than the whole. Rules that divide by the size of each element turn a relative error
+/// of small ones into a like share of wrong ones, whose root is the distance.
 double bound(RankedRun const& run, int ranks) {
   double once = 4 * std::sqrt(20.0 * 101.0) * 0x1p-24;
-  if (run.config.ranks.wire == DType::bf16) once += 2 * 0x1p-9 * ranks;
+  if (run.config.ranks.comm_dtype == DType::bf16) once += 2 * 0x1p-9 * ranks;
   const bool adaptive = run.config.optimizer.name == OptimizerKind::adalomo ||
                         run.config.optimizer.name == OptimizerKind::adamw;
   return adaptive ? std::sqrt(once) : once * static_cast<double>(run.batches.size());
@@ -54,8 +54,8 @@ void check_ranks(RankedRun const& run, std::vector<int> const& counts) {
   const RankedResult alone = train_on(1, run), start = start_of(run);
   for (const int ranks : counts) {
     INFO(to_string(run.config.optimizer.name)
-         << " tied " << run.shape.tied_embeddings << " wire " << to_string(run.config.ranks.wire)
-         << " ranks " << ranks);
+         << " tied " << run.shape.tied_embeddings << " communication dtype "
+         << to_string(run.config.ranks.comm_dtype) << " ranks " << ranks);
     const RankedResult got = train_on(ranks, run);
     const double allowed = bound(run, ranks);
     for (std::size_t i = 0; i < run.batches.size(); ++i) {
@@ -143,7 +143,7 @@ TEST_CASE("value clipping, the head by blocks and chunks, and kept activations a
   check_ranks(run, {2, 5});
 }
 
-TEST_CASE("factors kept on ranks, and blocks run again together, change no bit") {
+TEST_CASE("factors kept on ranks, and blocks recomputed together, change no bit") {
   RankedRun run = run_of(OptimizerKind::lomo, GENERATE(false, true), DType::bf16);
   run.config.clip.kept_blocks = 0;
   run.config.train.recompute = Recompute::none;
@@ -160,7 +160,8 @@ TEST_CASE("factors kept on ranks, and blocks run again together, change no bit")
   }
 }
 
-TEST_CASE("an fp16 run on ranks applies gradients that an fp16 wire could not carry") {
+TEST_CASE(
+    "an fp16 run on ranks applies gradients that an fp16 communication dtype could not carry") {
   RankedRun run = run_of(any_rule(), GENERATE(false, true), GENERATE(DType::bf16, DType::f32));
   run.dtype = DType::f16;
   run.config.loss_scale.initial = 16384;
@@ -179,7 +180,7 @@ TEST_CASE("an fp16 run on ranks applies gradients that an fp16 wire could not ca
     Llama model(backend, run.shape, run.dtype);
     fill_weights(model, 1);
     run.before(model);
-    const Batch batch = share_of(run.batches.front(), {});
+    const Batch batch = shard_batch(run.batches.front(), {});
     const float scale = 16384.0f / static_cast<float>(batch.loss_count());
     for (auto const& [name, gradient] : gradients_of(model, batch, Recompute::block, scale)) {
       for (const float g : gradient) largest = std::max(largest, std::abs(static_cast<double>(g)));
@@ -223,10 +224,10 @@ TEST_CASE("a batch without targets is skipped by all ranks, and the next one is 
 
 // As in the test of one rank: the gradient of the last rows of one matrix overflows, and only the
 // last rank owns them.
-TEST_CASE("without a verdict all ranks stop at the tile that one of them finds bad") {
+TEST_CASE("without a gradient check all ranks stop at the tile that one of them finds bad") {
   RankedRun run = run_of(OptimizerKind::lomo, false, DType::f32);
   run.config.clip.norm = 0;
-  run.config.protect = Protect::tile;
+  run.config.gradient_check = GradientCheck::tile;
   run.batches = {random_sequences({9, 4, 13}, 2, 101, 3)};
   constexpr std::int64_t kColumn = 7, kFirstLarge = 30, kRows = 56, kCols = 40;
   run.before = [](Llama& model) {

@@ -100,10 +100,10 @@ TEST_CASE("a batch without targets is skipped and is no sign of divergence") {
   CHECK(trainer.step(bench.batch).outcome == StepOutcome::applied);
 }
 
-TEST_CASE("the one-pass step of protect tile is the two-pass step when all is finite") {
+TEST_CASE("the one-pass step of gradient_check tile is the two-pass step when all is finite") {
   Bench one, two;
   TrainConfig tile = config(OptimizerKind::lomo, 0);
-  tile.protect = Protect::tile;
+  tile.gradient_check = GradientCheck::tile;
   Trainer a(one.model, tile, kConstant);
   Trainer b(two.model, config(OptimizerKind::lomo, 0), kConstant);
   const StepReport ra = a.step(one.batch);
@@ -116,7 +116,8 @@ TEST_CASE("the one-pass step of protect tile is the two-pass step when all is fi
 // see it, the gradient of that column does. The gate's last rows are large and so is what comes
 // back through them, so that only the tiles of those rows overflow f32.
 TEST_CASE(
-    "a gradient that overflows half-way: with a verdict nothing changes, without one only what "
+    "a gradient that overflows half-way: with a gradient check nothing changes, without one only "
+    "what "
     "came before") {
   constexpr std::int64_t kColumn = 7, kFirstLarge = 30;
   const auto spoil = [](Bench& bench) {
@@ -151,7 +152,7 @@ TEST_CASE(
   Bench bench;
   spoil(bench);
   TrainConfig tile = config(OptimizerKind::lomo, 0);
-  tile.protect = Protect::tile;
+  tile.gradient_check = GradientCheck::tile;
   Trainer trainer(bench.model, tile, kConstant);
   std::map<std::string, std::vector<std::byte>> before;
   const auto each = [&bench](auto const& f) {

@@ -10,8 +10,8 @@
 
 #include "lomo/backend/ledger.h"
 #include "lomo/backend/ops.h"
+#include "lomo/backend/profile.h"
 #include "lomo/backend/slab.h"
-#include "lomo/backend/timeline.h"
 #include "lomo/core/tensor.h"
 
 namespace lomo {
@@ -25,13 +25,13 @@ namespace lomo {
 /// `T` below is the storage type of a run: f32, bf16 or f16. All
 /// arithmetic is f32 or better whatever T is; results are rounded to T once, nearest. Outputs are
 /// wholly overwritten unless the comment says "adds". Inputs and outputs do not overlap unless the
-/// comment allows it. Operations are asynchronous on the engine's compute queue, or on its second
-/// one within `beside`; those that block say so. Letters: docs/NOTATION.md.
+/// comment allows it. Operations are asynchronous on the engine's compute stream, or on its second
+/// one within `on_side_stream`; those that block say so. Letters: docs/NOTATION.md.
 class Backend {
  public:
   explicit Backend(Device device) : device_(device) {}
   virtual ~Backend() = default;
-  Backend(Backend const&) = delete;  // engines own threads, queues and the slab
+  Backend(Backend const&) = delete;  // engines own threads, streams and the slab
   Backend& operator=(Backend const&) = delete;
 
   Device device() const { return device_; }
@@ -49,35 +49,35 @@ class Backend {
   Buffer allocate(Shape shape, DType dtype, Category category, std::string_view what);
   /// dst = src from host memory; sizes must agree. Blocks until `src` may be reused.
   void upload(Tensor dst, std::span<std::byte const> src);
-  /// dst = src to host memory. Blocks until all work issued to this queue so far is done.
+  /// dst = src to host memory. Blocks until all work issued to this stream so far is done.
   void download(std::span<std::byte> dst, Tensor src);
   /// dst = src, same shape; converts between f32, bf16, f16 and f64 (nearest).
   void copy(Tensor dst, Tensor src);
   /// x = 0.
   void zero(Tensor x);
-  /// Blocks until all work issued so far is done, on every queue.
+  /// Blocks until all work issued so far is done, on every stream.
   void synchronize();
-  /// From here on notes in `timeline` when operations run, and exchanges of tensors of this engine,
+  /// From here on notes in `profile` when operations run, and exchanges of tensors of this engine,
   /// until it is given null. Blocks both times until all work is done, not in between. After the
   /// second every operation has its times, and every exchange that was waited for.
-  void observe(Timeline* timeline);
+  void start_profile(Profile* profile);
 
-  // ---- a second queue ---------------------------------------------------------------------------
+  // ---- a side stream ---------------------------------------------------------------------------
 
-  /// Work that one call of `beside` issued; 0: none.
-  using Ticket = std::uint64_t;
-  /// 2 where what `beside` issues runs beside what is issued after it; 1 where it is done when
-  /// `beside` returns (CPU, whose queue is the host).
-  virtual int queues() const { return 1; }
-  /// Calls `issue`, whose operations and exchanges go to the second queue: they start after all
-  /// that was issued before, on either queue, and run beside what is issued later, until `wait`.
+  /// Work that one call of `on_side_stream` issued; 0: none.
+  using Fence = std::uint64_t;
+  /// 2 where what `on_side_stream` issues runs beside what is issued after it; 1 where it is done
+  /// when `on_side_stream` returns (CPU, whose stream is the host).
+  virtual int streams() const { return 1; }
+  /// Calls `issue`, whose operations and exchanges go to the side stream: they start after all
+  /// that was issued before, on either stream, and run beside what is issued later, until `wait`.
   /// Before that the tensors they read must not be overwritten, those they write not be touched,
   /// and the memory of both not be freed, but by `issue` itself: what is freed there, workspaces
   /// included, stays taken until the `wait`. Not within itself.
-  Ticket beside(std::function<void()> const& issue);
-  /// Work issued to the compute queue from here on starts when that of `ticket`, and of all tickets
-  /// before it, is done. Does not block the host. Not within `beside`.
-  void wait(Ticket ticket);
+  Fence on_side_stream(std::function<void()> const& issue);
+  /// Work issued to the compute stream from here on starts when that of `fence`, and of all fences
+  /// before it, is done. Does not block the host. Not within `on_side_stream`.
+  void wait(Fence fence);
 
   // ---- linear layers ----------------------------------------------------------------------------
 
@@ -151,34 +151,34 @@ class Backend {
   void cross_entropy_backward(Tensor dz, Tensor z, Tensor lse, Tensor targets, std::int64_t first,
                               float scale);
 
-  // ---- what ranks gave each other ---------------------------------------------------------------
+  // ---- partial sums of ranks ---------------------------------------------------------------
 
   /// out (t,I) = sum over ranks q of rows [q t, (q + 1) t) of parts (R t,I), added in that order:
   /// out f32 of parts T, or both f64.
-  void sum_ranks(Tensor out, Tensor parts);
+  void sum_partials(Tensor out, Tensor partials);
   /// running (n,3) f32, as cross_entropy_block leaves it, of all vocabulary rows, from those that R
   /// ranks made of rows of their own: rank q's are rows [q n, (q + 1) n) of parts (R n,3) f32.
-  void cross_entropy_merge(Tensor running, Tensor parts);
+  void cross_entropy_merge(Tensor running, Tensor partials);
 
   // ---- gradients and updates --------------------------------------------------------------------
 
   /// stats (2) f64: adds sum of (scale * g)^2 over finite elements to stats[0] and the number of
   /// non-finite elements to stats[1], row after row, so that a matrix measured in tiles of rows
   /// gives the same bits however it is cut.   g f32.
-  void measure(Tensor stats, Tensor g, float scale);
+  void accumulate_squared_norm(Tensor stats, Tensor g, float scale);
   /// sums (2) f64: adds weight * sum of a b to sums[0] and weight * |a| |b| (2-norms of all
   /// elements) to sums[1], in f64, row after row.   a, b (t,n) f32. Anything not finite makes
   /// sums[0] so.
   void inner_product(Tensor sums, Tensor a, Tensor b, double weight);
 
   // The updates below leave everything as it was when guard (2) f64 is given and guard[1] != 0:
-  // pass the stats of `measure` to keep a non-finite gradient away from the weights.
-  // `rows` (t) i32 names the row of w for each row of g (distinct); none means w and g correspond
-  // row by row. Weights are rounded to their storage type as `plan` says.
+  // pass the stats of `accumulate_squared_norm` to keep a non-finite gradient away from the
+  // weights. `rows` (t) i32 names the row of w for each row of g (distinct); none means w and g
+  // correspond row by row. Weights are rounded to their storage type as `plan` says.
 
   /// SGD / LOMO (arXiv 2306.09782, Alg. 1): w = round(w (1 - lr decay) - lr g').
   /// w (t,I) or (K,I) with rows, T;  g (t,I) f32;  g' as in GradientScaling. Without rows g may
-  /// also be the parts of R ranks, (R t,I) f32 or bf16, to the bits of what sum_ranks makes of
+  /// also be the parts of R ranks, (R t,I) f32 or bf16, to the bits of what sum_partials makes of
   /// them.
   struct SgdStep {
     float lr = 0;
@@ -186,11 +186,11 @@ class Backend {
     GradientScaling gradient;
   };
   void sgd_update(Tensor w, Tensor g, SgdStep const& step, RoundingPlan const& plan,
-                  Tensor guard = {}, Tensor rows = {});
+                  Tensor found_inf = {}, Tensor rows = {});
   /// m = momentum m + g' (f32, shape of g); then g = m, ready for sgd_update with a neutral
   /// GradientScaling.
   void momentum_update(Tensor m, Tensor g, float momentum, GradientScaling const& gradient,
-                       Tensor guard = {});
+                       Tensor found_inf = {});
   /// AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101, Alg. 2): m, v f32 like g;
   /// m = b1 m + (1-b1) g', v = b2 v + (1-b2) g'^2,
   /// w = round(w (1 - lr decay) - lr (m / c1) / (sqrt(v / c2) + eps)), ci = 1 - bi^t.
@@ -200,7 +200,7 @@ class Backend {
     GradientScaling gradient;
   };
   void adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,
-                    RoundingPlan const& plan, Tensor guard = {});
+                    RoundingPlan const& plan, Tensor found_inf = {});
 
   // AdaLomo (Lv et al. 2023, arXiv 2310.10195; the released code's square-root form). A vector
   // parameter is a matrix of one row: then the factored second moment is the plain one.
@@ -209,7 +209,7 @@ class Backend {
   void square_sums(Tensor row, Tensor col, Tensor g, GradientScaling const& gradient);
   /// state (n) f32 = beta state + (1 - beta) (scale sums + eps).
   void decay_average(Tensor state, Tensor sums, float beta, float scale, float eps,
-                     Tensor guard = {});
+                     Tensor found_inf = {});
   /// total (1) f64: adds the sum of x (n) f32.
   void sum(Tensor total, Tensor x);
   /// The whole tensor an AdaLomo op works on a part of (rows owned by one rank).
@@ -221,8 +221,8 @@ class Backend {
   /// sums (2) f64: adds sum of U^2 and sum of w^2, where U_ij = g'_ij r_i c_j,
   /// r = rsqrt(row / mean(row)), c = rsqrt(col); the product row x col is never formed, since it
   /// underflows for embedding rows that never occurred.
-  void adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
-                       AdaLomoTensor const& whole, GradientScaling const& gradient);
+  void adalomo_statistics(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
+                          AdaLomoTensor const& whole, GradientScaling const& gradient);
   /// eta = lr max(eps2, sqrt(sums[1] / numel)); u = U / max(1, sqrt(sums[0] / numel) / d);
   /// w = round(w (1 - eta decay) - eta u).   w (O,I) T;  d = clip_threshold.
   struct AdaLomoStep {
@@ -231,7 +231,7 @@ class Backend {
   };
   void adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, Tensor sums,
                       AdaLomoTensor const& whole, AdaLomoStep const& step, RoundingPlan const& plan,
-                      Tensor guard = {});
+                      Tensor found_inf = {});
 
  protected:
   /// The engine's slab; set once by the engine's constructor.
@@ -242,7 +242,7 @@ class Backend {
   Buffer workspace_of(std::string_view op, std::size_t bytes);
 
  private:
-  /// One operation while it is issued: on the books, and where a timeline is kept, on that.
+  /// One operation while it is issued: accounted for, and where a timeline is kept, on that.
   class Operation {
    public:
     Operation(Backend& backend, std::string_view name, Cost cost);
@@ -254,22 +254,22 @@ class Backend {
 
    private:
     Backend& backend_;
-    Timeline::Span* span_ = nullptr;
+    Profile::Span* span_ = nullptr;
   };
 
-  /// Notes when the queue comes to an operation, and when it is done with it. Where that is not
-  /// now, both are known by `settle_clock`; `start_clock` comes before the first. As they are here,
-  /// the queue is the host.
+  /// Notes when the stream comes to an operation, and when it is done with it. Where that is not
+  /// now, both are known by `finish_clock`; `start_clock` comes before the first. As they are here,
+  /// the stream is the host.
   virtual void start_clock() {}
-  virtual void note_begin(Timeline::Span& span) { span.begin = Timeline::Clock::now(); }
-  virtual void note_end(Timeline::Span& span) noexcept { span.end = Timeline::Clock::now(); }
-  virtual void settle_clock() {}
+  virtual void note_begin(Profile::Span& span) { span.begin = Profile::Clock::now(); }
+  virtual void note_end(Profile::Span& span) noexcept { span.end = Profile::Clock::now(); }
+  virtual void finish_clock() {}
   virtual void do_synchronize() = 0;
-  /// The queue that is issued to: the second from `enter` to `leave`, both with the same ticket.
-  /// Never called where there is one queue.
-  virtual void do_enter_beside(Ticket) {}
-  virtual void do_leave_beside(Ticket) {}
-  virtual void do_wait(Ticket) {}
+  /// The stream that is issued to: the second from `enter` to `leave`, both with the same fence.
+  /// Never called where there is one stream.
+  virtual void do_enter_side_stream(Fence) {}
+  virtual void do_leave_side_stream(Fence) {}
+  virtual void do_wait(Fence) {}
   virtual void do_upload(Tensor dst, std::span<std::byte const> src) = 0;
   virtual void do_download(std::span<std::byte> dst, Tensor src) = 0;
   virtual void do_copy(Tensor dst, Tensor src) = 0;
@@ -301,34 +301,35 @@ class Backend {
   virtual void do_cross_entropy_end(Tensor loss, Tensor lse, Tensor running) = 0;
   virtual void do_cross_entropy_backward(Tensor dz, Tensor z, Tensor lse, Tensor targets,
                                          std::int64_t first, float scale) = 0;
-  virtual void do_sum_ranks(Tensor out, Tensor parts) = 0;
-  virtual void do_cross_entropy_merge(Tensor running, Tensor parts) = 0;
-  virtual void do_measure(Tensor stats, Tensor g, float scale) = 0;
+  virtual void do_sum_partials(Tensor out, Tensor partials) = 0;
+  virtual void do_cross_entropy_merge(Tensor running, Tensor partials) = 0;
+  virtual void do_accumulate_squared_norm(Tensor stats, Tensor g, float scale) = 0;
   virtual void do_inner_product(Tensor sums, Tensor a, Tensor b, double weight) = 0;
   /// `ranks`: how many gave parts of g; 0: it is whole, f32.
   virtual void do_sgd_update(Tensor w, Tensor g, std::int64_t ranks, SgdStep const& step,
-                             RoundingPlan const& plan, Tensor guard, Tensor rows) = 0;
+                             RoundingPlan const& plan, Tensor found_inf, Tensor rows) = 0;
   virtual void do_momentum_update(Tensor m, Tensor g, float momentum,
-                                  GradientScaling const& gradient, Tensor guard) = 0;
+                                  GradientScaling const& gradient, Tensor found_inf) = 0;
   virtual void do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamStep const& step,
-                               RoundingPlan const& plan, Tensor guard) = 0;
+                               RoundingPlan const& plan, Tensor found_inf) = 0;
   virtual void do_square_sums(Tensor row, Tensor col, Tensor g,
                               GradientScaling const& gradient) = 0;
   virtual void do_decay_average(Tensor state, Tensor sums, float beta, float scale, float eps,
-                                Tensor guard) = 0;
+                                Tensor found_inf) = 0;
   virtual void do_sum(Tensor total, Tensor x) = 0;
-  virtual void do_adalomo_measure(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
-                                  AdaLomoTensor const& whole, GradientScaling const& gradient) = 0;
+  virtual void do_adalomo_statistics(Tensor sums, Tensor w, Tensor g, Tensor row, Tensor col,
+                                     AdaLomoTensor const& whole,
+                                     GradientScaling const& gradient) = 0;
   virtual void do_adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, Tensor sums,
                                  AdaLomoTensor const& whole, AdaLomoStep const& step,
-                                 RoundingPlan const& plan, Tensor guard) = 0;
+                                 RoundingPlan const& plan, Tensor found_inf) = 0;
 
   Device device_;
   Ledger ledger_;
   std::unique_ptr<Slab> slab_;
-  bool beside_ = false;    // within `beside`
-  Ticket issued_ = 0;      // the latest
-  Ticket waited_for_ = 0;  // it and all before it
+  bool on_side_stream_ = false;  // within `on_side_stream`
+  Fence issued_ = 0;             // the latest
+  Fence waited_for_ = 0;         // it and all before it
 };
 
 /// What an engine is made with.
@@ -339,7 +340,7 @@ struct EngineOptions {
   std::size_t memory = 0;
   /// Of the dry engine: whose workspaces it takes, Device::cpu's (with so many threads) or
   /// Device::cuda's.
-  Device books = Device::cpu;
+  Device accounting = Device::cpu;
   /// Of the CUDA engine: this process among those of the machine, each of which has a GPU.
   int local_rank = 0;
 };
@@ -348,7 +349,7 @@ struct EngineOptions {
 /// is used.
 std::unique_ptr<Backend> make_cpu_backend(EngineOptions const& options);
 
-/// The dry engine (src/dry): computes nothing, keeps the books of options.books.
+/// The dry engine (src/dry): computes nothing, does the accounting of options.accounting.
 /// `memory` 0: without end.
 std::unique_ptr<Backend> make_dry_backend(EngineOptions const& options);
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "lomo/backend/ledger.h"
-#include "lomo/backend/timeline.h"
+#include "lomo/backend/profile.h"
 #include "lomo/core/tensor.h"
 
 namespace lomo {
@@ -19,16 +19,16 @@ namespace lomo {
 /// that is lost, or does not answer within the time limit, is Error(Exit::communication) on the
 /// others.
 ///
-/// Exchanges of tensors are asynchronous, on the engine's communication queue, first in, first out.
-/// One starts after everything that was issued before it to the queue that is issued to (the
-/// compute queue, within Backend::beside the second one); what is issued there later runs beside
-/// it, until `wait`. Before that the tensors it reads must not be overwritten, nor those it writes
-/// be touched. Tensors are dense and of one dtype; they travel as they are.
+/// Exchanges of tensors are asynchronous, on the engine's communication stream, first in, first
+/// out. One starts after everything that was issued before it to the stream that is issued to (the
+/// compute stream, within Backend::on_side_stream the second one); what is issued there later runs
+/// beside it, until `wait`. Before that the tensors it reads must not be overwritten, nor those it
+/// writes be touched. Tensors are dense and of one dtype; they are sent as they are.
 class Communicator {
  public:
   Communicator(int rank, int size, Ledger& ledger) : rank_(rank), size_(size), ledger_(ledger) {}
   virtual ~Communicator() = default;
-  Communicator(Communicator const&) = delete;  // owns connections and a queue
+  Communicator(Communicator const&) = delete;  // owns connections and a stream
   Communicator& operator=(Communicator const&) = delete;
 
   int rank() const { return rank_; }
@@ -37,17 +37,17 @@ class Communicator {
   // ---- tensors, asynchronous
 
   /// An exchange under way.
-  using Ticket = std::uint64_t;
+  using Fence = std::uint64_t;
   /// all (sum of rows, I) = the rows of every rank in rank order. rows (R): how many each gives, of
   /// which rows[rank()] are `mine`.  `mine` may lie at its own place in `all`.
-  Ticket all_gather(Tensor all, Tensor mine, std::span<std::int64_t const> rows);
+  Fence all_gather(Tensor all, Tensor mine, std::span<std::int64_t const> rows);
   /// Rank q gets the next to[q] rows of `sent` (sum of to, I); `received` (sum of from, I) = the
   /// from[q] rows that rank q sent here, in rank order.
-  Ticket all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const> from,
-                    std::span<std::int64_t const> to);
-  /// Work issued from here on to the queue that is issued to starts when the exchange, and all
-  /// before it, is done. Blocks the host only where that queue is the host itself (CPU).
-  void wait(Ticket ticket);
+  Fence all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const> from,
+                   std::span<std::int64_t const> to);
+  /// Work issued from here on to the stream that is issued to starts when the exchange, and all
+  /// before it, is done. Blocks the host only where that stream is the host itself (CPU).
+  void wait(Fence fence);
 
   // ---- a few bytes of the host, blocking
 
@@ -64,24 +64,24 @@ class Communicator {
   void barrier() { all_gather_host(char{0}); }
 
  protected:
-  /// Of the call under way: where it notes when it begins and ends on its queue; null: nowhere. A
+  /// Of the call under way: where it notes when it begins and ends on its stream; null: nowhere. A
   /// wait of which nothing is noted held up the host for as long as the call took.
-  Timeline::Span* span() const { return span_; }
+  Profile::Span* span() const { return span_; }
 
  private:
   void book(std::string_view name, Cost cost);
-  Ticket issued(Ticket ticket);
+  Fence issued(Fence fence);
 
-  virtual Ticket do_all_gather(Tensor all, Tensor mine, std::span<std::int64_t const> rows) = 0;
-  virtual Ticket do_all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const> from,
-                               std::span<std::int64_t const> to) = 0;
-  virtual void do_wait(Ticket ticket) = 0;
+  virtual Fence do_all_gather(Tensor all, Tensor mine, std::span<std::int64_t const> rows) = 0;
+  virtual Fence do_all_to_all(Tensor received, Tensor sent, std::span<std::int64_t const> from,
+                              std::span<std::int64_t const> to) = 0;
+  virtual void do_wait(Fence fence) = 0;
   virtual void do_all_gather_host(std::span<std::byte> all, std::span<std::byte const> mine) = 0;
 
   int rank_;
   int size_;
   Ledger& ledger_;
-  Timeline::Span* span_ = nullptr;
+  Profile::Span* span_ = nullptr;
 };
 
 }  // namespace lomo

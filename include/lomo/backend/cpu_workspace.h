@@ -8,10 +8,10 @@ namespace lomo {
 /// How the CPU engine cuts its work up, as far as its scratch depends on it.
 namespace workspace {
 
-/// A block is handed out in pieces aligned to this.
+/// A block is handed out in chunks aligned to this.
 inline constexpr std::size_t kAlignment = 64;
-/// Bytes of `numel` elements as a piece of a block.
-constexpr std::size_t piece(std::int64_t numel, DType type) {
+/// Bytes of `numel` elements as a chunk of a block.
+constexpr std::size_t chunk(std::int64_t numel, DType type) {
   const std::size_t bytes = static_cast<std::size_t>(numel) * size_of(type);
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
@@ -35,20 +35,20 @@ std::size_t library(std::int64_t m, std::int64_t n, std::int64_t k, int threads)
 // ---- block
 
 /// The norm's dw is summed over at most so many runs of at least so many rows.
-inline constexpr std::int64_t kMostRuns = 64;
-inline constexpr std::int64_t kLeastRunRows = 16;
+inline constexpr std::int64_t kMaxRuns = 64;
+inline constexpr std::int64_t kMinRunRows = 16;
 
 /// Rows whose sines and cosines are kept at once.
 inline constexpr std::int64_t kRopeRows = 256;
 
-/// Rows of a strip of attention, of the block it meets at a time, and of a panel in registers.
-inline constexpr std::int64_t kStripRows = 128;
+/// Rows of a chunk of attention, of the block it meets at a time, and of a panel in registers.
+inline constexpr std::int64_t kChunkRows = 128;
 inline constexpr std::int64_t kBlockRows = 64;
 inline constexpr std::int64_t kPanelLanes = 32;
-/// f32 values one thread needs: four strips and two blocks of D columns, the scores and their
+/// f32 values one thread needs: four chunks and two blocks of D columns, the scores and their
 /// gradients of one panel, and three rows of statistics.
 constexpr std::int64_t attention_values(std::int64_t width) {
-  return (4 * kStripRows + 2 * kBlockRows) * width + 2 * kBlockRows * kPanelLanes + 4 * kStripRows +
+  return (4 * kChunkRows + 2 * kBlockRows) * width + 2 * kBlockRows * kPanelLanes + 4 * kChunkRows +
          64;
 }
 
@@ -80,16 +80,16 @@ class CpuWorkspaces final : public Workspaces {
   /// Also (Nq,H) f32, the row sums of dout * out.
   std::size_t attention_backward(Tensor q, Heads const& heads) const override;
   /// Two f64 sums for each kSumColumns columns of each row.
-  std::size_t measure(Tensor g) const override;
+  std::size_t accumulate_squared_norm(Tensor g) const override;
   /// Three f64 sums, cut likewise.
   std::size_t inner_product(Tensor a) const override;
   /// Four f64 sums, cut likewise.
-  std::size_t tally(Tensor g, RoundingPlan const& plan) const override;
+  std::size_t rounding_stats(Tensor g, RoundingPlan const& plan) const override;
   /// (runs of kSumRows rows, I) f64.
   std::size_t square_sums(Tensor g) const override;
-  /// The column factors (I) f32, and the sums as in `measure`.
-  std::size_t adalomo_measure(Tensor g) const override;
-  /// The column factors (I) f32, and the tally.
+  /// The column factors (I) f32, and the sums as in `accumulate_squared_norm`.
+  std::size_t adalomo_statistics(Tensor g) const override;
+  /// The column factors (I) f32, and the rounding statistics.
   std::size_t adalomo_update(Tensor g, RoundingPlan const& plan) const override;
 
  private:

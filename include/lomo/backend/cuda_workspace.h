@@ -39,11 +39,11 @@ class CudaWorkspaces final : public Workspaces {
   std::size_t rope(Tensor, Tensor) const override { return 0; }
   std::size_t attention(Heads const&) const override { return 0; }
   std::size_t attention_backward(Tensor q, Heads const& heads) const override;
-  std::size_t measure(Tensor g) const override;
+  std::size_t accumulate_squared_norm(Tensor g) const override;
   std::size_t inner_product(Tensor a) const override;
-  std::size_t tally(Tensor g, RoundingPlan const& plan) const override;
+  std::size_t rounding_stats(Tensor g, RoundingPlan const& plan) const override;
   std::size_t square_sums(Tensor g) const override;
-  std::size_t adalomo_measure(Tensor g) const override;
+  std::size_t adalomo_statistics(Tensor g) const override;
   std::size_t adalomo_update(Tensor g, RoundingPlan const& plan) const override;
 };
 

@@ -31,11 +31,11 @@ struct Cost {
   double received = 0;
 };
 
-class Timeline;
+class Profile;
 class Trace;
 
-/// The books of one engine: bytes held by category, their peak, and the work done by op. Sizes are
-/// as allocated (rounded up to the slab's alignment). Single-threaded like the slab it serves.
+/// The accounting of one engine: bytes held by category, their peak, and the work done by op. Sizes
+/// are as allocated (rounded up to the slab's alignment). Single-threaded like the slab it serves.
 class Ledger {
  public:
   /// `offset` and `what` name the block in a trace.
@@ -71,9 +71,9 @@ class Ledger {
   /// That trace; null: none.
   Trace* trace() const { return trace_; }
 
-  /// Where who books an operation also notes when it runs; null: nowhere. See Backend::observe.
-  Timeline* timeline() const { return timeline_; }
-  void keep(Timeline* timeline) { timeline_ = timeline; }
+  /// Where who records an operation also notes when it runs; null: nowhere. See Backend::observe.
+  Profile* profile() const { return profile_; }
+  void keep(Profile* profile) { profile_ = profile; }
 
  private:
   void add(std::string_view op, Cost cost);
@@ -86,7 +86,7 @@ class Ledger {
   std::size_t extent_ = 0;
   std::map<std::string, Op, std::less<>> ops_;
   Trace* trace_ = nullptr;
-  Timeline* timeline_ = nullptr;
+  Profile* profile_ = nullptr;
 };
 
 }  // namespace lomo

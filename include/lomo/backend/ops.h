@@ -52,12 +52,12 @@ struct RoundingPlan {
   std::int64_t first = 0;
   /// (4) f64 or none: adds, over the elements of the update, what rounding made of it. With old and
   /// new the stored weight before and after and x the updated weight in f32, before it is rounded:
-  ///   tally[0]  elements with x != old       tally[1]  elements with new != old
-  ///   tally[2]  sum of (new - old) (x - old) tally[3]  sum of (x - old)^2
-  /// so that tally[2] / tally[3] is the share of the intended step that was realised: its
-  /// projection on the step that an f32 weight would have taken. Changes no bit of the weight;
-  /// takes about as long as the update again.
-  Tensor tally = {};
+  ///   rounding_stats[0]  elements with x != old       rounding_stats[1]  elements with new != old
+  ///   rounding_stats[2]  sum of (new - old) (x - old) rounding_stats[3]  sum of (x - old)^2
+  /// so that rounding_stats[2] / rounding_stats[3] is the share of the intended step that was
+  /// realised: its projection on the step that an f32 weight would have taken. Changes no bit of
+  /// the weight; takes about as long as the update again.
+  Tensor rounding_stats = {};
 };
 
 }  // namespace lomo

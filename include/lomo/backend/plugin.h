@@ -17,15 +17,15 @@ struct CudaPlugin {
   char const* build;
   /// Why this process cannot compute on a GPU, one sentence; empty when it can. `local_rank` is its
   /// rank among the processes of this machine.
-  std::string (*obstacle)(int local_rank);
+  std::string (*unavailable_reason)(int local_rank);
   /// Bytes an engine of this process could take. Only without an obstacle.
   std::size_t (*available_memory)(int local_rank);
   std::unique_ptr<Backend> (*make)(EngineOptions const& options);
   /// Exchanges of the tensors of an engine that `make` made, over NCCL, with the ranks of `host`,
-  /// which passes the words of hosts on and must outlive them. A rank that does not answer for as
-  /// long as `patience` is lost. Throws Error(Exit::usage) where NCCL is not there.
+  /// which passes the host collectives on and must outlive them. A rank that does not answer for as
+  /// long as `timeout` is lost. Throws Error(Exit::usage) where NCCL is not there.
   std::unique_ptr<Communicator> (*connect)(Backend& engine, Communicator& host,
-                                           std::chrono::seconds patience);
+                                           std::chrono::seconds timeout);
 };
 
 /// Version, and a hash of the headers that the program and its plugin must agree on.

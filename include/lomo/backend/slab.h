@@ -52,17 +52,17 @@ class Slab {
   /// holds by category.
   Buffer allocate(Shape shape, DType dtype, Category category, std::string_view what);
 
-  /// What is freed from here on stays taken until `give_back` of this mark or a later one: another
-  /// queue may still be using it. Marks ascend; 0: what is freed is free at once.
-  void hold_back(std::uint64_t mark) { mark_ = mark; }
+  /// What is freed from here on stays taken until `free_deferred` of this mark or a later one:
+  /// another stream may still be using it. Marks ascend; 0: what is freed is free at once.
+  void defer_free(std::uint64_t mark) { mark_ = mark; }
   /// Frees what was held back by marks up to this one.
-  void give_back(std::uint64_t mark) noexcept;
+  void free_deferred(std::uint64_t mark) noexcept;
 
   std::size_t capacity() const { return capacity_; }
 
  private:
   friend class Buffer;
-  struct Held {
+  struct DeferredFree {
     std::uint64_t mark;
     std::size_t offset, bytes;
     Category category;
@@ -76,7 +76,7 @@ class Slab {
   Ledger& ledger_;
   std::map<std::size_t, std::size_t> free_;  // offset -> bytes, no two adjacent
   std::uint64_t mark_ = 0;                   // of what is freed now
-  std::deque<Held> held_;                    // marks ascend
+  std::deque<DeferredFree> deferred_;        // marks ascend
 };
 
 }  // namespace lomo

@@ -19,27 +19,27 @@ class Trace {
     freed,
     op,
     exchange,
-    wait,    // for an exchange
-    beside,  // what follows is issued to the second queue,
-    back,    // and from here on to the first one again
-    join,    // which waits for what was issued to the second
+    wait,         // for an exchange
+    side_stream,  // what follows is issued to the side stream,
+    main_stream,  // and from here on to the first one again
+    join,         // which waits for what was issued to the second
   };
   struct Event {
     Kind kind;
-    Category category;     // of memory events
-    std::uint32_t name;    // of the block, op or exchange; see name()
-    std::size_t offset;    // of the block in its slab
-    std::size_t bytes;     // of the block
-    Cost cost;             // of the op or exchange
-    std::uint64_t ticket;  // of exchanges, counted from 1; of what is issued beside
+    Category category;    // of memory events
+    std::uint32_t name;   // of the block, op or exchange; see name()
+    std::size_t offset;   // of the block in its slab
+    std::size_t bytes;    // of the block
+    Cost cost;            // of the op or exchange
+    std::uint64_t fence;  // of exchanges, counted from 1; of what is issued beside
   };
 
   void allocated(Category category, std::size_t offset, std::size_t bytes, std::string_view what);
   void freed(Category category, std::size_t offset, std::size_t bytes);
   void op(std::string_view name, Cost cost);
   void exchange(std::string_view name, Cost cost);
-  /// `wait`, `beside`, `back` or `join`.
-  void queue(Kind kind, std::uint64_t ticket);
+  /// `wait`, `on_side_stream`, `back` or `join`.
+  void queue(Kind kind, std::uint64_t fence);
 
   std::vector<Event> const& events() const { return events_; }
   std::string const& name(std::uint32_t index) const { return names_[index]; }

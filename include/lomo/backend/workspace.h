@@ -24,12 +24,13 @@ class Workspaces {
   virtual std::size_t rope(Tensor x, Tensor inv_freq) const = 0;
   virtual std::size_t attention(Heads const& heads) const = 0;
   virtual std::size_t attention_backward(Tensor q, Heads const& heads) const = 0;
-  virtual std::size_t measure(Tensor g) const = 0;
+  virtual std::size_t accumulate_squared_norm(Tensor g) const = 0;
   virtual std::size_t inner_product(Tensor a) const = 0;
-  /// Of sgd_update and adamw_update of so many elements, which need it where the plan has a tally.
-  virtual std::size_t tally(Tensor g, RoundingPlan const& plan) const = 0;
+  /// Of sgd_update and adamw_update of so many elements, which need it where the plan asks for
+  /// rounding statistics.
+  virtual std::size_t rounding_stats(Tensor g, RoundingPlan const& plan) const = 0;
   virtual std::size_t square_sums(Tensor g) const = 0;
-  virtual std::size_t adalomo_measure(Tensor g) const = 0;
+  virtual std::size_t adalomo_statistics(Tensor g) const = 0;
   virtual std::size_t adalomo_update(Tensor g, RoundingPlan const& plan) const = 0;
 };
 

@@ -16,13 +16,13 @@ struct RowRange {
 };
 
 /// Which of how many ranks.
-struct Place {
+struct RankInfo {
   int rank = 0;
   int ranks = 1;  // R
 };
 /// Of a model that is whole here, for which there is no communicator: 0 of 1.
-inline Place place_of(Communicator const* ranks) {
-  return ranks == nullptr ? Place{} : Place{ranks->rank(), ranks->size()};
+inline RankInfo rank_info(Communicator const* ranks) {
+  return ranks == nullptr ? RankInfo{} : RankInfo{ranks->rank(), ranks->size()};
 }
 
 /// The rows of a tensor of `rows` rows that rank q of R owns: [q S, min((q + 1) S, rows)) with

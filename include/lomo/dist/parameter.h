@@ -25,7 +25,7 @@ struct Parameter {
 };
 
 /// Parameters that lie side by side in memory because one GEMM serves them: q/k/v and gate/up read
-/// the same input. Everything else is a group of one. Owns the memory of the rows at `place`.
+/// the same input. Everything else is a group of one. Owns the memory of the rows at `info`.
 class ParameterGroup {
  public:
   struct Spec {
@@ -34,7 +34,7 @@ class ParameterGroup {
   };
   /// Matrices (rows, inputs) stacked by rows.
   ParameterGroup(Backend& backend, DType dtype, std::vector<Spec> const& members,
-                 std::int64_t inputs, Place place = {});
+                 std::int64_t inputs, RankInfo info = {});
   /// A vector (n): the weight of a norm.
   ParameterGroup(Backend& backend, DType dtype, std::string name, std::int64_t n);
 

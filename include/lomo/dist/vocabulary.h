@@ -8,8 +8,8 @@
 
 namespace lomo {
 
-/// The distinct token ids of every rank's batch, which all ranks know. Rows of the embedding travel
-/// by them: to the ranks that ask, and their gradients back.
+/// The distinct token ids of every rank's batch, which all ranks know. Rows of the embedding are
+/// sent by them: to the ranks that ask, and their gradients back.
 class RankIds {
  public:
   /// `mine`: the ids of this rank, ascending. Blocks.
@@ -23,7 +23,7 @@ class RankIds {
   /// Such a range in engine memory, i32.
   Tensor on_engine(int rank, RowRange range) const;
   /// The most ids of all ranks together that `rows` rows of the vocabulary can hold.
-  std::int64_t most(std::int64_t rows) const;
+  std::int64_t maximum(std::int64_t rows) const;
 
  private:
   std::vector<std::vector<std::int32_t>> ids_;  // by rank
@@ -34,7 +34,7 @@ class RankIds {
 /// Row tile k of the vocabulary, as ranks exchange it: rows [k t, (k + 1) t) of every owner.
 /// Symmetric: what one rank counts as asked of it another counts as its own.
 struct VocabularyTile {
-  VocabularyTile(RankIds const& ids, Place place, std::int64_t vocabulary, std::int64_t rows,
+  VocabularyTile(RankIds const& ids, RankInfo info, std::int64_t vocabulary, std::int64_t rows,
                  std::int64_t k);
   RowRange here;                // rows of the vocabulary that this rank owns of it
   std::vector<RowRange> asked;  // of each rank's ids, those that lie here

@@ -34,8 +34,8 @@ std::string nearest_word(std::string_view word, std::vector<std::string> const& 
 /// Inclusive bounds of a number.
 template <class T>
 struct Range {
-  T least = std::numeric_limits<T>::lowest();
-  T most = std::numeric_limits<T>::max();
+  T minimum = std::numeric_limits<T>::lowest();
+  T maximum = std::numeric_limits<T>::max();
 };
 /// All finite numbers above zero.
 template <class T>

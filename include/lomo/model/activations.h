@@ -16,7 +16,7 @@ struct Recompute {
   static const Recompute none, block;
 
   bool on() const { return blocks > 0; }
-  /// The lowest of the blocks that are run again together with block l.
+  /// The lowest of the blocks that are recomputed together with block l.
   std::size_t first_with(std::size_t l) const {
     return on() ? l - l % static_cast<std::size_t>(blocks) : l;
   }

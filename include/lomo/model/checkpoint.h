@@ -29,19 +29,19 @@ void initialise_weights(Backend& backend, LlamaWeights& weights, ModelConfig con
 /// What a Hugging Face folder holds beside its weights and what every folder saved from it takes
 /// over. In memory, because the folder may be changed or removed while a run goes on: a resumed run
 /// starts from a checkpoint that it will discard.
-struct Companions {
+struct AuxiliaryFiles {
   Json config;                               // its config.json; null: none
   std::map<std::string, std::string> files;  // tokenizer and generation files, by name
 };
 /// Throws Error(Exit::data) on a file that cannot be read.
-Companions read_companions(std::filesystem::path const& folder);
+AuxiliaryFiles read_auxiliary_files(std::filesystem::path const& folder);
 
 /// Writes safetensors (model.safetensors, or shards of at most `shard_bytes` with an index),
-/// config.json and `companions` into the existing folder `folder`. Every file is written beside its
-/// name and renamed. Ranks that hold the weights together write them together: collective then,
-/// with the words of `host`, and an error is the same on all of them.
+/// config.json and `auxiliary_files` into the existing folder `folder`. Every file is written
+/// beside its name and renamed. Ranks that hold the weights together write them together:
+/// collective then, by the collectives of `host`, and an error is the same on all of them.
 void save_model(Backend& backend, LlamaWeights& weights, ModelConfig const& config,
-                std::filesystem::path const& folder, Companions const& companions,
+                std::filesystem::path const& folder, AuxiliaryFiles const& auxiliary_files,
                 std::size_t shard_bytes, Communicator* host = nullptr);
 
 }  // namespace lomo

@@ -5,7 +5,7 @@
 
 #include "lomo/backend/communicator.h"
 #include "lomo/data/batch.h"
-#include "lomo/dist/whole_weights.h"
+#include "lomo/dist/weight_gatherer.h"
 #include "lomo/model/activations.h"
 #include "lomo/model/weights.h"
 #include "lomo/optim/gradient_sink.h"
@@ -24,12 +24,12 @@ struct HeadOptions {
   // ---- on ranks
   /// Rows of all ranks together that go through the head at once, and their gradients back.
   std::int64_t chunk_rows = 4096;
-  /// What a rank's part of the gradient of the head's input is rounded to, to travel.
-  DType wire = DType::bf16;
+  /// What a rank's part of the gradient of the head's input is rounded to before it is sent.
+  DType comm_dtype = DType::bf16;
 
   /// Whether the logits (A,V) of a pass are kept.
-  bool keeps_logits(std::int64_t rows, std::int64_t words) const {
-    return static_cast<std::size_t>(rows * words) * sizeof(float) <= keep_logits_bytes;
+  bool keeps_logits(std::int64_t rows, std::int64_t vocab) const {
+    return static_cast<std::size_t>(rows * vocab) * sizeof(float) <= keep_logits_bytes;
   }
   /// Rows of each rank that go through the head at once.
   std::int64_t rows_of_rank(int ranks) const {
@@ -76,7 +76,7 @@ class Llama {
                                bool keep);
   /// Goes on from `point`; with `keep` the rest of the pass, not the point, stays usable.
   void backward_rest(Pass& pass, BackwardPoint point, GradientSink& sink, bool keep);
-  /// A point to go on from more than once.
+  /// A point to resume from more than once.
   BackwardPoint duplicate(BackwardPoint const& point);
   /// Loss (N') in nats of each row of this rank that has a target, in batch order. Blocks.
   std::vector<float> losses(Pass const& pass);
@@ -100,15 +100,15 @@ class Llama {
   Pass run(Batch const& batch, Recompute recompute, Purpose purpose);
   DeviceBatch upload(Batch const& batch);
   /// Blocks below this one need no backward; 0 when the embedding is wanted.
-  std::size_t lowest_wanted(GradientSink const& sink) const;
+  std::size_t lowest_requiring_grad(GradientSink const& sink) const;
   /// Makes what backward reads of block l, and of those between it and the input that was kept.
-  void replay(Pass& pass, std::size_t l, std::size_t lowest);
+  void recompute_block(Pass& pass, std::size_t l, std::size_t lowest);
   Buffer backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& sink, bool keep);
   BlockContext block_context(Pass const& pass, std::size_t l);
   HeadContext head_context(Pass const& pass);
   LossRows all_loss_rows(Batch const& batch);
   /// Announces what a backward will read in the blocks below `from`.
-  void expect_backward(Pass const& pass, GradientSink const& sink, std::size_t from);
+  void prefetch_backward(Pass const& pass, GradientSink const& sink, std::size_t from);
 
   Backend& backend_;
   ModelConfig config_;
@@ -116,7 +116,7 @@ class Llama {
   HeadOptions head_;
   Communicator* ranks_;
   LlamaWeights weights_;
-  WholeWeights whole_;
+  WeightGatherer gatherer_;
   Buffer inv_freq_;  // (D/2) f32
 };
 

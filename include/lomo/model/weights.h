@@ -18,17 +18,17 @@ struct BlockWeights {
   ParameterGroup down;     // (C, F)        down_proj
 
   BlockWeights(Backend& backend, ModelConfig const& config, DType dtype, std::int64_t layer,
-               Place place);
+               RankInfo info);
 
  private:
   BlockWeights(Backend& backend, ModelConfig const& config, DType dtype, std::string const& prefix,
-               Place place);
+               RankInfo info);
 };
 
 /// All weights of a model, contents undefined until loaded or initialised; of each matrix the rows
-/// that belong at `place`. Owns their memory.
+/// that belong at `info`. Owns their memory.
 struct LlamaWeights {
-  LlamaWeights(Backend& backend, ModelConfig const& config, DType dtype, Place place = {});
+  LlamaWeights(Backend& backend, ModelConfig const& config, DType dtype, RankInfo info = {});
 
   ParameterGroup embedding;                 // (V,C)  model.embed_tokens
   std::vector<BlockWeights> blocks;         // L

@@ -17,7 +17,7 @@ namespace lomo {
 class GradientSink {
  public:
   virtual ~GradientSink() = default;
-  virtual bool wants(ParameterGroup const& group) const = 0;
+  virtual bool requires_grad(ParameterGroup const& group) const = 0;
   virtual void offer(ParameterGroup& group, Offer offer, bool last) = 0;
 };
 

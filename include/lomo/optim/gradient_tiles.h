@@ -10,41 +10,43 @@
 namespace lomo {
 
 /// How gradients reach the ranks that own them.
-struct Exchange {
-  Communicator* ranks = nullptr;  // null: alone, every row is owned here
-  DType wire = DType::bf16;       // what each rank's part is rounded to, once, to travel
+struct GradientComm {
+  Communicator* ranks = nullptr;   // null: alone, every row is owned here
+  DType comm_dtype = DType::bf16;  // what each rank's part is rounded to, once, before it is sent
 };
 
 /// Rows of the gradient of one member of a group.
 struct GradientTile {
   std::size_t member = 0;
-  RowRange rows;      // of those owned here
-  Tensor g;           // (rows,I) f32; or the parts of R ranks, (R rows,I) in the wire type
+  RowRange rows;  // of those owned here
+  Tensor g;       // (rows,I) f32; or the parts of R ranks, (R rows,I) in the communication dtype
   bool last = false;  // of the member
 };
 
 /// The gradient of the rows that this rank owns, a tile at a time.
 ///
-/// Two tiles are under way: the products of the next run on the compute queue while this one is
-/// used on the second (Backend::beside), from one matrix of a group to the next. So there are two
-/// tiles of memory where the engine has two queues, and one where it has one.
+/// Two tiles are under way: the products of the next run on the compute stream while this one is
+/// used on the second (Backend::on_side_stream), from one matrix of a group to the next. So there
+/// are two tiles of memory where the engine has two streams, and one where it has one.
 ///
-/// On ranks tile k is rows [k t, (k + 1) t) of every owner. Each rank renders its part of all of
-/// them, by one product in the type in which it travels, an all-to-all takes the parts to the
-/// owners, and there they are summed in rank order in f32. The products of a tile run while the one
-/// before it travels and the one before that is summed and used. Of an embedding only rows travel
-/// that a rank has; what is whole already (the head) does not travel at all.
+/// On ranks tile k is rows [k t, (k + 1) t) of every owner. Each rank materializes its part of all
+/// of them, by one product in the communication dtype, an all-to-all takes the parts to the owners,
+/// and there they are summed in rank order in f32. The products of a tile run while the one before
+/// it is sent and the one before that is summed and used. Of an embedding only rows are sent that a
+/// rank has; what is whole already (the head) is not sent at all.
 class GradientTiles {
  public:
-  GradientTiles(Backend& backend, Exchange exchange) : backend_(backend), exchange_(exchange) {}
+  GradientTiles(Backend& backend, GradientComm gradient_comm)
+      : backend_(backend), gradient_comm_(gradient_comm) {}
 
-  /// Is given each tile in turn, within Backend::beside. The tile is its to overwrite.
+  /// Is given each tile in turn, within Backend::on_side_stream. The tile is its to overwrite.
   using Use = std::function<void(GradientTile const&)>;
   /// The f32 tensor (rows,I) that rows [first, first + rows) of the owned part of a member are
   /// written to, which must outlive `for_each`.
-  using Place = std::function<Tensor(std::size_t member, std::int64_t first, std::int64_t rows)>;
+  using Destination =
+      std::function<Tensor(std::size_t member, std::int64_t first, std::int64_t rows)>;
   /// Who adds the parts of a tile that ranks gave: otherwise the use is given those.
-  enum class Adds : std::uint8_t { tiles, use };
+  enum class Reduction : std::uint8_t { tiles, use };
   /// Members [begin, end) of a group.
   struct Members {
     std::size_t begin, end;
@@ -53,10 +55,11 @@ class GradientTiles {
 
   /// Tiles of t rows of some members, in scratch where there is no `place` for them. Every rank
   /// gets the same number of calls, where it has no more rows with tiles of none. A vector is one
-  /// tile of one row, the same everywhere. What is issued to the compute queue afterwards follows
+  /// tile of one row, the same everywhere. What is issued to the compute stream afterwards follows
   /// it all.
   void for_each(ParameterGroup const& group, Members members, std::vector<Offer> const& offers,
-                std::int64_t t, Use const& use, Adds adds = Adds::tiles, Place const& place = {});
+                std::int64_t t, Use const& use, Reduction adds = Reduction::tiles,
+                Destination const& place = {});
 
  private:
   /// Tile k of a member.
@@ -70,17 +73,17 @@ class GradientTiles {
     std::vector<Offer> const& offers;
     std::int64_t t;
     Use const& use;
-    Adds adds;
-    Place const& place;
+    Reduction adds;
+    Destination const& place;
     std::vector<At> tiles;
     Parameter const& parameter(At at) const { return group.members()[at.member]; }
     std::int64_t cols() const { return group.members()[tiles.front().member].matrix().cols(); }
   };
   /// A tile under way to its owners.
   struct Flight {
-    Buffer sent;      // rows in the wire type, those of rank 0 first
+    Buffer sent;      // rows in the communication dtype, those of rank 0 first
     Buffer received;  // the parts of rank 0 first
-    Communicator::Ticket ticket = 0;
+    Communicator::Fence fence = 0;
   };
   class Scratch;
   class Uses;
@@ -88,20 +91,20 @@ class GradientTiles {
   std::vector<At> list(ParameterGroup const& group, Members members, std::int64_t t) const;
   RowRange rows_of(Job const& job, At at, int rank) const;
   RowRange owned_rows_of(Job const& job, At at) const;
-  Timeline::About note(Job const& job, At at) const;
+  Profile::Scope note(Job const& job, At at) const;
 
   void in_place(Job const& job);
   void dense(Job const& job);
-  bool renders_as_sent(Job const& job, At at) const;
+  bool materializes_as_sent(Job const& job, At at) const;
   std::int64_t alike(Job const& job, At at, int rank) const;
   void send_dense(Job const& job, At at, Flight& flight, Tensor scratch);
-  void render_for(Job const& job, At at, RowRange rows, std::int64_t owners, Tensor sent,
-                  Tensor scratch);
+  void materialize_for(Job const& job, At at, RowRange rows, std::int64_t owners, Tensor sent,
+                       Tensor scratch);
   void by_rows(Job const& job, EmbeddingOffer const& offer);
   void vector(Job const& job);
 
   Backend& backend_;
-  Exchange exchange_;
+  GradientComm gradient_comm_;
 };
 
 }  // namespace lomo

@@ -41,7 +41,7 @@ inline constexpr std::size_t kAllMembers = std::numeric_limits<std::size_t>::max
 
 /// dW = dy^T x for stacked matrices of a group: all of them, or `count` members from `first` on
 /// where members have rows of their own (the queries of a last block). N are the tokens of this
-/// rank, and the gradient is the sum over ranks; unless `owned_only`: then N are those of all
+/// rank, and the gradient is the sum over ranks; unless `locally_complete`: then N are those of all
 /// ranks, and dy has the columns of the rows that this rank owns (the head).
 struct LinearOffer {
   Factor dy;  // (N, sum of O of the members covered)
@@ -50,7 +50,7 @@ struct LinearOffer {
   std::span<std::int64_t const> rows_of_rank = {};
   std::size_t first = 0;
   std::size_t count = kAllMembers;
-  bool owned_only = false;
+  bool locally_complete = false;
   bool covers(std::size_t member) const { return member >= first && member - first < count; }
 };
 
@@ -61,9 +61,9 @@ struct EmbeddingOffer {
   RankIds const* everyone = nullptr;  // those of all ranks; null alone
 };
 
-/// The head's gradient, made again block by block: dW_b = dZ_b^T x with
-/// dZ_b = scale (exp(x W_b^T - lse) - onehot). Needs the rows of W it renders to be unchanged. N'
-/// are those of all ranks, and W_b are rows that this rank owns.
+/// The head's gradient, recomputed block by block: dW_b = dZ_b^T x with
+/// dZ_b = scale (exp(x W_b^T - lse) - onehot). Needs the rows of W it materializes to be unchanged.
+/// N' are those of all ranks, and W_b are rows that this rank owns.
 struct HeadOffer {
   Factor x;        // (N',C) final-norm output of the rows that carry loss
   Factor lse;      // (N') f32
@@ -81,23 +81,24 @@ struct VectorOffer {
 using Offer = std::variant<LinearOffer, EmbeddingOffer, HeadOffer, VectorOffer>;
 
 /// Whether the gradient needs nothing of other ranks: it is whole for the rows owned here.
-bool is_whole(Offer const& offer);
+bool is_locally_complete(Offer const& offer);
 
 /// Writes rows [first, first + g.rows()) of the sum of `offers` for member `member` of `group` into
 /// g (t,I) f32; a vector counts as one row. Rows are counted from the first of the whole matrix, or
 /// of the owned part where the offer is whole. The one path by which any sink sees a gradient, so
 /// fused and stored gradients agree to the last bit.
-void render(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
-            std::size_t member, std::int64_t first, Tensor g);
+void materialize(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
+                 std::size_t member, std::int64_t first, Tensor g);
 /// The linear offer that is alone in covering a member, or null.
 LinearOffer const* only_linear(std::vector<Offer> const& offers, std::size_t member);
-/// By one product what `render` writes of that offer for the blocks of t rows that begin at `first`
-/// and every blocks.stride rows after: g (B t,I), f32 or of the type of its factors.
-void render_blocks(Backend& backend, LinearOffer const& offer, ParameterGroup const& group,
-                   std::size_t member, std::int64_t first, ColumnBlocks blocks, Tensor g);
-/// What `render` writes of those offers alone that are whole; false when there is none and g is as
-/// it was.
-bool render_whole(Backend& backend, std::vector<Offer> const& offers, ParameterGroup const& group,
-                  std::size_t member, std::int64_t first, Tensor g);
+/// By one product what `materialize` writes of that offer for the blocks of t rows that begin at
+/// `first` and every blocks.stride rows after: g (B t,I), f32 or of the type of its factors.
+void materialize_blocks(Backend& backend, LinearOffer const& offer, ParameterGroup const& group,
+                        std::size_t member, std::int64_t first, ColumnBlocks blocks, Tensor g);
+/// What `materialize` writes of those offers alone that are whole; false when there is none and g
+/// is as it was.
+bool materialize_complete(Backend& backend, std::vector<Offer> const& offers,
+                          ParameterGroup const& group, std::size_t member, std::int64_t first,
+                          Tensor g);
 
 }  // namespace lomo

@@ -14,7 +14,7 @@ namespace lomo {
 
 /// Rows of a gradient tile: as many as fit `bytes` of f32, at least one, and a multiple of 8 where
 /// that many fit, so that a tile's columns of dy begin where 16 bytes do, as matrix units want.
-/// There is a second tile where the engine has two queues.
+/// There is a second tile where the engine has two streams.
 struct TileSize {
   std::size_t bytes = 8u << 20;
   std::int64_t rows_for(Shape parameter) const;
@@ -30,17 +30,17 @@ struct GradientStats {
 
 /// How the norm of a linear layer's gradient is found.
 enum class NormMethod : std::uint8_t {
-  tiles,     // of the rendered gradient, so that it agrees to the bit with that of other sinks
+  tiles,     // of the materialized gradient, so that it agrees to the bit with that of other sinks
   cheapest,  // from the Gram matrices of the factors where that takes fewer operations and, on
              // ranks, which then send each other factors instead of tiles, no more bytes
 };
 
-/// What sinks that render tiles share: the stats on the device and offers that wait for `last`. On
-/// ranks each sees the rows it owns, and all make the same calls.
+/// What sinks that materialize tiles share: the stats on the device and offers that wait for
+/// `last`. On ranks each sees the rows it owns, and all make the same calls.
 class TileSink : public GradientSink {
  public:
-  TileSink(Backend& backend, TileSize tile, Exchange exchange = {});
-  bool wants(ParameterGroup const&) const override { return true; }
+  TileSink(Backend& backend, TileSize tile, GradientComm gradient_comm = {});
+  bool requires_grad(ParameterGroup const&) const override { return true; }
   void offer(ParameterGroup& group, Offer offer, bool last) final;
   /// Blocks. Stats of everything offered so far, of all ranks together and the same on each.
   GradientStats stats() const;
@@ -49,20 +49,20 @@ class TileSink : public GradientSink {
   /// All offers for the group are in; `offers` may be moved from.
   virtual void act(ParameterGroup& group, std::vector<Offer>& offers) = 0;
   /// Adds the group to the stats and changes nothing.
-  void measure_group(ParameterGroup const& group, std::vector<Offer> const& offers, float scale,
-                     NormMethod method);
+  void accumulate_group_norm(ParameterGroup const& group, std::vector<Offer> const& offers,
+                             float scale, NormMethod method);
   /// How many offers wait for the last one of their group.
   std::map<ParameterGroup const*, std::size_t> waiting() const;
   /// Rows of a tile of this group, the same on all ranks and for all members.
   std::int64_t tile_rows(ParameterGroup const& group) const;
   /// Takes a tile into the stats; what all ranks hold counts once.
-  void measure(Parameter const& parameter, Tensor g, float scale);
+  void accumulate_norm(Parameter const& parameter, Tensor g, float scale);
   bool counts(Parameter const& parameter) const;
-  bool alone() const { return exchange_.ranks == nullptr; }
+  bool alone() const { return gradient_comm_.ranks == nullptr; }
 
   Backend& backend_;
   TileSize tile_;
-  Exchange exchange_;
+  GradientComm gradient_comm_;
   GradientTiles tiles_;
   Buffer stats_;  // (2) f64, of what this rank counts
 
@@ -71,38 +71,38 @@ class TileSink : public GradientSink {
   double gram_squares_ = 0;  // of this rank, of norms that came without a gradient to measure
 };
 
-/// LOMO: each gradient tile is rendered into scratch, applied to the weight in place, and
-/// forgotten. Where no verdict went before it is measured first: a tile with a non-finite element
-/// is not applied, nor is anything after it. Where one did nothing is looked at again, and what
-/// ranks gave of a tile is summed by the update itself.
+/// LOMO: each gradient tile is materialized into scratch, applied to the weight in place, and
+/// forgotten. Where no gradient check ran before it is measured first: a tile with a non-finite
+/// element is not applied, nor is anything after it. Where one did nothing is looked at again, and
+/// what ranks gave of a tile is summed by the update itself.
 class FusedUpdate final : public TileSink {
  public:
-  /// `tensors`: how many parameters will pass when no verdict went before, for `outcome` to tell
-  /// them apart and for all ranks to stop at the same tile; 0 after a verdict, and then there are
-  /// no stats.
+  /// `tensors`: how many parameters will pass when no gradient check ran before, for `outcome` to
+  /// tell them apart and for all ranks to stop at the same tile; 0 after a gradient check, and then
+  /// there are no stats.
   FusedUpdate(Backend& backend, TileSize tile, UpdateRule& rule, StepContext const& step,
-              std::size_t tensors = 0, Exchange exchange = {});
+              std::size_t tensors = 0, GradientComm gradient_comm = {});
 
   /// Which tensors changed, by name and in the order of their updates.
-  struct Outcome {
+  struct UpdatedTensors {
     std::vector<std::string> updated;  // whole
     std::string stopped_in;            // up to its first non-finite tile; empty: no tile was bad
   };
   /// Blocks. Only when made with the number of tensors.
-  Outcome outcome() const;
+  UpdatedTensors outcome() const;
 
  private:
   void act(ParameterGroup& group, std::vector<Offer>& offers) override;
   void apply_whole(ParameterGroup& group, std::size_t member, std::vector<Offer> const& offers);
   StepContext step_for(Parameter const& parameter) const;
-  bool judged() const { return !marks_; }
-  void look_at(Parameter const& parameter, Tensor g);
+  bool validated() const { return !marks_; }
+  void validate(Parameter const& parameter, Tensor g);
   void mark(Parameter const& parameter);
-  Tensor guard();
+  Tensor found_inf();
   UpdateRule& rule_;
   StepContext step_;
-  Buffer guard_;  // (2) f64: the stats of all ranks, where each may find what others do not
-  Buffer marks_;  // (tensors,2) f64: the stats after each tensor, for no host waits on the way
+  Buffer found_inf_;  // (2) f64: the stats of all ranks, where each may find what others do not
+  Buffer marks_;      // (tensors,2) f64: the stats after each tensor, for no host waits on the way
   std::vector<std::string> marked_;
 };
 
@@ -111,7 +111,7 @@ class FusedUpdate final : public TileSink {
 class NormProbe final : public TileSink {
  public:
   NormProbe(Backend& backend, TileSize tile, float scale, NormMethod method = NormMethod::tiles,
-            Exchange exchange = {});
+            GradientComm gradient_comm = {});
 
  private:
   void act(ParameterGroup& group, std::vector<Offer>& offers) override;
@@ -119,16 +119,17 @@ class NormProbe final : public TileSink {
   NormMethod method_;
 };
 
-/// Exact clipping, or any other verdict, with a single backward: measures each gradient like
-/// NormProbe and keeps its offer; when the verdict is known, `release` hands the offers to the sink
-/// that applies them. For fine-tuning batches they are smaller than the gradients: a linear layer's
-/// take N (I + O) elements instead of O I. They are the activations and their gradients themselves,
-/// not copies, so their memory stays Category::activations, and backward must give them away
-/// (keep = false). Vectors and ids they lean on belong to the pass, which must outlive the sink.
+/// Exact clipping, or any other gradient check, with a single backward: measures each gradient like
+/// NormProbe and keeps its offer; when the gradient check is known, `release` hands the offers to
+/// the sink that applies them. For fine-tuning batches they are smaller than the gradients: a
+/// linear layer's take N (I + O) elements instead of O I. They are the activations and their
+/// gradients themselves, not copies, so their memory stays Category::activations, and backward must
+/// give them away (keep = false). Vectors and ids they lean on belong to the pass, which must
+/// outlive the sink.
 class KeepFactors final : public TileSink {
  public:
   KeepFactors(Backend& backend, TileSize tile, float scale,
-              NormMethod method = NormMethod::cheapest, Exchange exchange = {});
+              NormMethod method = NormMethod::cheapest, GradientComm gradient_comm = {});
   /// Memory is spent: what is offered from here on is measured only, and must be offered again to
   /// the sink that `release` served, by a second backward over the rest. A group whose last offer
   /// is still to come (tied embedding) keeps what it has, and release leaves it open.
@@ -156,7 +157,7 @@ class KeepGradients final : public TileSink {
  public:
   /// `scale` is that of the stats, 1 / loss scale; gradients are stored unscaled.
   KeepGradients(Backend& backend, TileSize tile, std::vector<ParameterGroup*> const& groups,
-                float scale = 1, Exchange exchange = {});
+                float scale = 1, GradientComm gradient_comm = {});
   /// (owned,I) or (1,C) f32.
   Tensor gradient(Parameter const& parameter) const;
   /// Applies every stored gradient, the unfused way: after the whole backward, and nothing at all

@@ -16,7 +16,7 @@ struct StepContext {
   std::int64_t step = 1;  // 1 on the first update of a run; skipped steps do not count
   float lr = 0;
   GradientScaling gradient;
-  Tensor tally = {};  // of RoundingPlan
+  Tensor rounding_stats = {};  // of RoundingPlan
 };
 
 /// How much of a gradient a rule must see at once.
@@ -35,20 +35,20 @@ class UpdateRule {
   /// guard[1] != 0. g may be overwritten. Residency::tensor rules get first = 0 and all rows. Rows
   /// are counted from the first owned here; all ranks make the same calls.
   virtual void apply(Parameter& parameter, std::int64_t first, Tensor g, StepContext const& step,
-                     Tensor guard) = 0;
+                     Tensor found_inf) = 0;
   /// Whether rows without a gradient stay as they are, so that a sparse gradient can be applied to
   /// its rows alone: no weight decay, no state.
   virtual bool takes_rows() const { return false; }
   /// Applies the sparse gradient g (U,I) f32 of the rows listed in rows (U) i32. Only if
   /// takes_rows().
   virtual void apply_rows(Parameter& parameter, Tensor rows, Tensor g, StepContext const& step,
-                          Tensor guard);
+                          Tensor found_inf);
   /// Whether the rule takes a gradient as ranks gave it, and sums it itself.
-  virtual bool takes_parts() const { return false; }
-  /// Applies rows `rows` of the gradient, whose sum in rank order `parts` (R rows,I) is, f32 or
-  /// bf16, or which it is itself, f32. Only if takes_parts().
-  virtual void apply_parts(Parameter& parameter, RowRange rows, Tensor parts,
-                           StepContext const& step, Tensor guard);
+  virtual bool fuses_reduction() const { return false; }
+  /// Applies rows `rows` of the gradient, whose sum in rank order `partials` (R rows,I) is, f32 or
+  /// bf16, or which it is itself, f32. Only if fuses_reduction().
+  virtual void apply_partials(Parameter& parameter, RowRange rows, Tensor partials,
+                              StepContext const& step, Tensor found_inf);
   /// What must be saved for an exact resume, "<parameter>.row", "<parameter>.m", ...; empty for
   /// LOMO.
   virtual std::vector<StoredTensor> state() { return {}; }

@@ -12,8 +12,8 @@ namespace lomo {
 struct AblationCase {
   std::string method;          // "AdamW", ..., "LOMO, by tile"; "inference": forward alone
   bool trains = true;          // false: forward alone
-  bool keeps_factors = false;  // of every block, for a verdict from one backward
-  TrainConfig run;             // settled
+  bool keeps_factors = false;  // of every block, for a gradient check from one backward
+  TrainConfig run;             // resolved
 };
 
 /// What one took.
@@ -29,7 +29,7 @@ struct AblationRow {
 
 /// AdamW, SGD, AdaLomo, LOMO with whole gradient tensors and LOMO by tiles, each with and without
 /// recomputation, logits kept and made by blocks; LOMO with one backward; and inference. All else
-/// is as in `config` (settled), but nothing keeps factors unless it says so.
+/// is as in `config` (resolved), but nothing keeps factors unless it says so.
 std::vector<AblationCase> ablation_cases(TrainConfig const& config, ModelConfig const& shape);
 
 /// Puts `batch` through on an engine that computes nothing.
@@ -37,7 +37,7 @@ AblationRow plan_case(AblationCase const& what, ModelConfig const& shape, Batch 
                       MakeEngine const& make_dry);
 
 /// Puts it through for real, `steps` times after a first one, with random weights: `row.peak` and
-/// what goes with it are read from the engine's books, tokens_per_second is of the median step.
+/// what goes with it are read from the engine's ledger, tokens_per_second is of the median step.
 /// Blocks.
 AblationRow measure_case(AblationRow row, ModelConfig const& shape, Batch const& batch,
                          Backend& engine, int steps);

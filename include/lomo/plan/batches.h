@@ -25,7 +25,7 @@ BatchCounts counts_of(Batch const& batch);
 /// Error(Exit::usage) when there can be none: more targets than tokens, more sequences than tokens.
 Batch batch_with(BatchCounts const& counts);
 /// The largest share of a global batch, cut as evenly as its sequences allow.
-BatchCounts share_of(BatchCounts const& global, int ranks);
+BatchCounts shard_batch(BatchCounts const& global, int ranks);
 
 /// What a run will put through its model, as far as memory is concerned. On ranks, a rank's shares.
 struct PlannedBatches {

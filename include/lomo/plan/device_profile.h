@@ -23,6 +23,6 @@ struct DeviceProfile {
 DeviceProfile read_device_profile(std::filesystem::path const& file);
 
 /// The rates of the machine itself, measured on `backend` in about a second. Blocks.
-DeviceProfile measure_device(Backend& backend, DType type);
+DeviceProfile squared_norm_device(Backend& backend, DType type);
 
 }  // namespace lomo

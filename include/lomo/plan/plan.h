@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "lomo/backend/ranks.h"
+#include "lomo/backend/process_group.h"
 #include "lomo/backend/trace.h"
 #include "lomo/plan/batches.h"
 #include "lomo/train/config.h"
@@ -28,7 +28,7 @@ struct Plan {
   std::int64_t parameters = 0;
   std::size_t peak = 0;          // most bytes held at one moment
   CategoryBytes at_peak{};       // what they were
-  CategoryBytes most{};          // the most each category held at any moment
+  CategoryBytes maximum{};       // the most each category held at any moment
   std::size_t slab = 0;          // bytes the engine must reserve: the peak and its gaps, also when
                                  // norms turn out doubtful and are taken anew by tiles
   std::string phase = "start";   // when: "training step", "evaluation" or "start"
@@ -58,27 +58,27 @@ PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
                          PlannedBatches const& batches, MakeEngine const& make_dry);
 
 /// What an engine holds.
-struct Held {
+struct MemoryUse {
   std::size_t peak = 0;     // most bytes at one moment
   CategoryBytes at_peak{};  // what they are
   std::size_t slab = 0;     // bytes to reserve: the peak and its gaps
 };
-/// By its books.
-Held held_by(Ledger const& ledger);
+/// By its ledger.
+MemoryUse held_by(Ledger const& ledger);
 
 /// What evaluating `batches` takes.
-Held planned_evaluation(TrainConfig const& config, ModelConfig const& shape,
-                        std::vector<Batch> const& batches, MakeEngine const& make_dry);
+MemoryUse planned_evaluation(TrainConfig const& config, ModelConfig const& shape,
+                             std::vector<Batch> const& batches, MakeEngine const& make_dry);
 /// What continuing a prompt up to `total` tokens takes.
-Held planned_generation(TrainConfig const& config, ModelConfig const& shape, std::int64_t prompt,
-                        std::int64_t total, MakeEngine const& make_dry);
+MemoryUse planned_generation(TrainConfig const& config, ModelConfig const& shape,
+                             std::int64_t prompt, std::int64_t total, MakeEngine const& make_dry);
 
 /// Throws Error(Exit::memory) when `what` ("the run") needs more engine memory than is `free`, or
 /// than `budget` where there is one (0: none). `remedy` says what to do about it.
 void require_memory(std::string const& what, std::size_t needed, std::size_t free,
                     std::size_t budget, std::string const& remedy);
 
-/// Plans a run of `config` (settled) on engines that `make_dry` makes, on ranks all of them
+/// Plans a run of `config` (resolved) on engines that `make_dry` makes, on ranks all of them
 /// together, each with its own shares of the same batches.
 Plan plan_memory(TrainConfig const& config, ModelConfig const& shape, PlannedBatches const& batches,
                  MakeEngine const& make_dry);

@@ -10,10 +10,10 @@
 namespace lomo {
 
 /// Whether a plan fits a device.
-struct Verdict {
-  std::size_t memory = 0;     // of the device
-  std::size_t allowance = 0;  // of it for what is not engine memory
-  std::size_t needed = 0;     // slab and allowance
+struct Fit {
+  std::size_t memory = 0;    // of the device
+  std::size_t headroom = 0;  // of it for what is not engine memory
+  std::size_t needed = 0;    // slab and headroom
   bool fits() const { return needed <= memory; }
 };
 
@@ -28,17 +28,17 @@ struct Advice {
 
 /// Everything that `lomo-train plan` prints.
 struct PlanReport {
-  std::string config;         // as named by the user
-  std::string engine;         // "plan for the CUDA engine"
-  std::string batch_source;   // "from data.train", "given", "the largest the config allows"
-  Plan plan;                  // on ranks, of the one that needs most
-  std::vector<Held> by_rank;  // none where all are alike
-  TrainConfig settled;
-  Verdict verdict;
+  std::string config;              // as named by the user
+  std::string engine;              // "plan for the CUDA engine"
+  std::string batch_source;        // "from data.train", "given", "the largest the config allows"
+  Plan plan;                       // on ranks, of the one that needs most
+  std::vector<MemoryUse> by_rank;  // none where all are alike
+  TrainConfig resolved;
+  Fit verdict;
   std::vector<DeviceProfile> devices;
   std::vector<Advice> advice;
   std::int64_t largest_tokens = -1;  // largest batch that fits, in tokens; -1: not asked
-  int fewest_ranks = 0;              // that fit with the whole batch of a step; 0: none do
+  int min_ranks = 0;                 // that fit with the whole batch of a step; 0: none do
 
   std::string text() const;
   nlohmann::ordered_json json() const;
@@ -47,7 +47,7 @@ struct PlanReport {
 /// Makes rank 0 of so many, all with the same batches; one: alone.
 using MakeRank = std::function<Engine(int ranks)>;
 
-/// Fills `advice`, `largest_tokens` and `fewest_ranks`: plans again with one change at a time, with
+/// Fills `advice`, `largest_tokens` and `min_ranks`: plans again with one change at a time, with
 /// ever larger batches of sequences like those of `report.plan.step`, and with the batch shared out
 /// to more or fewer. On ranks all are taken to have `batches`.
 void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& batches,
@@ -65,6 +65,6 @@ std::string plan_picture(Plan const& plan, DType type, DeviceProfile const& devi
 
 /// One line for the start of a run, and of what does not train.
 std::string plan_line(Plan const& plan);
-std::string plan_line(Held const& held);
+std::string plan_line(MemoryUse const& held);
 
 }  // namespace lomo

@@ -12,12 +12,12 @@ namespace lomo {
 
 /// A model, not a measurement. Each operation takes as long as its products at the profile's rate
 /// or its bytes at the profile's bandwidth, whichever is longer, and each exchange as long as what
-/// this rank sends or receives at the profile's link, whichever is more. On each queue (compute,
+/// this rank sends or receives at the profile's link, whichever is more. On each stream (compute,
 /// the second one, communication) one follows the other; what is issued starts after what it was
-/// issued after, and queues wait for each other where the trainer has them wait. Together they do
+/// issued after, and streams wait for each other where the trainer has them wait. Together they do
 /// no more than the device's rates. Nothing else takes time.
 struct ExpectedTime {
-  double seconds = 0;  // of the planned step: until all queues are done
+  double seconds = 0;  // of the planned step: until all streams are done
   double compute = 0;  // of operations whose products take longer than their bytes
   double memory = 0;   // of the others
   double link = 0;     // of exchanges
@@ -30,7 +30,7 @@ class StepClock {
  public:
   StepClock(Trace const& trace, DType type, DeviceProfile const& device);
   void pass(Trace::Event const& event);
-  /// Where the compute queue stands.
+  /// Where the compute stream stands.
   double now() const { return now_[0]; }
   ExpectedTime time() const;
 
@@ -41,11 +41,11 @@ class StepClock {
   Trace const& trace_;
   DType type_;
   DeviceProfile const& device_;
-  std::array<double, 2> now_{};                // of the compute queue and the second one
+  std::array<double, 2> now_{};                // of the compute stream and the second one
   std::size_t queue_ = 0;                      // which of them is issued to
-  double link_free_ = 0;                       // when the communication queue is done
+  double link_free_ = 0;                       // when the communication stream is done
   double products_ = 0, bytes_ = 0;            // seconds of all, whatever they run beside
-  std::map<std::uint64_t, double> exchanged_;  // ends by ticket,
+  std::map<std::uint64_t, double> exchanged_;  // ends by fence,
   std::map<std::uint64_t, double> done_;       // of what was issued beside too
   ExpectedTime time_;
 };

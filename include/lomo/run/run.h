@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "lomo/backend/backend.h"
-#include "lomo/backend/ranks.h"
+#include "lomo/backend/process_group.h"
 #include "lomo/data/tokenizer.h"
 #include "lomo/model/llama.h"
 #include "lomo/plan/plan.h"
@@ -21,10 +21,10 @@
 namespace lomo {
 
 /// What a command gives a run beside its config.
-struct RunSetting {
-  explicit RunSetting(Ranks& all) : ranks(all) {}
+struct RunEnvironment {
+  explicit RunEnvironment(ProcessGroup& all) : ranks(all) {}
 
-  Ranks& ranks;
+  ProcessGroup& ranks;
   /// Called with an exception that ends the run, while the engine still exists.
   std::function<void(std::exception_ptr const&)> failing;
   /// Makes the engine, with at most so many bytes of memory (0: what is free).
@@ -62,9 +62,9 @@ enum class RunEnd { finished, stopped };
 /// in keys that cannot change is Error(Exit::usage). `folder` is the run's own when it is continued
 /// there, and none when config.output is to be made.
 RunEnd run_training(TrainConfig config, std::filesystem::path const& resume,
-                    std::optional<RunFolder> folder, RunSetting const& setting);
+                    std::optional<RunFolder> folder, RunEnvironment const& setting);
 
 /// Evaluates a model as the config says and writes predictions to config.output when it is set.
-EvalReport run_evaluation(TrainConfig config, RunSetting const& setting);
+EvalReport run_evaluation(TrainConfig config, RunEnvironment const& setting);
 
 }  // namespace lomo

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "lomo/backend/backend.h"
-#include "lomo/backend/ranks.h"
-#include "lomo/backend/timeline.h"
+#include "lomo/backend/process_group.h"
+#include "lomo/backend/profile.h"
 
 namespace lomo {
 
@@ -18,12 +18,12 @@ struct TraceRequest {
 /// A step of one rank, as its host saw it.
 struct RecordedStep {
   std::int64_t number = 0;  // of the run
-  Timeline::Time begin, end;
+  Profile::Time begin, end;
 };
 
-/// Records when the operations and exchanges of some steps ran on the queues of every rank, and
+/// Records when the operations and exchanges of some steps ran on the streams of every rank, and
 /// writes all of it into one file that chrome://tracing and ui.perfetto.dev open: a process for
-/// each rank, a thread for each of its queues, an event for each operation in the order in which
+/// each rank, a thread for each of its streams, an event for each operation in the order in which
 /// the host issued them, with flops, bytes and the moment it was issued. Without a request it does
 /// nothing. Must outlive the engine.
 ///
@@ -31,7 +31,7 @@ struct RecordedStep {
 class StepRecorder {
  public:
   /// Throws Error(Exit::usage) where request.file cannot be a file.
-  StepRecorder(TraceRequest request, Ranks& ranks);
+  StepRecorder(TraceRequest request, ProcessGroup& process_group);
   /// Around each step of this process, which is number `number` of the run. After the last one that
   /// was asked for the file is written; a disk that does not take it is an error in the log and no
   /// more.
@@ -47,11 +47,11 @@ class StepRecorder {
   void write_file();
 
   TraceRequest request_;
-  Ranks& ranks_;
+  ProcessGroup& process_group_;
   std::int64_t step_ = 0;  // of this process, now or next
-  Timeline timeline_;
+  Profile profile_;
   std::vector<RecordedStep> steps_;
-  Timeline::Time origin_;  // the same moment on all ranks
+  Profile::Time origin_;  // the same moment on all ranks
   bool written_ = false;
 };
 

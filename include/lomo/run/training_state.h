@@ -33,9 +33,9 @@ struct TrainingState {
 /// when the rule has state) and, last, manifest.json, under a temporary name that becomes `folder`
 /// when all is on disk. Throws Error(Exit::failure) when it
 /// cannot be written (disk full), having removed the part that was, and Error(Exit::diverged) when
-/// a value is not finite. Ranks write together, with the words of `host`, and fail together.
+/// a value is not finite. Ranks write together, by the collectives of `host`, and fail together.
 void save_checkpoint(std::filesystem::path const& folder, Llama& model, UpdateRule& rule,
-                     TrainingState const& state, Companions const& companions,
+                     TrainingState const& state, AuxiliaryFiles const& auxiliary_files,
                      std::size_t shard_bytes, Communicator* host = nullptr);
 
 /// What is wrong with a checkpoint, one sentence each: its manifest, files that differ from it, a

@@ -17,7 +17,7 @@
 namespace lomo {
 
 /// One training run, as its JSON file says; one struct a section. docs/CONFIG.md describes every
-/// key. Empty optionals are settled by `settle` when the checkpoint is known.
+/// key. Empty optionals are resolved by `resolve` when the checkpoint is known.
 struct ModelSection {
   std::string path;            // Hugging Face folder
   std::optional<DType> dtype;  // storage type of the run; none: the checkpoint's own
@@ -65,9 +65,9 @@ struct ScheduleSection {
   double warmup = 0;  // up to 1 a share of the run, above 1 steps
 };
 
-/// How the verdict on a whole gradient (its norm, whether it is finite) comes before the update.
+/// How the check of a whole gradient (its norm, whether it is finite) comes before the update.
 enum class ClipStrategy : std::uint8_t {
-  automatic,  // kept_blocks as memory allows, settled once at the start of the run
+  automatic,  // kept_blocks as memory allows, resolved once at the start of the run
   one_pass,   // keep the factors of all gradients from one backward
   two_pass,   // keep none: a norm pass first
 };
@@ -75,12 +75,12 @@ enum class ClipStrategy : std::uint8_t {
 struct ClipSection {
   double norm = 0, value = 0;  // 0: off
   ClipStrategy strategy = ClipStrategy::automatic;
-  /// Blocks whose factors are kept, from the top down; the rest is run twice. None: not settled.
+  /// Blocks whose factors are kept, from the top down; the rest is run twice. None: not resolved.
   std::optional<std::int64_t> kept_blocks;
 };
 
 /// What must be known before a weight changes.
-enum class Protect : std::uint8_t {
+enum class GradientCheck : std::uint8_t {
   step,  // the whole gradient is finite: a norm pass first
   tile,  // the tile is finite
 };
@@ -93,7 +93,7 @@ struct LossScaleSection {
 };
 
 /// What a spike of loss or gradient norm is answered with.
-enum class GuardAction : std::uint8_t {
+enum class SpikeAction : std::uint8_t {
   off,
   warn,
   skip,    // the step, before any weight changes
@@ -102,12 +102,12 @@ enum class GuardAction : std::uint8_t {
 };
 
 /// See SpikeGuard.
-struct GuardSection {
-  GuardAction action = GuardAction::warn;
-  std::int64_t window = 100;      // applied steps that a step is compared with
-  std::int64_t least_steps = 20;  // fewer are not judged by
-  double threshold = 6;           // standard deviations
-  double cut = 0.5;               // factor of cut_lr
+struct SpikeGuardSection {
+  SpikeAction action = SpikeAction::warn;
+  std::int64_t window = 100;    // applied steps that a step is compared with
+  std::int64_t min_steps = 20;  // fewer are not judged by
+  double threshold = 6;         // standard deviations
+  double cut = 0.5;             // factor of cut_lr
 };
 
 struct MetricsSection {
@@ -124,7 +124,7 @@ struct MemorySection {
 
 /// Of runs on several ranks.
 struct RanksSection {
-  DType wire = DType::bf16;  // what gradients travel as
+  DType comm_dtype = DType::bf16;  // what gradients are sent as
 };
 
 enum class Score : std::uint8_t { sum, mean };
@@ -155,9 +155,9 @@ struct TrainConfig {
   OptimizerSection optimizer;
   ScheduleSection schedule;
   ClipSection clip;
-  Protect protect = Protect::step;
+  GradientCheck gradient_check = GradientCheck::step;
   LossScaleSection loss_scale;
-  GuardSection guard;
+  SpikeGuardSection spike_guard;
   MetricsSection metrics;
   MemorySection memory;
   RanksSection ranks;
@@ -185,15 +185,16 @@ std::filesystem::path find_config(std::string const& name,
 /// Every key, defaults included; parse_config reads it back to the same config.
 nlohmann::ordered_json to_json(TrainConfig const& config);
 
-/// Settles what depends on the checkpoint: dtype, rounding. Refuses a model.shape that differs from
-/// the folder's, and what needs a verdict before the update (fp16, a guard that skips) without one.
-void settle(TrainConfig& config, ModelConfig const& model);
+/// Resolves what depends on the checkpoint: dtype, rounding. Refuses a model.shape that differs
+/// from the folder's, and what needs a gradient check before the update (fp16, a guard that skips)
+/// without one.
+void resolve(TrainConfig& config, ModelConfig const& model);
 
 /// Settings that are legal and probably not meant, one sentence each.
 std::vector<std::string> warnings(TrainConfig const& config);
 
 std::string_view to_string(OptimizerKind kind);
-std::string_view to_string(GuardAction action);
+std::string_view to_string(SpikeAction action);
 
 /// The largest binary unit that divides it: "8MiB".
 std::string format_bytes(std::size_t bytes);

@@ -8,22 +8,22 @@
 #include "lomo/optim/sinks.h"
 #include "lomo/optim/update_rule.h"
 #include "lomo/train/config.h"
-#include "lomo/train/guard.h"
 #include "lomo/train/loss_scale.h"
 #include "lomo/train/schedule.h"
+#include "lomo/train/spike_guard.h"
 
 namespace lomo {
 
 enum class StepOutcome : std::uint8_t {
   applied,
   no_targets,  // nothing in the batch carries loss
-  nonfinite,   // loss or gradient: with a verdict nothing changed
+  nonfinite,   // loss or gradient: with a gradient check nothing changed
   overflow,    // of an fp16 gradient: nothing changed, the loss scale falls
-  spike,       // guard.action skip: nothing changed
+  spike,       // spike_guard.action skip: nothing changed
 };
 std::string_view to_string(StepOutcome outcome);
 
-/// What rounding made of the updates of a step; see RoundingPlan::tally.
+/// What rounding made of the updates of a step; see RoundingPlan::rounding_stats.
 struct RoundingReport {
   double changed = 0;   // elements that changed, of those that would have in f32
   double realised = 0;  // share of the intended step
@@ -41,15 +41,15 @@ struct StepReport {
   SpikeScores spike;
   bool is_spike = false;
   std::optional<RoundingReport> rounding;  // of 16-bit runs, every metrics.rounding_every steps
-  /// Set when a step without a verdict met a non-finite tile: what had changed by then.
-  std::optional<FusedUpdate::Outcome> partial;
+  /// Set when a step without a gradient check met a non-finite tile: what had changed by then.
+  std::optional<FusedUpdate::UpdatedTensors> partial;
   std::int64_t tokens = 0;
   std::int64_t targets = 0;
   double seconds = 0;
 };
 
 /// "... 12 tensors were already updated (lm_head.weight, ...) and ... up to its first bad tile".
-std::string describe(FusedUpdate::Outcome const& partial);
+std::string describe(FusedUpdate::UpdatedTensors const& partial);
 
 /// What a checkpoint stores.
 struct TrainerState {
@@ -58,27 +58,28 @@ struct TrainerState {
   std::int64_t skipped_in_a_row = 0;
   std::int64_t consumed = 0;  // places of the schedule that skipped steps took
   LossScaleState loss_scale;
-  GuardState guard;
+  SpikeGuardState spike_guard;
   bool operator==(TrainerState const&) const = default;
 };
 
 /// What a config says of the head.
 HeadOptions head_options(TrainConfig const& config);
 
-/// The training step: forward, verdict, update.
+/// The training step: forward, gradient check, update.
 ///
 ///   fused rules (lomo, adalomo)   forward; [backward into NormProbe]; backward into FusedUpdate
-///     with clip.kept_blocks       forward; backward, its upper part into KeepFactors; verdict;
+///     with clip.kept_blocks       forward; backward, its upper part into KeepFactors; gradient
+///     check;
 ///                                 kept factors and the rest of backward into FusedUpdate
 ///   stored rules (sgd, adamw)     forward; backward into KeepGradients; apply
 ///
-/// The norm pass runs when clip.norm is set or protect is `step`; its verdict is known before any
-/// weight changes. A skipped step changes neither weights nor optimizer and does not move the
-/// schedule on (loss_scale.skip_consumes_schedule: an overflow does). Under protect `tile` without
-/// clip.norm a non-finite tile stops the rest of its step only, and the step counts as skipped
-/// though earlier tiles were applied; StepReport::partial names them.
+/// The norm pass runs when clip.norm is set or gradient_check is `step`; its gradient check is
+/// known before any weight changes. A skipped step changes neither weights nor optimizer and does
+/// not move the schedule on (loss_scale.skip_consumes_schedule: an overflow does). Under
+/// gradient_check `tile` without clip.norm a non-finite tile stops the rest of its step only, and
+/// the step counts as skipped though earlier tiles were applied; StepReport::partial names them.
 ///
-/// The order of verdicts: a loss that is not finite; a gradient that is not (fp16: an overflow, see
+/// The order of checks: a loss that is not finite; a gradient that is not (fp16: an overflow, see
 /// LossScaler); a spike (SpikeGuard); then the norm clipping.
 class Trainer {
  public:
@@ -87,45 +88,45 @@ class Trainer {
   /// `batch` is this rank's share of the global batch (data/share.h); of the report all but
   /// `seconds` is of the whole and the same on every rank.
   /// Blocks. Throws Error(Exit::diverged) after train.stop_after_skips skipped steps in a row, at
-  /// an overflow with the smallest loss scale, and at a spike when guard.action is stop.
+  /// an overflow with the smallest loss scale, and at a spike when spike_guard.action is stop.
   StepReport step(Batch const& batch);
 
   TrainerState state() const;
   void restore(TrainerState const& state);
   UpdateRule& rule() { return *rule_; }
-  /// How the norm behind a verdict is found. Only a rehearsal asks for tiles: they are the way that
-  /// every tensor takes whose cheaper norm is not to be trusted.
-  void measure_norms_by(NormMethod method) { norm_method_ = method; }
+  /// How the norm behind a gradient check is found. Only a dry run asks for tiles: they are the way
+  /// that every tensor takes whose cheaper norm is not to be trusted.
+  void find_norms_by(NormMethod method) { norm_method_ = method; }
 
  private:
   double mean_loss(Pass const& pass) const;
   void count(Batch const& batch, StepReport& report) const;
-  Exchange exchange() const { return {model_.ranks(), wire_}; }
+  GradientComm gradient_comm() const { return {model_.ranks(), comm_dtype_}; }
   void fused_step(Pass& pass, StepReport& report, StepContext& context);
   void kept_step(Pass& pass, StepReport& report, StepContext& context);
   void stored_step(Pass& pass, StepReport& report, StepContext& context);
   bool decide(GradientStats const& stats, StepReport& report, StepContext& context);
-  bool judge(StepReport& report);
-  void begin_tally(StepContext& context);
-  void end_tally(StepReport& report, StepContext const& context) const;
+  bool check_spike(StepReport& report);
+  void begin_rounding_stats(StepContext& context);
+  void end_rounding_stats(StepReport& report, StepContext const& context) const;
   void skip(StepReport& report);
 
   Llama& model_;
   OptimizerKind kind_;
   ClipSection clip_;
-  Protect protect_;
+  GradientCheck gradient_check_;
   NormMethod norm_method_ = NormMethod::cheapest;
   Recompute recompute_;
   std::int64_t stop_after_skips_;
   TileSize tile_;
-  DType wire_;
+  DType comm_dtype_;
   std::int64_t rounding_every_;
   bool skip_consumes_schedule_;
   Schedule schedule_;
   LossScaler scaler_;
-  SpikeGuard guard_;
+  SpikeGuard spike_guard_;
   std::unique_ptr<UpdateRule> rule_;
-  Buffer tally_;  // (4) f64; none where rounding is not in play
+  Buffer rounding_stats_;  // (4) f64; none where rounding is not in play
   TrainerState state_;
 };
 

@@ -6,7 +6,7 @@ using namespace lomo::test;
 
 namespace {
 
-Outcome start(Workplace const& place, std::string const& device) {
+ProcessResult start(Workplace const& place, std::string const& device) {
   return run(place, {"init", "--config", place / "shape.json", "--output",
                      place / ("model-" + device), "--device", device});
 }
@@ -15,12 +15,12 @@ Outcome start(Workplace const& place, std::string const& device) {
 void check_refused(std::string const& why) {
   const Workplace place;
   make_model_and_data(place);
-  const Outcome refused = start(place, "cuda");
+  const ProcessResult refused = start(place, "cuda");
   INFO(refused.err);
   CHECK(refused.code == 2);
   CHECK(count_lines(refused.err, "error: --device cuda: ") == 1);
   CHECK(contains(refused.err, why));
-  const Outcome fell_back = start(place, "auto");
+  const ProcessResult fell_back = start(place, "auto");
   INFO(fell_back.err);
   CHECK(fell_back.code == 0);
   CHECK(contains(fell_back.err, "computing on the CPU: "));
@@ -71,12 +71,12 @@ TEST_CASE("a plan for a GPU needs none, but a word on how much memory it has") {
   write_config(place, R"({"name": "lomo", "lr": 0.01})", "");
   const Environment environment = hosted({{"CUDA_HOST_DRIVER", "none"}});
   const std::vector<std::string> plan{"plan", "--config", place / "run.json", "--device", "cuda"};
-  const Outcome unknown = run(place, plan);
+  const ProcessResult unknown = run(place, plan);
   CHECK(unknown.code == 2);
   CHECK(contains(unknown.err, "no NVIDIA driver"));
   auto with_memory = plan;
   with_memory.insert(with_memory.end(), {"--memory", "24GiB"});
-  const Outcome known = run(place, with_memory);
+  const ProcessResult known = run(place, with_memory);
   INFO(known.err);
   CHECK(known.code == 0);
   CHECK(contains(known.out, "workspace"));

@@ -21,9 +21,9 @@ TEST_CASE("each GPU holds at its peak what was planned of it, to the byte, by ca
                              "--device", "cuda"};
     write_config(place, R"({"name": "lomo", "lr": 0.01})", R"(, "metrics": {"rounding_every": 1})");
     const std::string name = "run" + std::to_string(ranks);
-    const Outcome outcome = launch(place, ranks, command(place, name, settings));
-    INFO(ranks << ": " << outcome.err);
-    REQUIRE(outcome.code == 0);
+    const ProcessResult result = launch(place, ranks, command(place, name, settings));
+    INFO(ranks << ": " << result.err);
+    REQUIRE(result.code == 0);
     CHECK(measured_peaks(place, name) == planned_peaks(place, ranks, settings));
   }
 }

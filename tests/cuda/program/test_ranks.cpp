@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kSteps = 3;
 
-/// LOMO without a verdict, so that all stop at a tile that is not finite; AdaLomo with one.
+/// LOMO without a gradient check, so that all stop at a tile that is not finite; AdaLomo with one.
 Arguments few_steps(Workplace const& place, std::string const& output, std::string const& name) {
   return command(place, output,
                  {"--device", "cuda", "--set", "train.max_steps=" + std::to_string(kSteps), "--set",
@@ -28,23 +28,23 @@ Environment seeded(std::string const& seed) {
 
 }  // namespace
 
-TEST_CASE("two GPUs train the model that one trains, with the same bits whatever queue goes on") {
+TEST_CASE("two GPUs train the model that one trains, with the same bits whatever stream goes on") {
   const Environment gpu = hosted();
   for (std::string const name : {"lomo", "adalomo"}) {
     const Workplace place;
     make_model_and_data(place);
     write_config(place, R"({"name": ")" + name + R"(", "lr": 0.01})",
-                 R"(, "ranks": {"wire": "f32"}, "eval": {"before": false, "at_end": false},
-                     "memory": {"tile_bytes": 512}, "protect": "tile")");
+                 R"(, "ranks": {"comm_dtype": "f32"}, "eval": {"before": false, "at_end": false},
+                     "memory": {"tile_bytes": 512}, "gradient_check": "tile")");
     REQUIRE(run(place, few_steps(place, "one", name)).code == 0);
     const std::vector<double> one = losses_of(place, "one");
     REQUIRE(one.size() == kSteps);
     for (char const* output : {"two", "again"}) {
       const Environment order = seeded(output == std::string("two") ? "1" : "12");
-      const Outcome outcome = launch(place, 2, few_steps(place, output, name));
-      INFO(name << ": " << outcome.err);
-      REQUIRE(outcome.code == 0);
-      CHECK(contains(outcome.err, "emulated CUDA (tests)"));
+      const ProcessResult result = launch(place, 2, few_steps(place, output, name));
+      INFO(name << ": " << result.err);
+      REQUIRE(result.code == 0);
+      CHECK(contains(result.err, "emulated CUDA (tests)"));
     }
     const std::vector<double> two = losses_of(place, "two");
     REQUIRE(two.size() == kSteps);
@@ -71,7 +71,7 @@ TEST_CASE("two GPUs train what one trains with stored gradients, tied embeddings
     const Workplace place;
     make_model_and_data(place, /*tied=*/true);
     write_config(place, c.optimizer,
-                 R"(, "ranks": {"wire": "f32"}, "eval": {"before": false, "at_end": false},
+                 R"(, "ranks": {"comm_dtype": "f32"}, "eval": {"before": false, "at_end": false},
                      "memory": {"tile_bytes": 512, "head_block_rows": 12, "keep_logits_bytes": 0})");
     const auto steps = [&](char const* output) {
       return command(place, output,
@@ -79,9 +79,9 @@ TEST_CASE("two GPUs train what one trains with stored gradients, tied embeddings
                       "--set", "model.dtype=" + c.dtype});
     };
     REQUIRE(run(place, steps("one")).code == 0);
-    const Outcome outcome = launch(place, 2, steps("two"));
-    INFO(c.optimizer << ": " << outcome.err);
-    REQUIRE(outcome.code == 0);
+    const ProcessResult result = launch(place, 2, steps("two"));
+    INFO(c.optimizer << ": " << result.err);
+    REQUIRE(result.code == 0);
     const std::vector<double> one = losses_of(place, "one"), two = losses_of(place, "two");
     REQUIRE(one.size() == kSteps);
     REQUIRE(two.size() == kSteps);
@@ -98,7 +98,7 @@ TEST_CASE("two GPUs that find norms by each other's factors train what one train
   make_model_and_data(place);
   write_short_data(place);
   write_config(place, R"({"name": "lomo", "lr": 0.01})",
-               R"(, "ranks": {"wire": "f32"}, "eval": {"before": false, "at_end": false})");
+               R"(, "ranks": {"comm_dtype": "f32"}, "eval": {"before": false, "at_end": false})");
   const auto steps = [&](char const* output) {
     return command(place, output,
                    {"--device", "cuda", "--set", "train.max_steps=" + std::to_string(kSteps),
@@ -111,9 +111,9 @@ TEST_CASE("two GPUs that find norms by each other's factors train what one train
   const Extents extents{.layers = 2, .depth = 24 + 24 + 16, .vocab = 32, .parameters = 0};
   for (char const* output : {"two", "again"}) {
     const Environment order = seeded(output == std::string("two") ? "1" : "12");
-    const Outcome outcome = launch(place, 2, steps(output));
-    INFO(outcome.err);
-    REQUIRE(outcome.code == 0);
+    const ProcessResult result = launch(place, 2, steps(output));
+    INFO(result.err);
+    REQUIRE(result.code == 0);
     const std::vector<Step> two = steps_of_run(place, output);
     REQUIRE(two.size() == kSteps);
     check_losses(two, one, extents, /*adalomo=*/false);
@@ -130,12 +130,12 @@ TEST_CASE("lomo-bench comm measures what two GPUs exchange") {
   const Workplace place;
   Arguments arguments = small_comm();
   arguments.insert(arguments.end(), {"--device", "cuda"});
-  const Outcome outcome =
+  const ProcessResult result =
       Process(place, LOMO_MPIRUN,
               on_ranks(std::vector<Arguments>(2, arguments), LOMO_BENCH_PROGRAM))
           .wait();
-  INFO(outcome.err);
-  REQUIRE(outcome.code == 0);
-  CHECK(contains(outcome.out, "emulated CUDA (tests)"));
-  check_comm_of_two(outcome.out);
+  INFO(result.err);
+  REQUIRE(result.code == 0);
+  CHECK(contains(result.out, "emulated CUDA (tests)"));
+  check_comm_of_two(result.out);
 }

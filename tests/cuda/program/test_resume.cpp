@@ -32,10 +32,11 @@ void train(Workplace const& place, Where const& where, std::string const& output
                            "train.max_steps=" + std::to_string(steps), "--set",
                            "schedule.kind=constant", "--set", "schedule.warmup=0"});
   const Environment gpu = hosted();
-  const Outcome outcome = where.ranks == 1 ? run(place, more) : launch(place, where.ranks, more);
-  INFO(outcome.err);
-  REQUIRE(outcome.code == 0);
-  CHECK(contains(outcome.err, "emulated CUDA (tests)") == (where.device == "cuda"));
+  const ProcessResult result =
+      where.ranks == 1 ? run(place, more) : launch(place, where.ranks, more);
+  INFO(result.err);
+  REQUIRE(result.code == 0);
+  CHECK(contains(result.err, "emulated CUDA (tests)") == (where.device == "cuda"));
 }
 
 std::string checkpoint(Workplace const& place, std::string const& run, int step) {
@@ -109,7 +110,7 @@ void make_run(Workplace const& place, bool adalomo) {
   make_model_and_data(place);
   write_config(place,
                adalomo ? R"({"name": "adalomo", "lr": 0.002})" : R"({"name": "lomo", "lr": 0.1})",
-               R"(, "eval": {"before": false, "at_end": false}, "ranks": {"wire": "f32"},
+               R"(, "eval": {"before": false, "at_end": false}, "ranks": {"comm_dtype": "f32"},
                   "save": {"final_model": false})");
 }
 

@@ -1,5 +1,5 @@
 // The trace of a step on emulated GPUs, whose events have times of a clock that is computed: all
-// queues run at once and every piece of work takes as long as any other (tests/cuda_host), so what
+// streams run at once and every piece of work takes as long as any other (tests/cuda_host), so what
 // a trace shows beside each other may run so on any device.
 #include "hosted.h"
 #include "launch/launch.h"
@@ -15,20 +15,20 @@ bool at_once(Traced const& a, Traced const& b) {
 
 }  // namespace
 
-TEST_CASE("what two GPUs send each other travels under what they compute") {
+TEST_CASE("what two GPUs send each other is hidden under what they compute") {
   const Environment gpu = hosted();
   const Workplace place;
   make_model_and_data(place);
   write_short_data(place);
   write_config(place, R"({"name": "lomo", "lr": 0.01})",
                R"(, "memory": {"tile_bytes": 128}, "eval": {"before": false, "at_end": false})");
-  const Outcome outcome =
+  const ProcessResult result =
       launch(place, 2,
              command(place, "run",
                      {"--device", "cuda", "--set", "train.max_steps=2", "--set",
                       "batch.sequences=2", "--trace", place / "trace.json", "--trace-steps", "2"}));
-  INFO(outcome.err);
-  REQUIRE(outcome.code == 0);
+  INFO(result.err);
+  REQUIRE(result.code == 0);
   const auto trace = read_trace(place / "trace.json");
   REQUIRE(trace.size() == 2);
   for (auto const& [rank, recorded] : trace) {

@@ -18,10 +18,10 @@ std::vector<Step> train(Workplace const& place, std::string const& name, std::st
                                      place / name, "--device",          device,
                                      "--set",      "train.max_steps=10"};
   arguments.insert(arguments.end(), more.begin(), more.end());
-  const Outcome outcome = run(place, arguments);
-  INFO(outcome.err);
-  REQUIRE(outcome.code == 0);
-  CHECK(contains(outcome.err, kEngineName) == (device == "cuda"));
+  const ProcessResult result = run(place, arguments);
+  INFO(result.err);
+  REQUIRE(result.code == 0);
+  CHECK(contains(result.err, kEngineName) == (device == "cuda"));
   std::vector<Step> steps = steps_of_run(place, name, overflows);
   REQUIRE((steps.size() < 10) == overflows);
   REQUIRE(!steps.empty());
@@ -71,7 +71,7 @@ TEST_CASE("ten steps of stories260K on the GPU are those of the CPU") {
   CHECK(cpu.back().loss < cpu.front().loss);
 }
 
-TEST_CASE("a run on the GPU has the same bits in whatever order threads, copies and queues go") {
+TEST_CASE("a run on the GPU has the same bits in whatever order threads, copies and streams go") {
   struct Case {
     std::string optimizer, dtype;
     bool overflows;  // at first, until the scale is low enough
@@ -106,7 +106,7 @@ TEST_CASE("a model trained on the GPU is evaluated and continued there") {
   write_config(place, R"({"name": "adalomo", "lr": 0.002})", R"(, "save": {"every_steps": 5})");
   const Environment environment = hosted();
   train(place, "run", "cuda");
-  const Outcome more =
+  const ProcessResult more =
       run(place, {"--config", place / "run.json", "--resume", place / "run", "--set",
                   "train.max_steps=12", "--device", "cuda", "--output", place / "more"});
   INFO(more.err);

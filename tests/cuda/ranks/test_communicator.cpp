@@ -22,8 +22,8 @@ namespace {
 using Counts = std::vector<std::int64_t>;
 
 struct Bench {
-  explicit Bench(seconds patience = seconds(60))
-      : communicator(cuda::make_communicator(engine, ranks().host(), patience)) {}
+  explicit Bench(seconds timeout = seconds(60))
+      : communicator(cuda::make_communicator(engine, ranks().host(), timeout)) {}
   cuda::CudaBackend engine{{.memory = std::size_t{64} << 20}};
   std::unique_ptr<Communicator> communicator;
   int rank = communicator->rank();
@@ -63,9 +63,9 @@ TEST_CASE("all_gather starts after what was computed before it, and ends before 
     const Buffer mine = make_poisoned(bench.engine, {own, cols}, DType::f32);
     const Buffer all = make_poisoned(bench.engine, {total, cols}, DType::f32);
     const Buffer seen = make_poisoned(bench.engine, {total, cols}, DType::f32);
-    bench.engine.copy(mine, from);  // on the compute queue
-    const auto ticket = bench.communicator->all_gather(all, mine, rows);
-    bench.communicator->wait(ticket);
+    bench.engine.copy(mine, from);  // on the compute stream
+    const auto fence = bench.communicator->all_gather(all, mine, rows);
+    bench.communicator->wait(fence);
     bench.engine.copy(seen, all);
     bench.engine.zero(all);
     INFO("rank " << bench.rank << " round " << round);
@@ -79,17 +79,17 @@ TEST_CASE("a timeline shows what is computed beside an exchange, and what waits 
   const Buffer all = make_poisoned(bench.engine, {2 * bench.size, 3}, DType::f32);
   const Buffer mine = make_poisoned(bench.engine, {2, 3}, DType::f32);
   const Buffer other = make_poisoned(bench.engine, {2, 3}, DType::f32);
-  Timeline timeline;
-  bench.engine.observe(&timeline);
+  Profile profile;
+  bench.engine.start_profile(&profile);
   bench.engine.zero(mine);
-  const auto ticket = bench.communicator->all_gather(all, mine, rows);
+  const auto fence = bench.communicator->all_gather(all, mine, rows);
   bench.engine.zero(other);
-  bench.communicator->wait(ticket);
+  bench.communicator->wait(fence);
   bench.engine.zero(all);
-  bench.engine.observe(nullptr);
+  bench.engine.start_profile(nullptr);
 
-  std::map<std::string, std::vector<Timeline::Span>> by_name;
-  for (Timeline::Span const& span : timeline.spans()) {
+  std::map<std::string, std::vector<Profile::Span>> by_name;
+  for (Profile::Span const& span : profile.spans()) {
     REQUIRE(span.known());
     by_name[std::string(span.name)].push_back(span);
   }
@@ -97,10 +97,10 @@ TEST_CASE("a timeline shows what is computed beside an exchange, and what waits 
   REQUIRE(by_name["wait"].size() == 1);
   REQUIRE(by_name["zero"].size() == 3);
   auto const& zeros = by_name["zero"];
-  Timeline::Span const &gather = by_name["all_gather"].front(), &wait = by_name["wait"].front();
-  CHECK(gather.lane == Lane::communication);
-  CHECK(gather.exchange == ticket);
-  CHECK(wait.exchange == ticket);
+  Profile::Span const &gather = by_name["all_gather"].front(), &wait = by_name["wait"].front();
+  CHECK(gather.track == Track::communication);
+  CHECK(gather.exchange == fence);
+  CHECK(wait.exchange == fence);
   CHECK(gather.begin >= zeros[0].end);  // it reads what that wrote
   CHECK(zeros[1].begin < gather.end);   // beside it
   CHECK(wait.end >= gather.end);
@@ -125,7 +125,7 @@ TEST_CASE("all_to_all gives every rank its rows in rank order, several under way
   struct Round {
     Buffer sent, received;
     std::vector<float> wanted;
-    Communicator::Ticket ticket;
+    Communicator::Fence fence;
   };
   std::vector<Round> rounds;
   for (int round = 0; round < kRounds; ++round) {
@@ -144,16 +144,16 @@ TEST_CASE("all_to_all gives every rank its rows in rank order, several under way
     };
     Round r{bench.make(sent, rows(sent), cols),
             make_poisoned(bench.engine, {rows(wanted), cols}, DType::f32), wanted, 0};
-    r.ticket = bench.communicator->all_to_all(r.received, r.sent, from, to);
+    r.fence = bench.communicator->all_to_all(r.received, r.sent, from, to);
     rounds.push_back(std::move(r));
   }
   for (Round const& r : rounds) {
-    bench.communicator->wait(r.ticket);
+    bench.communicator->wait(r.fence);
     CHECK(raw_values<float>(bench.engine, r.received) == r.wanted);
   }
 }
 
-TEST_CASE("words of hosts go the way of the launcher") {
+TEST_CASE("host collectives go the way of the launcher") {
   Bench bench;
   const std::vector<int> all = bench.communicator->all_gather_host(10 + bench.rank);
   for (int q = 0; q < bench.size; ++q) CHECK(all[static_cast<std::size_t>(q)] == 10 + q);

@@ -38,12 +38,12 @@ BlockRunner& runner() {
   return the_runner;
 }
 
-BlockRunner::BlockRunner() : threads_(kMostThreads), by_rank_(kMostThreads), meetings_(32) {
+BlockRunner::BlockRunner() : threads_(kMaxThreads), by_rank_(kMaxThreads), meetings_(32) {
   const std::size_t each = kStack + kPage;
-  stacks_ = mmap(nullptr, each * kMostThreads, PROT_READ | PROT_WRITE,
+  stacks_ = mmap(nullptr, each * kMaxThreads, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (stacks_ == MAP_FAILED) throw std::runtime_error("cuda_host: no memory for stacks");
-  for (int i = 0; i < kMostThreads; ++i) {
+  for (int i = 0; i < kMaxThreads; ++i) {
     char* const bottom = static_cast<char*>(stacks_) + i * each;
     mprotect(bottom, kPage, PROT_NONE);
     threads_[i].number = i;
@@ -53,7 +53,7 @@ BlockRunner::BlockRunner() : threads_(kMostThreads), by_rank_(kMostThreads), mee
 }
 
 BlockRunner::~BlockRunner() {
-  munmap(stacks_, (kStack + kPage) * kMostThreads);
+  munmap(stacks_, (kStack + kPage) * kMaxThreads);
 }
 
 /// Forgets what the fibers were doing: kernels own nothing that would have to be given back.
@@ -94,7 +94,7 @@ void BlockRunner::suspend() {
 }
 
 std::string BlockRunner::run(Launch const& launch, Policy const& policy,
-                             std::size_t most_shared_bytes) {
+                             std::size_t max_shared_bytes) {
   launch_ = &launch;
   policy_ = policy;
   failure_.clear();
@@ -108,7 +108,7 @@ std::string BlockRunner::run(Launch const& launch, Policy const& policy,
         if (policy.order == Order::reverse) {
           block_index_ = uint3{launch.grid.x - 1 - x, launch.grid.y - 1 - y, launch.grid.z - 1 - z};
         }
-        shared_.begin_block(launch.dynamic_bytes, most_shared_bytes);
+        shared_.begin_block(launch.dynamic_bytes, max_shared_bytes);
         begin_block(number);
         bool done = run_block();
         const std::string zones = shared_.check();
@@ -152,8 +152,8 @@ void BlockRunner::draw_ranks(std::uint64_t block_number) {
   }
   if (policy_.order == Order::priority) {
     std::mt19937_64 random(policy_.seed * 0x9e3779b97f4a7c15u + block_number);
-    std::array<std::uint64_t, kMostThreads> key;
-    std::array<int, kMostThreads> who;
+    std::array<std::uint64_t, kMaxThreads> key;
+    std::array<int, kMaxThreads> who;
     std::uint64_t warp_key = 0;
     for (int i = 0; i < count_; ++i) {
       if (i % kLanes == 0) warp_key = random() & ~std::uint64_t{0xffffffff};

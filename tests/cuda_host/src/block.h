@@ -15,7 +15,7 @@
 
 namespace cuda_host {
 
-inline constexpr int kMostThreads = 1024;
+inline constexpr int kMaxThreads = 1024;
 inline constexpr int kLanes = 32;
 
 /// "file.cu:12"
@@ -87,7 +87,7 @@ class BlockRunner {
   BlockRunner& operator=(BlockRunner const&) = delete;
 
   /// Empty, or what went wrong.
-  std::string run(Launch const& launch, Policy const& policy, std::size_t most_shared_bytes);
+  std::string run(Launch const& launch, Policy const& policy, std::size_t max_shared_bytes);
 
   Thread& current() { return *current_; }
   Launch const& launch() const { return *launch_; }
@@ -133,7 +133,7 @@ class BlockRunner {
 
   std::vector<Thread> threads_;
   std::vector<Thread*> by_rank_;
-  std::array<std::uint64_t, kMostThreads / 64> ready_{};  // bits by rank
+  std::array<std::uint64_t, kMaxThreads / 64> ready_{};  // bits by rank
   int count_ = 0, exited_ = 0;
 
   int at_barrier_ = 0, predicates_ = 0, last_predicates_ = 0;

@@ -83,8 +83,8 @@ std::uint64_t hash_of(Problem const& p) {
 
 bool valid(Layout const& x) {
   if (x.order != CUBLASLT_ORDER_COL && x.order != CUBLASLT_ORDER_ROW) return false;
-  const std::uint64_t least = x.order == CUBLASLT_ORDER_COL ? x.rows : x.cols;
-  return x.batch >= 1 && x.ld >= static_cast<std::int64_t>(least);
+  const std::uint64_t minimum = x.order == CUBLASLT_ORDER_COL ? x.rows : x.cols;
+  return x.batch >= 1 && x.ld >= static_cast<std::int64_t>(minimum);
 }
 
 /// Null if the emulation has it, else why not.
@@ -164,8 +164,8 @@ void multiply_in_sequence(float* sums, float const* left, float const* right, in
 
 /// As a heuristic chooses tiles: by the result, whatever is asked of the sums.
 std::uint32_t terms_for(Layout const& d) {
-  const std::uint64_t least = std::min(d.rows, d.cols);
-  return least >= 128 ? 64 : least >= 32 ? 32 : 16;
+  const std::uint64_t minimum = std::min(d.rows, d.cols);
+  return minimum >= 128 ? 64 : minimum >= 32 ? 32 : 16;
 }
 
 struct Call {
@@ -278,17 +278,17 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle,
                                               cublasLtMatmulDesc_t operation,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-                                              cublasLtMatmulPreference_t preference, int most,
+                                              cublasLtMatmulPreference_t preference, int maximum,
                                               cublasLtMatmulHeuristicResult_t results[],
                                               int* count) {
   if (handle == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
-  if (most < 1 || count == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
+  if (maximum < 1 || count == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
   *count = 0;
   const Problem problem = problem_of(operation, a, b, c, d);
   if (char const* why = complaint(problem)) return refuse(CUBLAS_STATUS_NOT_SUPPORTED, why);
   Preference const& wish = preference_of(preference);
   for (std::uint64_t workspace : {kWorkspace, std::uint64_t{0}}) {
-    if (workspace > wish.workspace || *count == most) continue;
+    if (workspace > wish.workspace || *count == maximum) continue;
     const bool splits = wish.reductions != CUBLASLT_REDUCTION_SCHEME_NONE;
     Algorithm algorithm{kMark, hash_of(problem), workspace, splits ? 0 : terms_for(problem.d), {},
                         {}};

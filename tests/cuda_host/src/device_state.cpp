@@ -259,7 +259,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* p, int device) {
   p->minor = a.number % 10;
   p->multiProcessorCount = a.processors;
   p->sharedMemPerBlock = 48 * kKib;
-  p->sharedMemPerBlockOptin = a.most_shared;
+  p->sharedMemPerBlockOptin = a.max_shared;
   p->sharedMemPerMultiprocessor = a.shared_of_sm;
   p->reservedSharedMemPerBlock = kKib;
   p->regsPerBlock = p->regsPerMultiprocessor = 65536;

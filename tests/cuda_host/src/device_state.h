@@ -11,7 +11,7 @@ namespace cuda_host {
 /// The device that is posed as.
 struct Architecture {
   int number;                // 86 is compute capability 8.6
-  std::size_t most_shared;   // bytes a block, with cudaFuncSetAttribute
+  std::size_t max_shared;    // bytes a block, with cudaFuncSetAttribute
   std::size_t shared_of_sm;  // bytes
   int processors;
 };

@@ -25,15 +25,15 @@ constexpr std::size_t kSharedWithoutAsking = 48 * 1024;
 /// Threads of the kernel's __launch_bounds__, or 1024 where it has none.
 unsigned bound_of(void const* kernel) {
   auto const* const entry = static_cast<char const*>(kernel);
-  std::ptrdiff_t nearest = kMostThreads + 1;
+  std::ptrdiff_t nearest = kMaxThreads + 1;
   for (auto const* p = __start___patchable_function_entries;
        p < __stop___patchable_function_entries; ++p) {
     if (*p < entry && entry - *p < nearest) nearest = entry - *p;
   }
-  if (nearest > kMostThreads) return kMostThreads;
+  if (nearest > kMaxThreads) return kMaxThreads;
   constexpr char kNop = static_cast<char>(0x90);
   for (std::ptrdiff_t i = 1; i <= nearest; ++i) {
-    if (entry[-i] != kNop) return kMostThreads;  // those of another function
+    if (entry[-i] != kNop) return kMaxThreads;  // those of another function
   }
   return static_cast<unsigned>(nearest);
 }
@@ -99,7 +99,7 @@ cudaError_t launch(cudaLaunchConfig_t const& config, void const* kernel,
   const dim3 b = config.blockDim;
   const dim3 g = config.gridDim;
   const std::uint64_t threads = std::uint64_t{b.x} * b.y * b.z;
-  if (threads == 0 || threads > kMostThreads || b.x > 1024 || b.y > 1024 || b.z > 64) {
+  if (threads == 0 || threads > kMaxThreads || b.x > 1024 || b.y > 1024 || b.z > 64) {
     return refuse(cudaErrorInvalidConfiguration, "block of " + std::to_string(b.x) + " x " +
                                                      std::to_string(b.y) + " x " +
                                                      std::to_string(b.z) + " threads");
@@ -115,11 +115,11 @@ cudaError_t launch(cudaLaunchConfig_t const& config, void const* kernel,
                       "__launch_bounds__(" + std::to_string(bound_of(kernel)) + ")");
   }
   const auto it = asked_for().find(kernel);
-  const std::size_t most = it == asked_for().end() ? kSharedWithoutAsking : it->second;
-  if (config.dynamicSmemBytes > most) {
+  const std::size_t maximum = it == asked_for().end() ? kSharedWithoutAsking : it->second;
+  if (config.dynamicSmemBytes > maximum) {
     return refuse(cudaErrorInvalidValue, std::to_string(config.dynamicSmemBytes) +
                                              " bytes of dynamic shared memory for " +
-                                             "a kernel that may have " + std::to_string(most) +
+                                             "a kernel that may have " + std::to_string(maximum) +
                                              " (cudaFuncSetAttribute allows more)");
   }
   Launch what;
@@ -131,7 +131,7 @@ cudaError_t launch(cudaLaunchConfig_t const& config, void const* kernel,
   work.what = Ran::What::kernel;
   work.run = [what = std::move(what)] {
     [[maybe_unused]] const SignalHandler handler;
-    std::string failure = runner().run(what, policy(), architecture().most_shared);
+    std::string failure = runner().run(what, policy(), architecture().max_shared);
     return failure.empty() ? check_device_memory() : failure;
   };
   streams().enqueue(*stream, std::move(work));
@@ -150,11 +150,11 @@ cudaError_t cudaFuncSetAttribute(void const* kernel, cudaFuncAttribute attribute
   if (sticky() != cudaSuccess) return sticky();
   if (attribute == cudaFuncAttributePreferredSharedMemoryCarveout) return cudaSuccess;
   if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return note(cudaErrorNotSupported);
-  if (value < 0 || static_cast<std::size_t>(value) > architecture().most_shared) {
+  if (value < 0 || static_cast<std::size_t>(value) > architecture().max_shared) {
     return refuse(cudaErrorInvalidValue,
                   std::to_string(value) + " bytes of dynamic shared memory asked for, sm_" +
                       std::to_string(architecture().number) + " has " +
-                      std::to_string(architecture().most_shared) + " a block");
+                      std::to_string(architecture().max_shared) + " a block");
   }
   asked_for()[kernel] = static_cast<std::size_t>(value);
   return cudaSuccess;

@@ -18,7 +18,7 @@ constexpr std::size_t kPage = 4096;
 constexpr std::size_t kAlign = 256;  // what cudaMalloc promises
 constexpr std::size_t kTotal = std::size_t{24} << 30;
 constexpr std::size_t kArena = std::size_t{1} << 40;  // addresses only: none is used twice
-constexpr std::size_t kMostPoison = std::size_t{256} << 20;
+constexpr std::size_t kMaxPoison = std::size_t{256} << 20;
 constexpr unsigned char kTailByte = 0xfb;
 
 std::size_t round_up(std::size_t n, std::size_t to) {
@@ -142,7 +142,7 @@ cudaError_t cudaMalloc(void** pointer, std::size_t bytes) {
   if (mprotect(piece.pages, page_bytes, PROT_READ | PROT_WRITE) != 0) {
     return note(cudaErrorMemoryAllocation);
   }
-  if (bytes <= kMostPoison) std::memset(address, 0xff, bytes);
+  if (bytes <= kMaxPoison) std::memset(address, 0xff, bytes);
   const std::size_t tail = round_up(bytes, kAlign) - bytes;
   std::memset(address + bytes, kTailByte, tail);
   forbid(address + bytes, tail);

@@ -10,7 +10,7 @@
 namespace cuda_host {
 namespace {
 
-constexpr auto kPatience = std::chrono::seconds(60);
+constexpr auto kTimeout = std::chrono::seconds(60);
 
 char const* const kFunctions[] = {"ncclSend", "ncclAllGather", "ncclAllReduce", "ncclBroadcast"};
 
@@ -130,7 +130,7 @@ Work::Readiness ncclComm::readiness(Exchange& exchange) {
   const auto now = std::chrono::steady_clock::now();
   if (exchange.first_look) exchange.waits_since = now;
   exchange.first_look = false;
-  if (now - exchange.waits_since < kPatience) return Work::Readiness::later;
+  if (now - exchange.waits_since < kTimeout) return Work::Readiness::later;
   error = ncclRemoteError;
   text = "rank " + std::to_string(rank) + " heard nothing from rank " + std::to_string(missing) +
          " for a minute";
@@ -145,7 +145,7 @@ void ncclComm::enqueue(Stream& stream, Exchange exchange) {
   Work out;
   out.run = [this, &mine] { return send(mine); };
   streams().enqueue(stream, std::move(out));
-  const std::uint64_t sent = streams().last_ticket();
+  const std::uint64_t sent = streams().last_fence();
   Work in;
   in.ready = [this, &mine] { return readiness(mine); };
   in.run = [this, &mine] {

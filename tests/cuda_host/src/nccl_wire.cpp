@@ -15,7 +15,7 @@ namespace cuda_host {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr auto kPatience = std::chrono::seconds(60);
+constexpr auto kTimeout = std::chrono::seconds(60);
 constexpr auto kPause = std::chrono::milliseconds(2);
 
 constexpr int kFarewell = -1;  // function of the last message
@@ -75,7 +75,7 @@ Wire::~Wire() {
 
 /// Every rank calls those below it and answers those above.
 void Wire::connect_all(std::string const& name, std::atomic<bool> const& given_up) {
-  const auto end = Clock::now() + kPatience;
+  const auto end = Clock::now() + kTimeout;
   const int door = open_socket();
   auto [own, own_length] = address_of(name, rank_);
   if (::bind(door, reinterpret_cast<sockaddr*>(&own), own_length) != 0 ||

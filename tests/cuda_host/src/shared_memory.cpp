@@ -12,7 +12,7 @@
 namespace cuda_host {
 namespace {
 
-constexpr std::size_t kMostArrayBytes = 48 * 1024;
+constexpr std::size_t kMaxArrayBytes = 48 * 1024;
 // NaN as fp16, bf16 and fp32, and unlike the all-ones that memory starts with.
 constexpr unsigned char kZoneBytes[2] = {0xff, 0x7f};
 
@@ -34,12 +34,12 @@ SharedMemory::~SharedMemory() {
   munmap(base_, kReserved);
 }
 
-void SharedMemory::begin_block(std::size_t dynamic_bytes, std::size_t most_bytes) {
+void SharedMemory::begin_block(std::size_t dynamic_bytes, std::size_t max_bytes) {
   top_ = 0;
   arrays_.clear();
   dynamic_bytes_ = dynamic_bytes;
   array_bytes_ = 0;
-  most_bytes_ = most_bytes;
+  max_bytes_ = max_bytes;
   allow(base_, kReserved);
   open(0, dynamic_bytes);
 }
@@ -62,7 +62,7 @@ void* SharedMemory::array(void const* key, char const* name, std::size_t bytes, 
     if (a.key == key) return base_ + a.begin;
   }
   array_bytes_ = round_up(array_bytes_, align) + bytes;
-  if (array_bytes_ > kMostArrayBytes || array_bytes_ + dynamic_bytes_ > most_bytes_) return nullptr;
+  if (array_bytes_ > kMaxArrayBytes || array_bytes_ + dynamic_bytes_ > max_bytes_) return nullptr;
   const std::size_t begin = top_;
   allow(base_ + begin, kRedZone + bytes + kRedZone + 128);
   open(begin, bytes);

@@ -19,7 +19,7 @@ class SharedMemory {
   SharedMemory(SharedMemory const&) = delete;
   SharedMemory& operator=(SharedMemory const&) = delete;
 
-  void begin_block(std::size_t dynamic_bytes, std::size_t most_bytes);
+  void begin_block(std::size_t dynamic_bytes, std::size_t max_bytes);
   /// Null if the block would have more than 48 KiB in arrays, or more in all than the device has.
   void* array(void const* key, char const* name, std::size_t bytes, std::size_t align, Site site);
   void* dynamic() const { return base_ + kRedZone; }
@@ -42,7 +42,7 @@ class SharedMemory {
   void open(std::size_t begin, std::size_t bytes);
 
   char* base_;
-  std::size_t top_ = 0, dynamic_bytes_ = 0, array_bytes_ = 0, most_bytes_ = 0;
+  std::size_t top_ = 0, dynamic_bytes_ = 0, array_bytes_ = 0, max_bytes_ = 0;
   std::vector<Array> arrays_;
 };
 

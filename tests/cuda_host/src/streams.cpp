@@ -56,7 +56,7 @@ cudaEvent_t Streams::create_event(bool timed) {
 }
 
 void Streams::enqueue(Stream& stream, Work work) {
-  work.ticket = ++tickets_;
+  work.fence = ++fences_;
   work.issued = host_ += kCallSeconds;
   stream.work.push_back(std::move(work));
   if (!lazy_) return finish_all();
@@ -75,7 +75,7 @@ bool Streams::can_run(Stream const& stream) const {
   if (next.waits_for != nullptr && next.waits_for->completed < next.version) return false;
   if (next.ready && next.ready() != Work::Readiness::now) return false;
   const auto has_before = [&](Stream const& other) {
-    return !other.work.empty() && other.work.front().ticket < next.ticket;
+    return !other.work.empty() && other.work.front().fence < next.fence;
   };
   if (&stream != streams_[0].get()) return !stream.blocking || !has_before(*streams_[0]);
   for (auto const& other : streams_) {
@@ -182,8 +182,8 @@ void Streams::finish_all() {
   for (auto const& s : streams_) host_saw(s->seconds);
 }
 
-void Streams::reach(Stream const& stream, std::uint64_t ticket) {
-  run_until([&] { return stream.work.empty() || stream.work.front().ticket > ticket; });
+void Streams::reach(Stream const& stream, std::uint64_t fence) {
+  run_until([&] { return stream.work.empty() || stream.work.front().fence > fence; });
 }
 
 void log_to(std::vector<Ran>* log) {

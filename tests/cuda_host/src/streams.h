@@ -33,7 +33,7 @@ struct Work {
   std::optional<Ran::What> what = {};  // for the log, if it belongs there
   Event* waits_for = nullptr;          // until it has completed `version`
   std::uint64_t version = 0;
-  std::uint64_t ticket = 0;
+  std::uint64_t fence = 0;
   double lasts = kWorkSeconds;
   double issued = 0;  // by the host's clock
   /// For work that waits for other processes: whether it can run now, or ever. Null: always can.
@@ -74,9 +74,9 @@ class Streams {
   void finish_all();
   /// Time passes: one piece of work may run.
   void pass_time();
-  /// Runs until work enqueued at `stream` as `ticket` has run, as far as that is ever possible.
-  void reach(Stream const& stream, std::uint64_t ticket);
-  std::uint64_t last_ticket() const { return tickets_; }
+  /// Runs until work enqueued at `stream` as `fence` has run, as far as that is ever possible.
+  void reach(Stream const& stream, std::uint64_t fence);
+  std::uint64_t last_fence() const { return fences_; }
   /// The host has learnt that what ended then is over.
   void host_saw(double seconds) { host_ = std::max(host_, seconds); }
   bool in_progress() const { return running_; }
@@ -95,7 +95,7 @@ class Streams {
   std::vector<std::unique_ptr<Stream>> streams_;  // the first is the default stream
   std::vector<std::unique_ptr<Event>> events_;
   std::mt19937_64 random_{1};
-  std::uint64_t tickets_ = 0;
+  std::uint64_t fences_ = 0;
   double host_ = 0;
   Stream* preferred_ = nullptr;
   std::vector<Ran>* log_ = nullptr;

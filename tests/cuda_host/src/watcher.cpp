@@ -219,7 +219,7 @@ void TrafficCounter::warp_met(int warp) {
 }
 
 void TrafficCounter::block_met() {
-  for (int warp = 0; warp < kMostThreads / kLanes; ++warp) warp_met(warp);
+  for (int warp = 0; warp < kMaxThreads / kLanes; ++warp) warp_met(warp);
 }
 
 std::vector<Traffic> TrafficCounter::totals() {

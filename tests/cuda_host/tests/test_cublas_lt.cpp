@@ -75,10 +75,10 @@ struct Lt {
     REQUIRE(cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F) ==
             CUBLAS_STATUS_SUCCESS);
     REQUIRE(cublasLtMatmulPreferenceCreate(&preference) == CUBLAS_STATUS_SUCCESS);
-    const std::uint64_t most = std::uint64_t{4} << 20;
+    const std::uint64_t maximum = std::uint64_t{4} << 20;
     REQUIRE(cublasLtMatmulPreferenceSetAttribute(preference,
-                                                 CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most,
-                                                 sizeof most) == CUBLAS_STATUS_SUCCESS);
+                                                 CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &maximum,
+                                                 sizeof maximum) == CUBLAS_STATUS_SUCCESS);
   }
   ~Lt() {
     cublasLtMatmulPreferenceDestroy(preference);

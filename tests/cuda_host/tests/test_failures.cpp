@@ -198,17 +198,18 @@ TEST_CASE("dynamic shared memory is held to the limit of the architecture") {
   const std::pair<int, int> limits[] = {{80, 163}, {86, 99}, {89, 99}, {90, 227}};
   for (auto const& [number, kib] : limits) {
     reset(policy_from_environment(), number);
-    const int most = kib * 1024;
+    const int maximum = kib * 1024;
     CHECK(launch_error(bounded, dim3(1), dim3(32), 48 * 1024) == cudaSuccess);
     CHECK(launch_error(bounded, dim3(1), dim3(32), 48 * 1024 + 1) == cudaErrorInvalidValue);
-    constexpr auto kMost = cudaFuncAttributeMaxDynamicSharedMemorySize;
-    CHECK(cudaFuncSetAttribute(bounded, kMost, most + 1) == cudaErrorInvalidValue);
-    CHECK(cudaFuncSetAttribute(bounded, kMost, most) == cudaSuccess);
-    CHECK(launch_error(bounded, dim3(1), dim3(32), static_cast<std::size_t>(most)) == cudaSuccess);
+    constexpr auto kMax = cudaFuncAttributeMaxDynamicSharedMemorySize;
+    CHECK(cudaFuncSetAttribute(bounded, kMax, maximum + 1) == cudaErrorInvalidValue);
+    CHECK(cudaFuncSetAttribute(bounded, kMax, maximum) == cudaSuccess);
+    CHECK(launch_error(bounded, dim3(1), dim3(32), static_cast<std::size_t>(maximum)) ==
+          cudaSuccess);
     CHECK(launch_error(unbounded, dim3(1), dim3(32), 48 * 1024 + 1) == cudaErrorInvalidValue);
     cudaDeviceProp properties;
     REQUIRE(cudaGetDeviceProperties(&properties, 0) == cudaSuccess);
     CHECK(properties.major * 10 + properties.minor == number);
-    CHECK(properties.sharedMemPerBlockOptin == static_cast<std::size_t>(most));
+    CHECK(properties.sharedMemPerBlockOptin == static_cast<std::size_t>(maximum));
   }
 }

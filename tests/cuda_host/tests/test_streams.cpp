@@ -223,9 +223,9 @@ TEST_CASE("by the clock of events streams run at once, whatever order their work
     for (int i = 0; i < 6; ++i) launch(on(q.a), add_one, y, x);
     REQUIRE(cudaEventRecord(q.event, q.a) == cudaSuccess);
     const Moment eight(q.a);
-    const Moment beside(q.b);
+    const Moment on_side_stream(q.b);
     launch(on(q.b), add_one, y, x);
-    const Moment done_beside(q.b);
+    const Moment side_stream_done(q.b);
     REQUIRE(cudaStreamWaitEvent(q.b, q.event, 0) == cudaSuccess);
     const Moment waited(q.b);
     launch(on(q.b), add_one, y, x);
@@ -237,9 +237,9 @@ TEST_CASE("by the clock of events streams run at once, whatever order their work
     CHECK(kernel > 0);
     CHECK(milliseconds(one, eight) == about(7 * kernel));
     // An idle stream waits for the host, whose calls are much shorter.
-    CHECK(milliseconds(beside, done_beside) >= kernel);
-    CHECK(milliseconds(beside, done_beside) < 1.5 * kernel);
-    CHECK(milliseconds(done_beside, eight) > 0);
+    CHECK(milliseconds(on_side_stream, side_stream_done) >= kernel);
+    CHECK(milliseconds(on_side_stream, side_stream_done) < 1.5 * kernel);
+    CHECK(milliseconds(side_stream_done, eight) > 0);
     CHECK(milliseconds(eight, waited) == about(0));
     CHECK(milliseconds(waited, after) == about(kernel));
 

@@ -3,11 +3,11 @@
 #include "kernels/attention.h"
 #include "kernels/convert.h"
 #include "kernels/cross_entropy.h"
-#include "kernels/measure.h"
 #include "kernels/norm.h"
-#include "kernels/ranks.h"
+#include "kernels/partials.h"
 #include "kernels/rope.h"
 #include "kernels/rows.h"
+#include "kernels/squared_norm.h"
 #include "kernels/swiglu.h"
 #include "kernels/update.h"
 #include "support/attention_cases.h"
@@ -142,11 +142,12 @@ TEST_CASE("traffic: updates") {
     require(kernels::sgd_update(s, w, {g}, 0.1f, 1.0f, {}, rounding, nullptr, rows, nullptr, n, c,
                                 nullptr));
   });
-  for (const DType wire : {DType::f32, DType::bf16}) {
+  for (const DType comm_dtype : {DType::f32, DType::bf16}) {
     check_traffic([&] {
-      const DeviceMatrix w = random_matrix(type, n, c), parts = random_matrix(wire, 3 * n, c);
-      require(kernels::sgd_update(s, w, {parts, 3, storage_of(wire)}, 0.1f, 1.0f, {}, rounding,
-                                  nullptr, nullptr, nullptr, n, c, nullptr));
+      const DeviceMatrix w = random_matrix(type, n, c),
+                         partials = random_matrix(comm_dtype, 3 * n, c);
+      require(kernels::sgd_update(s, w, {partials, 3, storage_of(comm_dtype)}, 0.1f, 1.0f, {},
+                                  rounding, nullptr, nullptr, nullptr, n, c, nullptr));
     });
   }
   check_traffic([&] {
@@ -159,16 +160,16 @@ TEST_CASE("traffic: updates") {
   });
 }
 
-TEST_CASE("traffic: updates that keep a tally of their rounding") {
+TEST_CASE("traffic: updates that keep rounding statistics") {
   const DType type = GENERATE(DType::f32, DType::bf16);
   const std::int64_t n = 4, c = 1056;
   check_traffic([&] {
     const DeviceMatrix w = random_matrix(type, n, c), g = random_matrix(DType::f32, n, c);
-    const DeviceVector<double> tally(std::vector<double>(4));
-    const auto space = scratch(kernels::tally_workspace(n, c));
+    const DeviceVector<double> rounding_stats(std::vector<double>(4));
+    const auto space = scratch(kernels::rounding_stats_workspace(n, c));
     kernels::RoundingRule rounding;
     rounding.stochastic = true;
-    rounding.tally = tally;
+    rounding.rounding_stats = rounding_stats;
     require(kernels::sgd_update(storage_of(type), w, {g}, 0.1f, 1.0f, {}, rounding, nullptr,
                                 nullptr, space, n, c, nullptr));
   });
@@ -180,18 +181,18 @@ TEST_CASE("traffic: sums") {
     const DeviceMatrix a = random_matrix(DType::f32, n, c), b = random_matrix(DType::f32, n, c);
     const DeviceVector<double> stats(std::vector<double>(2)), sums(std::vector<double>(2));
     const auto space = scratch(kernels::inner_product_workspace(n, c));
-    require(kernels::measure(stats, a, 1.0f, space, n, c, nullptr));
+    require(kernels::accumulate_squared_norm(stats, a, 1.0f, space, n, c, nullptr));
     require(kernels::inner_product(sums, a, b, 1.0, space, n, c, nullptr));
     require(kernels::sum(stats, floats(a), n * c, nullptr));
   });
 }
 
-TEST_CASE("traffic: what ranks gave each other") {
+TEST_CASE("traffic: partial sums of ranks") {
   const DType type = GENERATE(DType::f32, DType::bf16);
   const std::int64_t ranks = 3, n = 4, c = 1056;
   check_traffic([&] {
-    const DeviceMatrix parts = random_matrix(type, ranks * n, c), out(DType::f32, n, c);
-    require(kernels::sum_ranks(storage_of(type), out, parts, ranks, n, c, nullptr));
+    const DeviceMatrix partials = random_matrix(type, ranks * n, c), out(DType::f32, n, c);
+    require(kernels::sum_partials(storage_of(type), out, partials, ranks, n, c, nullptr));
   });
 }
 
@@ -212,9 +213,9 @@ TEST_CASE("traffic: AdaLomo") {
     const DeviceMatrix row(DType::f32, 1, n, std::vector<float>(static_cast<std::size_t>(n), 1));
     const DeviceMatrix col(DType::f32, 1, c, std::vector<float>(static_cast<std::size_t>(c), 1));
     const DeviceVector<double> total({static_cast<double>(n)}), sums(std::vector<double>(2));
-    const auto space = scratch(kernels::adalomo_measure_workspace(n, c));
+    const auto space = scratch(kernels::adalomo_statistics_workspace(n, c));
     const kernels::SecondMoment moment{floats(row), floats(col), total, n, n * c};
-    require(kernels::adalomo_measure(s, sums, w, g, moment, {}, space, n, c, nullptr));
+    require(kernels::adalomo_statistics(s, sums, w, g, moment, {}, space, n, c, nullptr));
     require(kernels::adalomo_update(s, w, g, sums, moment, {0.1f, 0, 1, 1e-3f}, {}, {}, nullptr,
                                     space, n, c, nullptr));
   });

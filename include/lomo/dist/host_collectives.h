@@ -1,0 +1,34 @@
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lomo/backend/communicator.h"
+
+/// Words between the hosts of ranks. All of these are collective and block. A null `host` is that
+/// of one rank alone.
+namespace lomo {
+
+/// Who writes what is written once.
+inline bool is_root(Communicator const* host) {
+  return host == nullptr || host->rank() == 0;
+}
+
+/// What each rank says, in rank order.
+std::vector<std::string> all_gather_strings(Communicator* host, std::string_view mine);
+
+/// What `f` returns on rank 0, the only one that calls it. An exception there becomes the same
+/// Error on every rank.
+std::string broadcast_from_root(Communicator* host, std::function<std::string()> const& f);
+/// The same for what has no words.
+void on_root(Communicator* host, std::function<void()> const& f);
+
+/// Calls `f` on every rank. When it throws on some, every rank throws the Error of the lowest of
+/// them, which says which one unless it threw on all. `f` itself must not exchange anything.
+void all_ranks_or_throw(Communicator* host, std::function<void()> const& f);
+
+/// Whether any rank says so.
+bool any_rank(Communicator* host, bool mine);
+
+}  // namespace lomo

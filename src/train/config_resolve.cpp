@@ -1,0 +1,93 @@
+#include <string>
+
+#include "lomo/core/error.h"
+#include "lomo/train/config.h"
+#include "names.h"
+
+namespace lomo {
+
+namespace {
+
+constexpr double kHotStochasticLr = 1e-2;  // published rates assume nearest rounding's lost updates
+constexpr double kAdamLr = 1e-4;           // LOMO has no per-element scale to make up for it
+
+/// What the folder's config says for a key of model.shape.
+Json folder_value(ModelConfig const& model, std::string_view key) {
+  if (key == "hidden_size") return model.width;
+  if (key == "num_hidden_layers") return model.layers;
+  if (key == "num_attention_heads") return model.heads;
+  if (key == "num_key_value_heads") return model.kv_heads;
+  if (key == "head_dim") return model.head_width;
+  if (key == "intermediate_size") return model.ffn;
+  if (key == "vocab_size") return model.vocab;
+  if (key == "max_position_embeddings") return model.context;
+  if (key == "rms_norm_eps") return model.norm_eps;
+  if (key == "rope_theta") return model.rope_theta;
+  return model.tied_embeddings;
+}
+
+bool same(Json const& a, Json const& b) {
+  if (a.is_number_float() || b.is_number_float()) {
+    return static_cast<float>(a.get<double>()) == static_cast<float>(b.get<double>());
+  }
+  return a == b;
+}
+
+}  // namespace
+
+void resolve(TrainConfig& config, ModelConfig const& model) {
+  if (config.model.shape.is_object()) {
+    for (auto const& [key, wanted] : config.model.shape.items()) {
+      const Json found = folder_value(model, key);
+      if (!same(wanted, found)) {
+        throw Error(Exit::usage,
+                    "model.shape." + key + " is " + wanted.dump() + ", but " + config.model.path +
+                        "/config.json says " + found.dump() +
+                        ". Name the right folder in model.path, or correct the shape.");
+      }
+    }
+  }
+  if (!config.model.dtype) config.model.dtype = model.dtype;
+  if (*config.model.dtype == DType::f16 && config.gradient_check == GradientCheck::tile) {
+    throw Error(
+        Exit::usage,
+        "gradient_check is \"tile\" and model.dtype f16: fp16 gradients overflow now and then, and "
+        "only a check of the whole gradient keeps such a step away from every weight. Set "
+        "gradient_check to \"step\", or train in bf16.");
+  }
+  const bool fused = is_fused(config.optimizer.name);
+  const bool answers = config.spike_guard.action != SpikeAction::off &&
+                       config.spike_guard.action != SpikeAction::warn;
+  if (answers && fused && config.gradient_check == GradientCheck::tile && config.clip.norm == 0) {
+    throw Error(Exit::usage,
+                "spike_guard.action \"" +
+                    std::string(name_of(config.spike_guard.action, kSpikeActions)) +
+                    "\" needs the gradient's norm before any weight changes: set gradient_check to "
+                    "\"step\" or clip.norm, or spike_guard.action to \"warn\".");
+  }
+  if (!config.optimizer.rounding) {
+    config.optimizer.rounding =
+        *config.model.dtype == DType::bf16 ? Rounding::stochastic : Rounding::nearest;
+  }
+}
+
+std::vector<std::string> warnings(TrainConfig const& config) {
+  std::vector<std::string> list;
+  OptimizerSection const& o = config.optimizer;
+  const bool sixteen = config.model.dtype == DType::bf16 || config.model.dtype == DType::f16;
+  if (o.name == OptimizerKind::lomo && sixteen && o.rounding == Rounding::stochastic &&
+      o.lr > kHotStochasticLr) {
+    list.push_back(
+        "optimizer.lr is above 1e-2 with stochastic rounding: the published rates (3e-2, 5e-2) go "
+        "with nearest rounding, which loses most of each update; about a tenth of them is usual "
+        "here.");
+  }
+  if (o.name == OptimizerKind::lomo && o.lr < kAdamLr) {
+    list.push_back(
+        "optimizer.lr is below 1e-4, a size for Adam: LOMO applies the plain gradient and usually "
+        "needs 1e-3 to 5e-2.");
+  }
+  return list;
+}
+
+}  // namespace lomo
