@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Fails when a tracked file is not formatted, or has trailing white space, a tab, no newline at its
-# end, or more than 500 lines of code. `scripts/check-style.sh --fix` formats the C++ files.
+# end, or more than 500 lines of code, or when code or docs use a name of scripts/old-names.txt or a
+# phrase of scripts/old-phrases.txt (extended regular expressions, one a line).
+# `scripts/check-style.sh --fix` formats the C++ files.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -25,5 +27,9 @@ complain "no newline at the end" "$(git ls-files -z -- ':!LICENSE' | while IFS= 
   if [[ -s $file && -n $(tail -c 1 "$file") ]] && grep -qI . "$file"; then echo "$file"; fi
 done)"
 complain "more than 500 lines" "$(wc -l "${sources[@]}" | awk '$2 != "total" && $1 > 500')"
+complain "an old name; docs/GLOSSARY.md has the new ones" "$(git grep -nwE -f scripts/old-names.txt -- \
+  src include kernels tests scripts ':!scripts/old-names.txt' ':!tests/train/test_config.cpp' || true)"
+complain "a phrase that the field has a word for; see docs/GLOSSARY.md" "$(git grep -niE \
+  -f scripts/old-phrases.txt -- docs README.md CONTRIBUTING.md ':!docs/GLOSSARY.md' || true)"
 if ((bad == 0)); then echo "style: ${#sources[@]} C++ files are fine"; fi
 exit "$bad"

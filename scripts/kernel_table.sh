@@ -148,11 +148,11 @@ sgd_update of a tile, bf16, nearest;256 x 4096;1048576;8;6;0
 sgd_update of a tile, bf16, stochastic;256 x 4096;1048576;8;31;0
 sgd_update of a tile, bf16, from 8 parts in bf16;256 x 4096;1048576;20;14;0
 adamw_update, bf16;4096 x 4096;16777216;28;20;0
-measure of a tile;256 x 4096;1048576;4;4;0
+accumulate_squared_norm of a tile;256 x 4096;1048576;4;4;0
 inner_product of a tile;256 x 4096;1048576;8;12;0
-sum_ranks, 8 parts of a tile in bf16;256 x 4096;1048576;20;8;0
+sum_partials, 8 of a tile in bf16;256 x 4096;1048576;20;8;0
 square_sums;4096 x 4096;16777216;4;5;0
-adalomo_measure, bf16;4096 x 4096;16777216;6;8;0
+adalomo_statistics, bf16;4096 x 4096;16777216;6;8;0
 adalomo_update, bf16, nearest;4096 x 4096;16777216;8;8;0
 convert f32 to bf16;4096 x 4096;16777216;6;0;0
 attention forward, width 128;2 sequences of 2048, 32 heads: pairs;134283264;1;512;1
@@ -218,7 +218,7 @@ the extents, bf16 storage. `time = elements x max(bytes / bandwidth, flops / pea
 Attention counts visible pairs of a query and a key of a head: 4 x width flops forward, 14 x width
 backward (the scores are computed by the owner of the queries and by the owner of the keys). Sums in
 double are counted as fp32 flops; a GeForce has one double unit in 64 (278 G operations/s on a 3090),
-which makes `measure`, two of them an element, and `adalomo_measure`, four, about 1.7 and 2.2 times
+which makes `accumulate_squared_norm`, two of them an element, and `adalomo_statistics`, four, about 1.7 and 2.2 times
 slower there than their bound.
 
 What to expect of them is the bound divided by what such kernels usually reach: 0.8 to 0.9 of the

@@ -2,7 +2,7 @@
 # Trains on N ranks of this machine: one for each GPU, or a trial of several on its processors.
 #
 #   scripts/mpirun.sh N CONFIG [OPTION...]     begins a run; options are those of lomo-train
-#   scripts/mpirun.sh N --resume DIR           goes on with one, on any number of ranks
+#   scripts/mpirun.sh N --resume DIR           resumes one, on any number of ranks
 #   scripts/mpirun.sh N comm [OPTION...]       measures what they exchange: lomo-bench comm
 #
 # Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 to this script let all ranks finish their step and save; the

@@ -54,7 +54,7 @@ RunEnvironment run_environment(Common const& common) {
   const Engines engines(common);  // before data and weights are read
   RunEnvironment setting(common.ranks);
   setting.failing = [&words = common.error_reporter](std::exception_ptr const& failure) {
-    words.say(failure);
+    words.report(failure);
   };
   setting.make_engine = [engines, &ranks = common.ranks](std::size_t memory) {
     Engine engine(engines.make(memory));

@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <set>
 
-#include "../app/ranks.h"
+#include "../app/error_reporter.h"
 #include "../app/setting.h"
 #include "bench.h"
 #include "lomo/core/error.h"

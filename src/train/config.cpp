@@ -50,6 +50,21 @@ void refuse_accumulation(Json const& json, std::string const& where, std::string
   }
 }
 
+/// Keys of before the first release, by JSON pointer, and what they are called now.
+constexpr std::array<std::pair<char const*, char const*>, 3> kRenamedKeys{{
+    {"/protect", "gradient_check"},
+    {"/guard", "spike_guard, and its least_steps min_steps"},
+    {"/ranks/wire", "ranks.comm_dtype"},
+}};
+
+void refuse_renamed(Json const& json, std::string const& where) {
+  for (auto const& [pointer, name] : kRenamedKeys) {
+    if (json.contains(Json::json_pointer(pointer))) {
+      throw Error(Exit::usage, where + ": " + pointer + ": this key is now called " + name);
+    }
+  }
+}
+
 void read_shape(JsonReader shape) {
   std::int64_t count = 0;
   double number = 0;
@@ -267,6 +282,7 @@ void read_section(JsonReader& reader, std::string_view key, Section& section) {
 TrainConfig parse_config(Json const& json, std::string const& where) {
   JsonReader reader(json, where);
   refuse_accumulation(json, where, "");
+  refuse_renamed(json, where);
   TrainConfig config;
   for (const std::string_view section : {"model", "data", "optimizer"}) reader.require(section);
   read_section(reader, "model", config.model);

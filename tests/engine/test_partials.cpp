@@ -10,7 +10,7 @@ using namespace lomo;
 using namespace lomo::test;
 namespace ref = lomo::reference;
 
-TEST_CASE("sum_ranks adds the parts in rank order") {
+TEST_CASE("sum_partials adds the partial sums in rank order") {
   const DType type = GENERATE(DType::f32, DType::bf16, DType::f16);
   const std::int64_t ranks = GENERATE(1, 2, 8), rows = GENERATE(0, 1, 5);
   const std::int64_t cols = GENERATE(1, 19, 4100);
@@ -23,7 +23,7 @@ TEST_CASE("sum_ranks adds the parts in rank order") {
   CHECK(raw_values<float>(*be, out) == wanted);
 }
 
-TEST_CASE("sum_ranks of f64 sums loses nothing of them") {
+TEST_CASE("sum_partials of f64 sums loses nothing of them") {
   const auto be = engine();
   const std::vector<double> partials = {1, 0x1p-40, 0x1p-50, 3, -2, 5};
   const Buffer out = make_poisoned(*be, Shape(1, 2), DType::f64);

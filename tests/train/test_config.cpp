@@ -76,6 +76,13 @@ TEST_CASE("a config error names the file, the place and what to do") {
   CHECK(contains(refusal("/memory/tile_bytes", "eight"), "/memory/tile_bytes"));
 }
 
+TEST_CASE("a key of before the first release is refused with its new name") {
+  CHECK(contains(refusal("/protect", "tile"), "gradient_check"));
+  CHECK(contains(refusal("/guard", Json::parse(R"({"least_steps": 9})")), "spike_guard"));
+  CHECK(contains(refusal("/guard", Json::parse(R"({"least_steps": 9})")), "min_steps"));
+  CHECK(contains(refusal("/ranks/wire", "f32"), "ranks.comm_dtype"));
+}
+
 TEST_CASE("gradient accumulation is refused with the reason") {
   for (char const* place : {"/gradient_accumulation_steps", "/train/gradient_accumulation",
                             "/batch/gradient_accumulation_steps"}) {
