@@ -19,14 +19,14 @@ int threads_of_rank(ProcessGroup& process_group);
 /// scripts/mpirun.sh did not start. Elsewhere empty.
 std::string note_on_stopping();
 
-/// What this process says when it cannot go on.
+/// Reports why this process ends with an error, once.
 class ErrorReporter {
  public:
   explicit ErrorReporter(ProcessGroup& process_group) : process_group_(process_group) {}
 
-  /// Returns the exit code. Of ranks that all fail, those that fail alike speak with one voice.
-  /// When others go on, and would wait for this one for ever, all are ended with that code. To be
-  /// called while memory that is being exchanged still exists; what was said is not said again.
+  /// Logs the error and returns the exit code. If all ranks fail, identical errors are printed
+  /// once, by the lowest of them. If others still run, the job is aborted with this code. Call it
+  /// while memory that is being exchanged still exists. Idempotent.
   int report(std::exception_ptr const& failure);
 
  private:

@@ -43,7 +43,7 @@ Backend::Fence Backend::on_side_stream(std::function<void()> const& issue) {
     do_enter_side_stream(fence);
     slab_->defer_free(fence);
   }
-  note(Trace::Kind::side_stream, Track::updates);
+  note(Trace::Kind::side_stream, Track::side);
   const auto leave = [&] {
     on_side_stream_ = false;
     slab_->defer_free(0);
@@ -82,7 +82,7 @@ Buffer Backend::workspace_of(std::string_view op, std::size_t bytes) {
                          "workspace of " + std::string(op));
 }
 
-void Backend::start_profile(Profile* profile) {
+void Backend::set_profile(Profile* profile) {
   synchronize();
   if (ledger_.profile() != nullptr) finish_clock();
   ledger_.keep(profile);

@@ -6,8 +6,8 @@ std::string_view to_string(Track track) {
   switch (track) {
     case Track::compute:
       return "compute";
-    case Track::updates:
-      return "updates";
+    case Track::side:
+      return "side";
     case Track::communication:
       return "communication";
   }

@@ -13,8 +13,8 @@ namespace lomo {
 /// When and where a run's checkpoints are written, and which stay.
 class Saver {
  public:
-  /// `saved` is the step of a checkpoint that is there already. Ranks write together, with the
-  /// words of `host`.
+  /// `saved` is the step of a checkpoint that is there already. Ranks write together,
+  /// by the collectives of `host`.
   Saver(RunFolder const& folder, SaveSection const& save, AuxiliaryFiles const& auxiliary_files,
         std::optional<std::int64_t> saved, Communicator* host);
 

@@ -40,7 +40,7 @@ class ProcessGroup {
   std::chrono::seconds timeout() const { return timeout_; }
   /// Exchanges of CPU tensors, their cost on the ledger of `backend`. Not after the engine's end.
   virtual std::unique_ptr<Communicator> communicator(Backend& backend) = 0;
-  /// For host collectives, before there is an engine and beside it.
+  /// Blocking host-side collectives; usable before an engine exists.
   virtual Communicator& host() = 0;
 
   /// Why a rank cannot go on: its exit code, and a hash of what it has to say.
@@ -94,12 +94,12 @@ std::unique_ptr<ProcessGroup> make_mpi_process_group();
 /// A communicator of one rank: what it exchanges it copies, where its engine computes.
 std::unique_ptr<Communicator> make_self_communicator(Backend& backend);
 /// Rank `rank` of `size` on a dry engine: moves nothing and accounts for what that rank would
-/// exchange. host collectives come out as if every rank had given the same.
+/// exchange. Host collectives return as if every rank had given the same.
 std::unique_ptr<Communicator> make_dry_communicator(Backend& backend, int rank, int size);
-/// The rank of `host` on a dry engine, beside ranks that have batches of their own: the same, but
-/// host collectives are said to theirs.
+/// The rank of `host` on a dry engine, beside ranks with batches of their own: as above,
+/// but host collectives go to theirs.
 std::unique_ptr<Communicator> make_dry_communicator(Backend& backend, Communicator& host);
-/// Calls f on so many threads at once, each a rank that has words for the others and no tensors.
+/// Calls f on so many threads at once, each a rank with host collectives and no tensors.
 /// Blocks, and throws what the lowest rank threw that failed by itself.
 void dry_run_on_ranks(int ranks, std::function<void(Communicator& host)> const& f);
 

@@ -11,17 +11,18 @@
 
 namespace lomo {
 
-/// A stream of a rank: what is issued to one runs in that order, beside what the others run.
+/// A row of a trace: one stream of a rank. What is issued to one runs in that order and overlaps
+/// with what the others run.
 enum class Track : std::uint8_t {
   compute,
-  updates,  // what Backend::on_side_stream issues, where it has a stream of its own
+  side,  // what Backend::on_side_stream issues, where it has a stream of its own
   communication,
 };
 inline constexpr int kTracks = 3;
 std::string_view to_string(Track track);
 
-/// When the operations and exchanges of one rank ran, while Backend::observe had it noted: what a
-/// trace of steps is drawn from. Must outlive what it observes.
+/// When the operations and collectives of one rank ran, recorded while Backend::set_profile has it.
+/// Traces are drawn from it. Must outlive the engine's use of it.
 class Profile {
  public:
   using Clock = std::chrono::steady_clock;
@@ -53,7 +54,7 @@ class Profile {
   /// In the order in which the host issued them.
   std::deque<Span> const& spans() const { return spans_; }
 
-  /// While it lives, what is issued is about this parameter. A null timeline is left alone.
+  /// While it lives, what is issued is about this parameter. A null profile is left alone.
   class Scope {
    public:
     Scope(Profile* profile, std::string_view tensor);

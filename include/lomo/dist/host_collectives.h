@@ -6,16 +6,16 @@
 
 #include "lomo/backend/communicator.h"
 
-/// Words between the hosts of ranks. All of these are collective and block. A null `host` is that
-/// of one rank alone.
+/// Blocking collectives between the CPU sides of the ranks, usable before an engine exists. A null
+/// `host` is a group of one.
 namespace lomo {
 
-/// Who writes what is written once.
+/// Rank 0, which writes what is written once.
 inline bool is_root(Communicator const* host) {
   return host == nullptr || host->rank() == 0;
 }
 
-/// What each rank says, in rank order.
+/// The strings of all ranks, in rank order.
 std::vector<std::string> all_gather_strings(Communicator* host, std::string_view mine);
 
 /// What `f` returns on rank 0, the only one that calls it. An exception there becomes the same
@@ -28,7 +28,7 @@ void on_root(Communicator* host, std::function<void()> const& f);
 /// them, which says which one unless it threw on all. `f` itself must not exchange anything.
 void all_ranks_or_throw(Communicator* host, std::function<void()> const& f);
 
-/// Whether any rank says so.
+/// Logical or over ranks.
 bool any_rank(Communicator* host, bool mine);
 
 }  // namespace lomo

@@ -27,17 +27,17 @@ struct Stack {
 /// time of its product into one of two slots (Category::communication), the next one beside it on
 /// the communication stream. With one rank it is the weight itself, and there are no slots.
 ///
-/// What the products will be is announced, so that the next matrix is fetched while this one
-/// computes and none that still lies in a slot is fetched again. All ranks make the same calls.
+/// Matrices are prefetched in the order announced: the next one is gathered while this one
+/// computes, and none that is still in a slot is gathered again. All ranks make the same calls.
 class WeightGatherer {
  public:
   /// `largest`: elements of the largest matrix that will be asked for. `ranks` may be null.
   WeightGatherer(Backend& backend, Communicator* ranks, DType dtype, std::int64_t largest);
 
-  /// The matrices that come next, in this order; forgets what was announced before. A matrix that
-  /// is announced must not change before its product, or the next announcement, has come.
+  /// The matrices that come next, in this order; replaces what was announced before. A matrix that
+  /// is announced must not change before its product, or the next announcement.
   void prefetch(std::vector<Parameter const*> const& order);
-  /// Weights have changed: nothing in the slots is theirs any more.
+  /// Weights have changed: what the slots hold is stale.
   void invalidate();
 
   /// y (N, sum of O) = x (N,I) w^T [+ residual].   As Backend::linear, w being the whole matrices

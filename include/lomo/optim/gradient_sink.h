@@ -7,7 +7,8 @@ namespace lomo {
 /// whether it is ever written down. The optimizers and the clipping pass are sinks.
 ///
 /// Contract of the caller (the model's backward):
-/// - Nothing is offered for a parameter that no sink wants; backward stops below the lowest wanted.
+/// - Nothing is offered for a parameter that does not require a gradient; backward stops below the
+///   lowest one that does.
 /// - Every dx that reads a weight is computed before that weight is offered, and a recomputed
 ///   forward is finished before anything of its block is offered: a sink may overwrite the weight.
 /// - A group may be offered several times (an embedding tied to the head; members with rows of

@@ -12,28 +12,28 @@ namespace lomo {
 /// How gradients reach the ranks that own them.
 struct GradientComm {
   Communicator* ranks = nullptr;   // null: alone, every row is owned here
-  DType comm_dtype = DType::bf16;  // what each rank's part is rounded to, once, before it is sent
+  DType comm_dtype = DType::bf16;  // partial gradients are rounded to it once, before they are sent
 };
 
 /// Rows of the gradient of one member of a group.
 struct GradientTile {
   std::size_t member = 0;
-  RowRange rows;  // of those owned here
-  Tensor g;       // (rows,I) f32; or the parts of R ranks, (R rows,I) in the communication dtype
+  RowRange rows;      // of those owned here
+  Tensor g;           // (rows,I) f32; or partial sums of R ranks, (R rows,I) comm_dtype
   bool last = false;  // of the member
 };
 
 /// The gradient of the rows that this rank owns, a tile at a time.
 ///
-/// Two tiles are under way: the products of the next run on the compute stream while this one is
-/// used on the second (Backend::on_side_stream), from one matrix of a group to the next. So there
-/// are two tiles of memory where the engine has two streams, and one where it has one.
+/// Tiles are double-buffered: the products of the next run on the compute stream while this one is
+/// used on the side stream (Backend::on_side_stream), from one matrix of a group to the next. An
+/// engine with one stream needs one tile of memory.
 ///
-/// On ranks tile k is rows [k t, (k + 1) t) of every owner. Each rank materializes its part of all
-/// of them, by one product in the communication dtype, an all-to-all takes the parts to the owners,
-/// and there they are summed in rank order in f32. The products of a tile run while the one before
-/// it is sent and the one before that is summed and used. Of an embedding only rows are sent that a
-/// rank has; what is whole already (the head) is not sent at all.
+/// On ranks tile k is rows [k t, (k + 1) t) of every owner. Each rank materializes its partial sums
+/// of all of them, by one product in the communication dtype. An all-to-all takes them to the
+/// owners, which add them in rank order in f32. The products of a tile overlap with sending the
+/// tile before it and with using the one before that. Of an embedding only the rows that a rank has
+/// are sent; what is locally complete (the head) is not sent at all.
 class GradientTiles {
  public:
   GradientTiles(Backend& backend, GradientComm gradient_comm)
@@ -45,7 +45,7 @@ class GradientTiles {
   /// written to, which must outlive `for_each`.
   using Destination =
       std::function<Tensor(std::size_t member, std::int64_t first, std::int64_t rows)>;
-  /// Who adds the parts of a tile that ranks gave: otherwise the use is given those.
+  /// Who adds the partial sums of a tile: this class, or the use, which then gets them unsummed.
   enum class Reduction : std::uint8_t { tiles, use };
   /// Members [begin, end) of a group.
   struct Members {
@@ -82,7 +82,7 @@ class GradientTiles {
   /// A tile under way to its owners.
   struct Flight {
     Buffer sent;      // rows in the communication dtype, those of rank 0 first
-    Buffer received;  // the parts of rank 0 first
+    Buffer received;  // partial sums, those of rank 0 first
     Communicator::Fence fence = 0;
   };
   class Scratch;

@@ -74,7 +74,7 @@ class TileSink : public GradientSink {
 /// LOMO: each gradient tile is materialized into scratch, applied to the weight in place, and
 /// forgotten. Where no gradient check ran before it is measured first: a tile with a non-finite
 /// element is not applied, nor is anything after it. Where one did nothing is looked at again, and
-/// what ranks gave of a tile is summed by the update itself.
+/// the update itself sums the partial gradients of ranks.
 class FusedUpdate final : public TileSink {
  public:
   /// `tensors`: how many parameters will pass when no gradient check ran before, for `outcome` to

@@ -43,7 +43,7 @@ class UpdateRule {
   /// takes_rows().
   virtual void apply_rows(Parameter& parameter, Tensor rows, Tensor g, StepContext const& step,
                           Tensor found_inf);
-  /// Whether the rule takes a gradient as ranks gave it, and sums it itself.
+  /// Whether the rule takes the partial gradients of ranks, and sums them itself.
   virtual bool fuses_reduction() const { return false; }
   /// Applies rows `rows` of the gradient, whose sum in rank order `partials` (R rows,I) is, f32 or
   /// bf16, or which it is itself, f32. Only if fuses_reduction().
