@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string>
 
 #include "lomo/core/error.h"
@@ -17,7 +18,8 @@ namespace {
 
 constexpr std::string_view kErase = "\r\033[K";
 
-std::string g_status;  // the line that is to be seen
+std::optional<bool> g_draws;  // known once it was asked
+std::string g_status;         // the line that is to be seen
 
 void put(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stderr);
@@ -26,7 +28,9 @@ void put(std::string_view text) {
 
 /// 0, or what write() failed with.
 int write_out(std::string_view text) {
-  std::fflush(stdout);  // what was printed by other means comes first
+  // What was printed by other means comes first, and may have been lost.
+  if (std::fflush(stdout) != 0) return errno;
+  if (std::ferror(stdout) != 0) return EIO;
   while (!text.empty()) {
     const ssize_t put = ::write(STDOUT_FILENO, text.data(), text.size());
     if (put < 0 && errno == EINTR) continue;
@@ -54,12 +58,16 @@ bool print_while_read(std::string_view text) {
 }
 
 bool can_draw() {
-  static const bool draws = [] {
+  if (!g_draws) {
     char const* const term = std::getenv("TERM");
     const std::string_view name = term == nullptr ? "" : term;
-    return isatty(STDERR_FILENO) == 1 && !name.empty() && name != "dumb";
-  }();
-  return draws;
+    g_draws = isatty(STDERR_FILENO) == 1 && !name.empty() && name != "dumb";
+  }
+  return *g_draws;
+}
+
+void never_draw() {
+  g_draws = false;
 }
 
 int columns() {

@@ -13,11 +13,13 @@ bool print_while_read(std::string_view text);
 
 /// Whether stderr is a terminal that obeys escape codes; where it is not, nothing of this draws.
 bool can_draw();
+/// From here on it does not: for all ranks but one.
+void never_draw();
 /// Columns of that terminal; 80 where it does not say.
 int columns();
 
 /// Draws `line`, cut to the terminal, in place of the last one; empty: takes it away. Log lines go
-/// above it. Only the process that leads its ranks draws.
+/// above it.
 void status(std::string_view line);
 /// Calls `write`, which writes to stderr, with the status line out of its way.
 template <class F>
