@@ -58,8 +58,7 @@ int EvalCommand::run(Common const& common) const {
   run.output = output;
   if (!config.empty() && model.empty()) {
     // A run's config names the model that the run began with, which may not be what is meant.
-    const fs::path trained =
-        fs::path(find_config(config, shipped_configs())).parent_path() / "model";
+    const fs::path trained = fs::path(where).parent_path() / "model";
     std::error_code error;
     const bool finished = fs::exists(trained / "config.json", error) &&
                           !fs::equivalent(trained, run.model.path, error);

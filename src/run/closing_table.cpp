@@ -65,12 +65,15 @@ std::string ClosingTable::render() const {
     }
   }
   if (best) {
-    text +=
-        row("best " + best->metric,
-            human_number(best->value) +
-                (best->step == 0 ? " before training" : " after step " + human_count(best->step)) +
-                (best_model.empty() ? ", of which no checkpoint was kept"
-                                    : ", in " + shell_quoted(best_model)));
+    std::string where = " after step " + human_count(best->step);
+    if (best->step == 0) {
+      where = ", before training";
+    } else if (best_model.empty()) {
+      where += ", of which no checkpoint was kept";
+    } else {
+      where += ", in " + shell_quoted(best_model);
+    }
+    text += row("best " + best->metric, human_number(best->value) + where);
   }
   text += row("steps", human_count(steps) + " applied, " + human_count(skipped) + " skipped");
   text += row("epochs", two_digits(epochs));
