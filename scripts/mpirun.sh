@@ -5,8 +5,9 @@
 #   scripts/mpirun.sh N --resume DIR           resumes one, on any number of ranks
 #   scripts/mpirun.sh N comm [OPTION...]       measures what they exchange: lomo-bench comm
 #
-# Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 to this script let all ranks finish their step and save; the
-# exit code is then 7. A second Ctrl-C stops at once (130). mpirun alone would kill the ranks two
+# Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 to this script let all ranks finish their step and save; before
+# the first step they end at once. The exit code is then 7. After any of these one Ctrl-C more stops at
+# once (130). mpirun alone would kill the ranks two
 # seconds after Ctrl-C, which is too soon for a large checkpoint (docs/SURVIVAL.md). Other exit codes
 # are lomo-train's, 137 where a rank was killed, and 6 where another machine does not answer any more;
 # the last checkpoint is then named.
@@ -125,17 +126,17 @@ give_up() {
 give_up &
 watch=$!
 
-signalled=0 asked=0 interrupts=0
+signalled=0 asked=0 ended=0
 ask() {
   signalled=1
   if ((asked++ == 0)); then
-    echo "mpirun.sh: all ranks finish their step, then save; Ctrl-C once more to stop at once" >&2
+    echo "mpirun.sh: all ranks stop, after the step they are in; Ctrl-C once more ends them at once" >&2
   fi
   kill -USR1 "$job" 2>/dev/null
 }
 interrupt() {
   signalled=1
-  if ((interrupts++ == 0)); then ask; else kill -INT "$job" 2>/dev/null; fi
+  if ((asked == 0)); then ask; else ended=1; kill -INT "$job" 2>/dev/null; fi
 }
 trap ask TERM HUP USR1
 trap interrupt INT
@@ -148,7 +149,9 @@ done
 kill "$watch" 2>/dev/null
 wait "$watch"
 if (($? == 6)); then code=6; fi
-if ((interrupts > 1 && code != 7 && code != 0)); then code=130; fi
+if ((ended && code != 7 && code != 0)); then code=130; fi
+# mpirun, or a rank, that had not begun to listen: nothing is lost.
+if ((asked && code == 128 + 10)); then code=7; fi
 
 if [[ $1 == comm ]]; then exit "$code"; fi
 case $code in
@@ -158,7 +161,7 @@ esac
 last=$(find "$folder/checkpoints" -maxdepth 1 -name 'step-*' 2>/dev/null | sort -V | tail -n 1)
 if [[ -n $last ]]; then
   echo "mpirun.sh: the last whole checkpoint is $last. Go on with:" >&2
-  echo "  $0 $ranks --resume $folder" >&2
+  printf '  %q %s --resume %q\n' "$0" "$ranks" "$folder" >&2
 else
   echo "mpirun.sh: there is no checkpoint of this run yet" >&2
 fi

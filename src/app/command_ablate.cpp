@@ -1,11 +1,13 @@
 #include <algorithm>
-#include <cstdio>
+#include <cmath>
 #include <utility>
 
 #include "commands.h"
 #include "engines.h"
+#include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/core/text.h"
 #include "lomo/plan/ablation.h"
 #include "run_environment.h"
 
@@ -49,13 +51,12 @@ int AblateCommand::run(Common const& common) const {
     if (steps > 0 && row.slab <= report.memory) {
       const auto engine = engines.make(row.slab);
       row = measure_case(std::move(row), read.shape, batch, *engine, steps);
-      log::info("{} of {}, {}: {}, {:.0f} tokens/s", report.rows.size() + 1, cases.size(),
-                what.method, human_bytes(row.peak), row.tokens_per_second);
+      log::info("{} of {}, {}: {}, {} tokens/s", report.rows.size() + 1, cases.size(), what.method,
+                human_bytes(row.peak), human_count(std::llround(row.tokens_per_second)));
     }
     report.rows.push_back(std::move(row));
   }
-  const std::string text = json ? report.json().dump(2) + "\n" : report.text();
-  std::fputs(text.c_str(), stdout);
+  console::print(json ? report.json().dump(2) + "\n" : report.text());
   return static_cast<int>(Exit::done);
 }
 

@@ -1,13 +1,30 @@
+#include <array>
 #include <cstdio>
 #include <filesystem>
+#include <system_error>
 
 #include "commands.h"
+#include "lomo/core/console.h"
 #include "lomo/core/error.h"
+#include "lomo/core/log.h"
+#include "lomo/core/text.h"
+#include "lomo/dist/host_collectives.h"
 #include "run_environment.h"
 
 namespace lomo::app {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+/// For programs that read it: seven digits.
+std::string in_digits(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.7g", value);
+  return text.data();
+}
+
+}  // namespace
 
 void EvalCommand::options(CLI::App& app) {
   app.add_option("--config", config, "take task, data and settings from a run's config");
@@ -39,10 +56,26 @@ int EvalCommand::run(Common const& common) const {
   }
   TrainConfig run = parse_config(json, where);
   run.output = output;
+  if (!config.empty() && model.empty()) {
+    // A run's config names the model that the run began with, which may not be what is meant.
+    const fs::path trained = fs::path(where).parent_path() / "model";
+    std::error_code error;
+    const bool finished = fs::exists(trained / "config.json", error) &&
+                          !fs::equivalent(trained, run.model.path, error);
+    log::info("evaluating {}, the model.path of {}{}", run.model.path, where,
+              finished ? "; for the model that this run made: --model " + shell_quoted(trained)
+                       : std::string());
+  } else {
+    log::info("evaluating {}", run.model.path);
+  }
   const EvalReport report = run_evaluation(std::move(run), run_environment(common));
-  if (common.ranks.rank() != 0) return static_cast<int>(Exit::done);
-  for (auto const& [name, value] : report.metrics) std::printf("%s %.6g\n", name.c_str(), value);
-  std::printf("examples %lld\n", static_cast<long long>(report.examples));
+  on_root(&common.ranks.host(), [&] {
+    std::string text;
+    for (auto const& [name, value] : report.metrics) {
+      text += name + " " + in_digits(value) + "\n";
+    }
+    console::print(text + "examples " + std::to_string(report.examples) + "\n");
+  });
   return static_cast<int>(Exit::done);
 }
 

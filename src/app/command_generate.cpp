@@ -1,11 +1,12 @@
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 #include <numeric>
+#include <string_view>
 #include <vector>
 
 #include "commands.h"
+#include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/core/random.h"
@@ -54,19 +55,18 @@ std::int32_t draw(std::vector<float> const& logits, double temperature, double t
 /// Prints text as it grows. Holds back what may still change: a character not yet complete.
 class Stream {
  public:
-  void show(std::string const& text) {
+  /// False when nobody reads it any more.
+  bool show(std::string const& text) {
     std::size_t end = text.size();
     const std::size_t replacement = text.rfind("\xEF\xBF\xBD");
     if (replacement != std::string::npos && replacement + 3 == end) end = replacement;
-    if (end <= shown_) return;
-    std::fwrite(text.data() + shown_, 1, end - shown_, stdout);
-    std::fflush(stdout);
+    if (end <= shown_) return true;
+    const std::string_view more = std::string_view(text).substr(shown_, end - shown_);
     shown_ = end;
+    return console::print_while_read(more);
   }
   void finish(std::string const& text) {
-    if (text.size() > shown_) std::fwrite(text.data() + shown_, 1, text.size() - shown_, stdout);
-    std::fputc('\n', stdout);
-    std::fflush(stdout);
+    console::print_while_read(text.substr(std::min(shown_, text.size())) + "\n");
   }
 
  private:
@@ -100,6 +100,7 @@ int GenerateCommand::run(Common const& common) const {
   config.model.path = model;
   if (!dtype.empty()) config.model.dtype = parse_dtype(dtype);
   resolve(config, shape);
+  check_weights(folder, shape);
   const Tokenizer tokenizer(folder);
   std::vector<std::int32_t> ids = tokenizer.encode(prompt);
   if (tokenizer.bos() >= 0) ids.insert(ids.begin(), tokenizer.bos());
@@ -130,16 +131,16 @@ int GenerateCommand::run(Common const& common) const {
   }
   RandomStream random(random_key(seed, "generate", "", 0));
   Stream stream;
-  stream.show(tokenizer.decode(ids));
+  bool read = stream.show(tokenizer.decode(ids));
   std::vector<float> logits = llama->extend(cache, ids);
-  for (std::int64_t i = 0; i < max_tokens; ++i) {
+  for (std::int64_t i = 0; i < max_tokens && read; ++i) {
     const std::int32_t next = draw(logits, temperature, top_p, random);
     if (next == tokenizer.eos()) break;
     ids.push_back(next);
-    stream.show(tokenizer.decode(ids));
-    if (i + 1 < max_tokens) logits = llama->extend(cache, {next});
+    read = stream.show(tokenizer.decode(ids));
+    if (read && i + 1 < max_tokens) logits = llama->extend(cache, {next});
   }
-  stream.finish(tokenizer.decode(ids));
+  if (read) stream.finish(tokenizer.decode(ids));
   log::info("{}", peak_line(engine->ledger()));
   return static_cast<int>(Exit::done);
 }

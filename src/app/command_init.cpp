@@ -1,9 +1,11 @@
 #include <filesystem>
+#include <functional>
 #include <system_error>
 
 #include "commands.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/core/text.h"
 #include "lomo/io/files.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/model/llama.h"
@@ -16,6 +18,28 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kShardBytes = std::size_t{5} << 30;
+
+/// `fill` writes beside `output`, which then appears whole. What a process that was stopped left
+/// there the next one removes.
+void make_whole(fs::path const& output, std::function<void(fs::path const&)> const& fill) {
+  const fs::path place = fs::absolute(output / "").parent_path();
+  const fs::path partial = place.parent_path() / (".partial-" + place.filename().string());
+  const auto cannot = [&](std::error_code const& error) {
+    return Error(Exit::usage, "--output " + output.string() + ": " + error.message());
+  };
+  std::error_code error;
+  fs::remove_all(partial, error);
+  if (!fs::create_directories(partial, error)) throw cannot(error);
+  try {
+    fill(partial);
+  } catch (...) {
+    fs::remove_all(partial, error);
+    throw;
+  }
+  fs::rename(partial, place, error);
+  if (error) throw cannot(error);
+  sync_folder(place.parent_path());
+}
 
 }  // namespace
 
@@ -39,11 +63,11 @@ int InitCommand::run(Common const& common) const {
   const auto backend = make_engine(common, 0);
   Llama model(*backend, shape, shape.dtype);
   initialise_weights(*backend, model.weights(), shape, seed);
-  fs::create_directories(output, error);
-  if (error) throw Error(Exit::usage, "--output " + output + ": " + error.message());
-  save_model(*backend, model.weights(), shape, output, {}, kShardBytes);
-  if (!tokenizer.empty()) copy_file(tokenizer, fs::path(output) / "tokenizer.model");
-  log::info("{} parameters in {}, random weights of seed {}: {}", shape.parameters(),
+  make_whole(output, [&](fs::path const& folder) {
+    save_model(*backend, model.weights(), shape, folder, {}, kShardBytes);
+    if (!tokenizer.empty()) copy_file(tokenizer, folder / "tokenizer.model");
+  });
+  log::info("{} in {}, random weights of seed {}: {}", counted(shape.parameters(), "parameter"),
             to_string(shape.dtype), seed, output);
   return static_cast<int>(Exit::done);
 }

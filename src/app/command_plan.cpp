@@ -1,11 +1,12 @@
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "commands.h"
 #include "engines.h"
 #include "lomo/backend/process_group.h"
+#include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/io/files.h"
@@ -96,14 +97,14 @@ bool PlanCommand::elsewhere(Common const& common) const {
   return !common.threads_given && (!memory.empty() || names_gpu());
 }
 
-std::vector<DeviceProfile> PlanCommand::devices(Common const& common, DType type) const {
+std::vector<DeviceProfile> PlanCommand::devices(OpenEngines const& engines, DType type) const {
   std::vector<DeviceProfile> devices;
   if (profile.empty()) {
     devices = shipped_profiles();
   } else if (names_gpu()) {
     devices.push_back(find_profile(profile));
   } else {
-    const auto engine = make_engine(common, std::size_t{1} << 30);
+    const auto engine = engines().make(std::size_t{1} << 30);
     devices.push_back(squared_norm_device(*engine, type));
   }
   for (DeviceProfile& device : devices) {
@@ -112,7 +113,7 @@ std::vector<DeviceProfile> PlanCommand::devices(Common const& common, DType type
   return devices;
 }
 
-Fit PlanCommand::verdict(Common const& common, PlanReport const& report) const {
+Fit PlanCommand::verdict(OpenEngines const& engines, PlanReport const& report) const {
   Fit verdict;
   verdict.headroom = bytes_option("--headroom", headroom);
   if (!memory.empty()) {
@@ -123,7 +124,7 @@ Fit PlanCommand::verdict(Common const& common, PlanReport const& report) const {
   } else if (names_gpu() && report.devices.front().memory > 0) {
     verdict.memory = report.devices.front().memory;
   } else {
-    verdict.memory = Engines(common).available_memory();
+    verdict.memory = engines().available_memory();
   }
   verdict.needed = report.plan.slab + verdict.headroom;
   return verdict;
@@ -135,9 +136,13 @@ int PlanCommand::run(Common const& common) const {
   report.config = subject.config;
   report.batch_source = read.batch_source;
   report.resolved = read.run;
-  const EngineOptions options{
-      .threads = common.threads,
-      .accounting = elsewhere(common) ? Device::cuda : Engines(common).device()};
+  std::optional<Engines> opened;
+  const OpenEngines engines = [&]() -> Engines const& {
+    if (!opened) opened.emplace(common);
+    return *opened;
+  };
+  const EngineOptions options{.threads = common.threads,
+                              .accounting = elsewhere(common) ? Device::cuda : engines().device()};
   // Rank 0, which owns no fewer rows than any, among ranks that all have its batches.
   const MakeRank make_rank = [&](int of) {
     Engine engine(make_dry_backend(options));
@@ -146,7 +151,7 @@ int PlanCommand::run(Common const& common) const {
   };
   const MakeEngine make_dry = [&] { return make_rank(ranks); };
   report.engine = make_dry()->describe();
-  report.devices = devices(common, *read.run.model.dtype);
+  report.devices = devices(engines, *read.run.model.dtype);
   if (read.batches.size() == 1) {
     PlannedBatches const& batches = read.batches.front();
     resolve_clip(report.resolved, read.shape, batches, make_dry);
@@ -155,7 +160,7 @@ int PlanCommand::run(Common const& common) const {
   } else {
     plan_each(report, read, options);
   }
-  report.verdict = verdict(common, report);
+  report.verdict = verdict(engines, report);
   if (advise) {
     const auto rank = read.batches.size() == 1 ? 0 : static_cast<std::size_t>(report.plan.rank);
     lomo::advise(report, read.shape, read.batches[rank], make_rank);
@@ -166,8 +171,7 @@ int PlanCommand::run(Common const& common) const {
     write_file(html, plan_picture(report.plan, *report.resolved.model.dtype, report.devices.front(),
                                   subject.config, limit));
   }
-  const std::string text = json ? report.json().dump(2) + "\n" : report.text();
-  std::fputs(text.c_str(), stdout);
+  console::print(json ? report.json().dump(2) + "\n" : report.text());
   return static_cast<int>(report.verdict.fits() ? Exit::done : Exit::memory);
 }
 

@@ -157,7 +157,7 @@ TrainConfig TrainCommand::read_config(Start const& start) const {
 
 int TrainCommand::run(Common const& common) const {
   Communicator& host = common.ranks.host();
-  listen_for_stop(host.size() == 1);
+  say_on_stop("stopped before the first step: there is nothing to save");
   RunEnvironment setting = run_environment(common);
   setting.trace = trace_request(trace, trace_steps);
   require_rank_consistency(

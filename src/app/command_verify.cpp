@@ -1,7 +1,10 @@
-#include <cstdio>
+#include <cstdint>
+#include <string>
 
 #include "commands.h"
+#include "lomo/core/console.h"
 #include "lomo/core/error.h"
+#include "lomo/core/text.h"
 #include "lomo/run/verify.h"
 
 namespace lomo::app {
@@ -12,22 +15,18 @@ void VerifyCommand::options(CLI::App& app) {
 
 int VerifyCommand::run() const {
   const Verification result = verify_folder(folder);
-  std::printf("%s: %s\n", folder.c_str(), result.training_state ? "checkpoint" : "model folder");
-  std::printf("  %-10s %lld tensors, %lld values\n", "weights",
-              static_cast<long long>(result.tensors), static_cast<long long>(result.elements));
-  if (!result.weights_hash.empty()) {
-    std::printf("  %-10s %s\n", "hash", result.weights_hash.c_str());
-  }
-  std::printf("  %-10s %s\n", "checksums",
-              result.manifest ? "compared with manifest.json" : "none (no manifest.json)");
-  for (std::string const& problem : result.problems)
-    std::printf("  problem: %s\n", problem.c_str());
-  if (result.problems.empty()) {
-    std::printf("nothing is wrong\n");
-    return static_cast<int>(Exit::done);
-  }
-  std::printf("%zu problems\n", result.problems.size());
-  return static_cast<int>(Exit::data);
+  std::string text = folder + ": " + (result.training_state ? "checkpoint" : "model folder") + "\n";
+  text += "  weights    " + counted(result.tensors, "tensor") + ", " +
+          counted(result.elements, "value") + "\n";
+  if (!result.weights_hash.empty()) text += "  hash       " + result.weights_hash + "\n";
+  text += std::string("  checksums  ") +
+          (result.manifest ? "compared with manifest.json" : "none (no manifest.json)") + "\n";
+  for (std::string const& problem : result.problems) text += "  problem: " + problem + "\n";
+  const bool good = result.problems.empty();
+  text += good ? "nothing is wrong"
+               : counted(static_cast<std::int64_t>(result.problems.size()), "problem");
+  console::print(text + "\n");
+  return static_cast<int>(good ? Exit::done : Exit::data);
 }
 
 }  // namespace lomo::app

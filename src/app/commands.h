@@ -1,5 +1,6 @@
 #pragma once
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,8 @@
 #include "plan_target.h"
 
 namespace lomo::app {
+
+class Engines;
 
 /// What every command takes.
 struct Common {
@@ -54,9 +57,10 @@ struct PlanCommand {
 
  private:
   bool names_gpu() const { return !profile.empty() && profile != "cpu"; }
+  using OpenEngines = std::function<Engines const&()>;  // where one of this machine is asked for
   bool elsewhere(Common const& common) const;
-  std::vector<DeviceProfile> devices(Common const& common, DType type) const;
-  Fit verdict(Common const& common, PlanReport const& report) const;
+  std::vector<DeviceProfile> devices(OpenEngines const& engines, DType type) const;
+  Fit verdict(OpenEngines const& engines, PlanReport const& report) const;
 };
 
 struct AblateCommand {

@@ -1,6 +1,8 @@
 #include "engines.h"
 
+#include <filesystem>
 #include <string>
+#include <system_error>
 
 #include "lomo/backend/host.h"
 #include "lomo/backend/process_group.h"
@@ -26,7 +28,11 @@ Engines::Engines(Common const& common)
   if (common.device == "cuda") {
     throw Error(Exit::usage, "--device cuda: " + unavailable_reason + ". Use --device cpu or auto");
   }
-  log::info("computing on the CPU: {}", unavailable_reason);
+  // Of interest to who has a GPU; for the others it is what they expect.
+  std::error_code error;
+  const bool has_gpu = std::filesystem::exists("/proc/driver/nvidia/version", error);
+  has_gpu ? log::warn("computing on the CPU: {}", unavailable_reason)
+          : log::debug("computing on the CPU: {}", unavailable_reason);
 }
 
 std::unique_ptr<Backend> Engines::make(std::size_t memory) const {

@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/io/hash.h"
@@ -92,6 +93,7 @@ int threads_of_rank(ProcessGroup& process_group) {
 
 void start_log(std::string const& level, ProcessGroup const& process_group) {
   if (process_group.rank() == 0) return log::start(level);
+  console::never_draw();
   log::start(level == "error" ? level : "warn", name_of(process_group) + ": ");
 }
 
@@ -110,6 +112,7 @@ std::string note_on_stopping() {
 
 int ErrorReporter::report(std::exception_ptr const& failure) {
   if (code_) return *code_;
+  defer_stops();  // a launcher that ends the others must not change the code
   const Ending ending = ending_of(failure);
   code_ = ending.code;
   Hasher hasher;
@@ -133,6 +136,7 @@ int ErrorReporter::report(std::exception_ptr const& failure) {
 }
 
 int run_as_rank(char** argv, std::function<int(ProcessGroup&, ErrorReporter&)> const& program) {
+  listen_for_stop();
   set_wait_policy(argv);
   signal(SIGXFSZ, SIG_IGN);  // a file above the system's limit is a failed write, as on a full disk
   std::unique_ptr<ProcessGroup> process_group;
@@ -142,9 +146,14 @@ int run_as_rank(char** argv, std::function<int(ProcessGroup&, ErrorReporter&)> c
     std::fprintf(stderr, "error: %s\n", e.what());
     return static_cast<int>(e.code());
   }
+  speak_on_stop(process_group->size() == 1   ? StopVoice::alone
+                : process_group->rank() == 0 ? StopVoice::leader
+                                             : StopVoice::silent);
   ErrorReporter error_reporter(*process_group);
   try {
-    return program(*process_group, error_reporter);
+    const int code = program(*process_group, error_reporter);
+    if (code == 0) console::print("");  // what was printed on the way may have been lost
+    return code;
   } catch (...) {
     return error_reporter.report(std::current_exception());
   }

@@ -6,6 +6,7 @@
 #include "error_reporter.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/core/text.h"
 #include "lomo/io/json.h"
 #include "lomo/run/rank_consistency.h"
 
@@ -32,7 +33,7 @@ constexpr char const* kFooter = R"(Examples:
 
 Exit codes:
   0 done    2 usage or config    3 does not fit in memory    4 data or checkpoint
-  5 training diverged    6 a rank was lost    7 stopped on request after saving
+  5 training diverged    6 a rank was lost    7 stopped on request, what there was is saved
   130 stopped at once    1 anything else
 
 Every config key is described in docs/CONFIG.md.)";
@@ -122,7 +123,10 @@ int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporte
   } catch (CLI::CallForVersion const& e) {
     return print(app, e, ranks);
   } catch (CLI::ExtrasError const& e) {
-    throw Error(Exit::usage, std::string(e.what()) + "." + meant(app) + " See lomo-train --help.");
+    std::string words;  // in the order in which they were given, which e.what() reverses
+    for (std::string const& word : app.remaining(true)) words += " " + shell_quoted(word);
+    throw Error(Exit::usage,
+                "not known here:" + words + "." + meant(app) + " See lomo-train --help.");
   } catch (CLI::ParseError const& e) {
     throw Error(Exit::usage, std::string(e.what()) + ". See lomo-train --help.");
   }

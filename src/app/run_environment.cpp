@@ -1,7 +1,5 @@
 #include "run_environment.h"
 
-#include <unistd.h>
-
 #include <system_error>
 
 #include "engines.h"
@@ -69,9 +67,9 @@ RunEnvironment run_environment(Common const& common) {
   };
   setting.available_memory = [engines] { return engines.available_memory(); };
   setting.stop_requested = stop_requested;
+  setting.defer_stops = defer_stops;
   setting.prompts = shipped_prompts();
   setting.program = program_path().string();
-  setting.terminal = common.ranks.rank() == 0 && isatty(STDERR_FILENO) == 1;
   return setting;
 }
 

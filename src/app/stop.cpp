@@ -3,33 +3,54 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
-#include <string_view>
+#include <cstring>
+
+#include "lomo/core/error.h"
 
 namespace lomo::app {
 
 namespace {
 
 constexpr int kInterrupted = 130;
+constexpr std::array kRequests{SIGINT, SIGTERM, SIGUSR1, SIGHUP};
+
+volatile sig_atomic_t g_deferred = 0;
 volatile sig_atomic_t g_requested = 0;
-volatile sig_atomic_t g_interrupts = 0;
 volatile sig_atomic_t g_terminations = 0;
-volatile sig_atomic_t g_speak = 1;
+std::atomic<StopVoice> g_voice = StopVoice::silent;
+std::atomic<char const*> g_words = "stopped";
+static_assert(std::atomic<StopVoice>::is_always_lock_free);
+static_assert(std::atomic<char const*>::is_always_lock_free);
+
+void say(char const* words) {
+  for (char const* part : {"\n", words, "\n"}) {
+    if (write(STDERR_FILENO, part, std::strlen(part)) < 0) return;
+  }
+}
 
 // Only what POSIX allows in a signal handler.
 void on_signal(int signal) {
-  if (signal == SIGINT) {
-    g_interrupts = g_interrupts + 1;
-    if (g_interrupts > 1) _exit(kInterrupted);
-  }
-  if (signal == SIGTERM) g_terminations = g_terminations + 1;
-  if (g_requested != 0) return;
-  g_requested = 1;
-  if (g_speak == 0) return;
-  constexpr std::string_view kNotice =
-      "\nfinishing the step, then saving; Ctrl-C once more to stop at once\n";
   const int reason = errno;
-  if (write(STDERR_FILENO, kNotice.data(), kNotice.size()) < 0) errno = reason;
+  if (signal == SIGTERM) g_terminations = g_terminations + 1;
+  if (g_requested != 0) {
+    if (signal == SIGINT) _exit(kInterrupted);
+    errno = reason;
+    return;
+  }
+  g_requested = 1;
+  if (g_deferred == 0) {
+    // SIGTERM is also how a launcher ends the ranks that are left when one has failed.
+    const bool asked = g_voice == StopVoice::leader && signal != SIGTERM;
+    if (g_voice == StopVoice::alone || asked) say(g_words);
+    _exit(static_cast<int>(Exit::stopped));
+  }
+  if (g_voice == StopVoice::alone) {
+    say("finishing the step, then saving; Ctrl-C once more to stop at once");
+  }
+  errno = reason;
 }
 
 void listen(int signal) {
@@ -40,18 +61,46 @@ void listen(int signal) {
   sigaction(signal, &action, nullptr);
 }
 
+sigset_t requests() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : kRequests) sigaddset(&set, signal);
+  return set;
+}
+
 }  // namespace
 
-void listen_for_stop(bool speak) {
-  g_speak = speak ? 1 : 0;
-  for (const int asked : {SIGINT, SIGTERM, SIGUSR1}) listen(asked);
-  struct sigaction before {};
-  if (sigaction(SIGHUP, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) listen(SIGHUP);
-  signal(SIGPIPE, SIG_IGN);
+void listen_for_stop() {
+  for (const int signal : kRequests) {
+    struct sigaction before {};
+    const bool known = sigaction(signal, nullptr, &before) == 0;
+    if (signal == SIGHUP && known && before.sa_handler == SIG_IGN) continue;
+    listen(signal);
+  }
+  ::signal(SIGPIPE, SIG_IGN);
+  const sigset_t held = requests();
+  sigprocmask(SIG_UNBLOCK, &held, nullptr);
+}
+
+void hold_stops() {
+  const sigset_t held = requests();
+  sigprocmask(SIG_BLOCK, &held, nullptr);
+}
+
+void defer_stops() {
+  g_deferred = 1;
 }
 
 bool stop_requested() {
   return g_requested != 0;
+}
+
+void speak_on_stop(StopVoice voice) {
+  g_voice = voice;
+}
+
+void say_on_stop(char const* words) {
+  g_words = words;
 }
 
 int terminations() {

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "stop.h"
+
 namespace lomo::app {
 
 void set_wait_policy(char** argv) {
@@ -16,7 +18,10 @@ void set_wait_policy(char** argv) {
   // By its own path, so that the process keeps its name. Without /proc the run is only slower.
   std::error_code error;
   const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", error);
-  if (!error) execv(self.c_str(), argv);
+  if (error) return;
+  hold_stops();
+  execv(self.c_str(), argv);
+  listen_for_stop();
 }
 
 }  // namespace lomo::app

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "lomo/core/error.h"
+#include "lomo/core/text.h"
 #include "lomo/io/hash.h"
 #include "shuffle.h"
 
@@ -56,9 +57,8 @@ void check_ids(Dataset const& data, std::int64_t vocab) {
     }
   }
   if (bad == 0) return;
-  throw Error(Exit::data, std::to_string(bad) +
-                              " token ids lie outside the model's vocabulary of " +
-                              std::to_string(vocab) + " (for example " + std::to_string(worst) +
+  throw Error(Exit::data, "outside the model's vocabulary of " + counted(vocab, "id") + ": " +
+                              counted(bad, "token id") + " (for example " + std::to_string(worst) +
                               "; the first in " + first +
                               "); the tokenizer or the ids belong to another model");
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "lomo/core/activity.h"
 #include "lomo/core/error.h"
 #include "text.h"
 
@@ -122,7 +123,9 @@ std::vector<EncodedAnswer> encode_candidates(Tokenizer const& tokenizer, Example
 Dataset build_dataset(Tokenizer const& tokenizer, std::span<Example const> examples,
                       std::int64_t max_length) {
   Dataset data;
+  Activity activity("tokenizing examples", static_cast<double>(examples.size()));
   for (Example const& example : examples) {
+    activity.advance();
     if (example.answer.empty()) {
       throw Error(Exit::data, example.where + ": no answer to train on (a test file?)");
     }
@@ -137,7 +140,11 @@ Dataset build_dataset(Tokenizer const& tokenizer, std::span<Example const> examp
 Dataset build_dataset(Tokenizer const& tokenizer, std::span<Document const> documents,
                       std::int64_t max_length) {
   Dataset data;
+  double bytes = 0;
+  for (Document const& document : documents) bytes += static_cast<double>(document.text.size());
+  Activity activity("tokenizing documents", bytes, Activity::Unit::bytes);
   for (Document const& document : documents) {
+    activity.advance(static_cast<double>(document.text.size()));
     std::vector<std::int32_t> ids = with_bos(tokenizer, document.text);
     if (tokenizer.eos() >= 0) ids.push_back(tokenizer.eos());
     const std::size_t step = max_length > 0 ? static_cast<std::size_t>(max_length) : ids.size();

@@ -1,5 +1,7 @@
 #include "lines.h"
 
+#include <system_error>
+
 #include "lomo/core/error.h"
 #include "text.h"
 
@@ -10,9 +12,19 @@ namespace {
 // Longer lines are no records but a file that is not made of lines.
 constexpr std::size_t kLongestLine = std::size_t{256} << 20;
 
+/// 0 where it is not known, as of a pipe.
+double size_of(std::filesystem::path const& file) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(file, error);
+  return error ? 0 : static_cast<double>(bytes);
+}
+
 }  // namespace
 
-Lines::Lines(std::filesystem::path const& file) : file_(file), in_(file, std::ios::binary) {
+Lines::Lines(std::filesystem::path const& file)
+    : file_(file),
+      in_(file, std::ios::binary),
+      activity_("reading " + file.string(), size_of(file), Activity::Unit::bytes) {
   if (!in_ || std::filesystem::is_directory(file)) {
     throw Error(Exit::data, file.string() + ": cannot be opened; is the path right?");
   }
@@ -55,6 +67,7 @@ void require_some(std::size_t count, std::filesystem::path const& file) {
 bool Lines::next() {
   if (!in_.good() || !read_line()) return false;
   ++number_;
+  activity_.advance(static_cast<double>(line_.size() + 1));
   if (number_ == 1 && line_.starts_with("\xEF\xBB\xBF")) line_.erase(0, 3);
   if (line_.ends_with('\r')) line_.pop_back();
   if (const auto bad = invalid_utf8(line_)) {

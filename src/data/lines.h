@@ -5,6 +5,8 @@
 #include <fstream>
 #include <string>
 
+#include "lomo/core/activity.h"
+
 namespace lomo {
 
 /// Lines of a text file, one at a time: without their end (\n or \r\n) and without a byte order
@@ -23,6 +25,7 @@ class Lines {
 
   std::filesystem::path file_;
   std::ifstream in_;
+  Activity activity_;
   std::string line_;
   std::int64_t number_ = 0;
 };

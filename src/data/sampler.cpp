@@ -1,7 +1,10 @@
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
+#include "lomo/core/activity.h"
 #include "lomo/core/error.h"
+#include "lomo/core/text.h"
 #include "lomo/data/dataset.h"
 #include "shuffle.h"
 
@@ -28,10 +31,10 @@ Sampler::Sampler(Dataset const& data, std::int64_t sequences, std::int64_t max_t
     if (length(data.sequences[i]) > max_tokens) {
       const std::string name =
           i < data.where.size() ? data.where[i] : "sequence " + std::to_string(i);
-      throw Error(Exit::data, name + " has " + std::to_string(length(data.sequences[i])) +
-                                  " tokens, more than a batch may hold (max_tokens " +
+      throw Error(Exit::data, name + " has " + counted(length(data.sequences[i]), "token") +
+                                  ", more than a batch may hold (batch.max_tokens " +
                                   std::to_string(max_tokens) +
-                                  "); raise max_tokens or lower max_length");
+                                  "); raise batch.max_tokens or lower data.max_length");
     }
   }
   order_ = order(0);
@@ -83,8 +86,8 @@ void Sampler::seek(DataPosition position) {
   if (position.epoch < 0 || position.next < 0 || position.next > count) {
     throw Error(Exit::data, "data position (epoch " + std::to_string(position.epoch) +
                                 ", sequence " + std::to_string(position.next) +
-                                ") is outside a data set of " + std::to_string(count) +
-                                " sequences; was the run started with other data?");
+                                ") is outside a data set of " + counted(count, "sequence") +
+                                "; was the run started with other data?");
   }
   if (position.next == count) position = {position.epoch + 1, 0};
   if (position.epoch != position_.epoch) order_ = order(position.epoch);
@@ -100,7 +103,22 @@ std::int64_t Sampler::batches_per_epoch(std::int64_t epoch) const {
   return batches;
 }
 
-Sampler::Largest Sampler::largest(std::int64_t epochs) const {
+std::int64_t Sampler::batches_in(std::int64_t epochs, std::int64_t maximum) const {
+  const std::int64_t limit = maximum > 0 ? maximum : std::numeric_limits<std::int64_t>::max();
+  if (max_tokens_ == 0) {
+    const std::int64_t each = batches_per_epoch(0);
+    return epochs > limit / each ? limit : std::min(limit, epochs * each);
+  }
+  Activity activity("counting the batches of epochs", static_cast<double>(epochs));
+  std::int64_t batches = 0;
+  for (std::int64_t epoch = 0; epoch < epochs && batches < limit; ++epoch) {
+    batches += batches_per_epoch(epoch);
+    activity.advance();
+  }
+  return std::min(batches, limit);
+}
+
+Sampler::Largest Sampler::largest(std::int64_t batches) const {
   std::vector<std::int64_t> targets;
   for (Sequence const& sequence : data_.sequences) {
     targets.push_back(static_cast<std::int64_t>(
@@ -108,22 +126,20 @@ Sampler::Largest Sampler::largest(std::int64_t epochs) const {
         static_cast<std::size_t>(
             std::count(sequence.targets.begin(), sequence.targets.end(), kNoTarget))));
   }
+  Sampler from_start(data_, sequences_, max_tokens_, seed_, shuffle_);
+  // In file order all epochs are alike.
+  if (!shuffle_) batches = std::min(batches, batches_per_epoch(0));
+  Activity activity("looking for the largest batch", static_cast<double>(batches));
   Largest largest;
-  for (std::int64_t epoch = 0; epoch < (shuffle_ ? epochs : std::min<std::int64_t>(epochs, 1));
-       ++epoch) {
-    const std::vector<std::int64_t> of_epoch = order(epoch);
-    std::int64_t from = 0;
-    while (from < static_cast<std::int64_t>(of_epoch.size())) {
-      const std::int64_t end = from + take(of_epoch, from);
-      Largest batch;
-      for (; from < end; ++from) {
-        const auto index = static_cast<std::size_t>(of_epoch[static_cast<std::size_t>(from)]);
-        batch.tokens += length(data_.sequences[index]);
-        batch.targets += targets[index];
-      }
-      largest.tokens = std::max(largest.tokens, batch.tokens);
-      largest.targets = std::max(largest.targets, batch.targets);
+  for (std::int64_t i = 0; i < batches; ++i) {
+    Largest batch;
+    for (Sequence const* sequence : from_start.draw()) {
+      batch.tokens += length(*sequence);
+      batch.targets += targets[static_cast<std::size_t>(sequence - data_.sequences.data())];
     }
+    largest.tokens = std::max(largest.tokens, batch.tokens);
+    largest.targets = std::max(largest.targets, batch.targets);
+    activity.advance();
   }
   return largest;
 }

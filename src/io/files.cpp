@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "lomo/core/text.h"
+
 namespace lomo {
 namespace {
 
@@ -60,8 +62,9 @@ void InputFile::read(std::uint64_t offset, std::span<std::byte> into) const {
 std::string read_file(std::filesystem::path const& file, Exit exit, std::size_t largest) {
   const InputFile input(file, exit);
   if (input.size() > largest) {
-    throw Error(exit, file.string() + " has " + std::to_string(input.size()) + " bytes; at most " +
-                          std::to_string(largest) + " are read");
+    throw Error(exit, file.string() + " has " +
+                          counted(static_cast<std::int64_t>(input.size()), "byte") +
+                          "; no more than " + human_bytes(largest) + " are read");
   }
   std::string text(input.size(), '\0');
   input.read(0, std::as_writable_bytes(std::span(text)));

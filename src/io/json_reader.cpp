@@ -1,8 +1,9 @@
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <charconv>
 #include <cmath>
-#include <sstream>
+#include <limits>
 #include <type_traits>
 
 #include "lomo/io/json.h"
@@ -32,24 +33,33 @@ std::string token(std::string_view key) {
   return out;
 }
 
+/// With no more digits than it takes to tell the number from its neighbours.
 template <class T>
 std::string written(T value) {
-  std::ostringstream out;
-  out.precision(std::numeric_limits<T>::max_digits10);
-  out << value;
-  return out.str();
+  std::array<char, 64> text{};
+  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
+}
+
+/// "to 1", or "to below 1" for the last number before it.
+template <class T>
+std::string up_to(T maximum) {
+  if constexpr (std::is_floating_point_v<T>) {
+    const T next = std::nextafter(maximum, std::numeric_limits<T>::infinity());
+    if (std::floor(maximum) != maximum && std::floor(next) == next) return "below " + written(next);
+  }
+  return written(maximum);
 }
 
 template <class T>
 std::string describe(Range<T> range) {
   using Limits = std::numeric_limits<T>;
   const std::string noun = Limits::is_integer ? "a whole number" : "a number";
-  const bool low = range.minimum != Limits::lowest();
+  const bool low = range.minimum != Limits::lowest() || !Limits::is_signed;
   const bool high = range.maximum != Limits::max();
   const bool above_zero = !Limits::is_integer && range.minimum == Limits::denorm_min();
   const std::string from = above_zero ? "above 0" : "of at least " + written(range.minimum);
   if (low && high && !above_zero) {
-    return noun + " from " + written(range.minimum) + " to " + written(range.maximum);
+    return noun + " from " + written(range.minimum) + " to " + up_to(range.maximum);
   }
   if (low && high) return noun + " above 0 and at most " + written(range.maximum);
   if (low) return noun + " " + from;

@@ -4,6 +4,8 @@
 #include <set>
 #include <system_error>
 
+#include "lomo/core/activity.h"
+#include "lomo/core/text.h"
 #include "lomo/io/files.h"
 #include "lomo/io/hash.h"
 #include "lomo/io/json.h"
@@ -46,11 +48,14 @@ Manifest::File describe_file(fs::path const& path) {
   const InputFile input(path, Exit::data);
   std::vector<std::byte> block(std::min<std::uint64_t>(kBlock, input.size()));
   Hasher hasher;
+  Activity activity("checksum of " + path.string(), static_cast<double>(input.size()),
+                    Activity::Unit::bytes);
   for (std::uint64_t at = 0; at < input.size(); at += block.size()) {
     const auto part =
         std::span(block).first(std::min<std::uint64_t>(block.size(), input.size() - at));
     input.read(at, part);
     hasher.add(part);
+    activity.advance(static_cast<double>(part.size()));
   }
   return {path.filename().string(), input.size(), hasher.text()};
 }
@@ -114,8 +119,9 @@ std::vector<std::string> check_manifest(fs::path const& folder) {
       // The size first: a file cut short need not be read.
       const std::uint64_t bytes = InputFile(folder / expected.name, Exit::data).size();
       if (bytes != expected.bytes) {
-        problems.push_back(where + " has " + std::to_string(bytes) + " bytes, " +
-                           std::to_string(expected.bytes) + " were written");
+        problems.push_back(where + " has " + counted(static_cast<std::int64_t>(bytes), "byte") +
+                           ", " + human_count(static_cast<std::int64_t>(expected.bytes)) +
+                           " were written");
       } else if (describe_file(folder / expected.name).hash != expected.hash) {
         problems.push_back(where + " does not have the content that was written");
       }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "lomo/core/text.h"
 #include "lomo/io/json.h"
 
 namespace lomo {
@@ -107,7 +108,8 @@ SafetensorsFile::SafetensorsFile(std::filesystem::path const& path) : file_(path
   const auto refuse = [&](std::string const& message) {
     throw Error(Exit::data, where + ": not a whole safetensors file: " + message);
   };
-  if (file_.size() < kPrefix + 2) refuse(std::to_string(file_.size()) + " bytes are too few");
+  const auto bytes = [](std::uint64_t n) { return counted(static_cast<std::int64_t>(n), "byte"); };
+  if (file_.size() < kPrefix + 2) refuse("it has only " + bytes(file_.size()));
   std::array<std::byte, kPrefix> prefix{};
   file_.read(0, prefix);
   const auto header_bytes = std::bit_cast<std::uint64_t>(prefix);
@@ -150,7 +152,7 @@ SafetensorsFile::SafetensorsFile(std::filesystem::path const& path) : file_(path
     entry.offset += start;
   }
   if (end != payload) {
-    refuse(std::to_string(payload - end) + " bytes at its end belong to no tensor");
+    refuse("at its end it has " + bytes(payload - end) + " of no tensor");
   }
   for (std::size_t i = 0; i < entries_.size(); ++i) by_name_.emplace(entries_[i].name, i);
 }

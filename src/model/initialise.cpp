@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "host_blocks.h"
+#include "lomo/core/activity.h"
 #include "lomo/core/random.h"
 #include "lomo/model/checkpoint.h"
 
@@ -48,6 +49,7 @@ void fill_ones(std::vector<std::byte>& bytes) {
 void initialise_weights(Backend& backend, LlamaWeights& weights, ModelConfig const& config,
                         std::uint64_t seed) {
   std::vector<std::byte> host;
+  Activity activity("drawing weights", static_cast<double>(config.parameters()));
   for (ParameterGroup const* group : weights.groups()) {
     for (Parameter const& parameter : group->members()) {
       const RandomKey key = random_key(seed, "init", parameter.name, 0);
@@ -63,6 +65,7 @@ void initialise_weights(Backend& backend, LlamaWeights& weights, ModelConfig con
           }
         });
         backend.upload(block, host);
+        activity.advance(static_cast<double>(block.numel()));
       });
     }
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "host_blocks.h"
+#include "lomo/core/activity.h"
 #include "lomo/io/safetensors.h"
 #include "lomo/model/checkpoint.h"
 
@@ -68,8 +69,11 @@ void convert(std::span<std::byte> to, std::span<std::byte const> from, Conversio
 
 class Loader {
  public:
-  Loader(Backend& backend, CheckpointFolder const& checkpoint)
-      : backend_(backend), checkpoint_(checkpoint) {}
+  /// `values` to be loaded.
+  Loader(Backend& backend, CheckpointFolder const& checkpoint, double values)
+      : backend_(backend),
+        checkpoint_(checkpoint),
+        activity_("loading the weights of " + checkpoint.folder().string(), values) {}
 
   /// Fills `parameter` with its rows of its tensor, which is there and has the right shape.
   void load(Parameter const& parameter) {
@@ -88,6 +92,7 @@ class Loader {
           convert<decltype(to), decltype(from)>(converted_, source_, conversion);
         });
       });
+      activity_.advance(static_cast<double>(count));
       if (conversion.bad >= 0) refuse_value(parameter, *file, first, conversion);
       backend_.upload(block, converted_);
     });
@@ -141,26 +146,32 @@ class Loader {
   Backend& backend_;
   CheckpointFolder const& checkpoint_;
   LoadReport report_;
+  Activity activity_;
   std::vector<std::byte> source_;
   std::vector<std::byte> converted_;
 };
 
-/// Every parameter is there, in shape and in a type of weights, and nothing else is.
-void check_tensors(CheckpointFolder const& checkpoint, std::vector<Parameter const*> const& all,
-                   std::string const& also_allowed) {
+constexpr char const* kHead = "lm_head.weight";
+
+/// Every weight is there, in shape and in a type of weights, and nothing else is. The head of a
+/// tied model may be.
+void check_tensors(CheckpointFolder const& checkpoint, std::vector<WeightShape> const& all,
+                   bool tied) {
   std::set<std::string, std::less<>> wanted;
   std::vector<std::string> missing;
-  for (Parameter const* parameter : all) {
-    wanted.insert(parameter->name);
-    const auto [file, entry] = checkpoint.find(parameter->name);
+  for (WeightShape const& weight : all) {
+    wanted.insert(weight.name);
+    const auto [file, entry] = checkpoint.find(weight.name);
     if (entry == nullptr) {
-      missing.push_back(parameter->name);
+      missing.push_back(weight.name);
       continue;
     }
     const std::string place = file->path().string() + ": tensor \"" + entry->name + "\" ";
-    if (entry->shape != extents(parameter->whole)) {
+    if (entry->shape != weight.shape) {
+      SafetensorsEntry asked;
+      asked.shape = weight.shape;
       throw Error(Exit::data, place + "has shape " + entry->shape_text() +
-                                  ", but config.json asks for " + parameter->whole.str());
+                                  ", but config.json asks for " + asked.shape_text());
     }
     if (entry->dtype == DType::i32 || entry->dtype == DType::f64) {
       throw Error(Exit::data, place + "holds " + std::string(safetensors_name(entry->dtype)) +
@@ -169,7 +180,8 @@ void check_tensors(CheckpointFolder const& checkpoint, std::vector<Parameter con
   }
   std::vector<std::string> surplus;
   for (std::string const& name : checkpoint.names()) {
-    if (!wanted.contains(name) && name != also_allowed && !name.ends_with("rotary_emb.inv_freq")) {
+    const bool allowed = (tied && name == kHead) || name.ends_with("rotary_emb.inv_freq");
+    if (!wanted.contains(name) && !allowed) {
       surplus.push_back(name);
     }
   }
@@ -177,7 +189,7 @@ void check_tensors(CheckpointFolder const& checkpoint, std::vector<Parameter con
   std::string message = checkpoint.folder().string() + ": the weights do not fit config.json";
   if (!missing.empty()) message += "; missing: " + listed(missing);
   if (!surplus.empty()) message += "; not known: " + listed(surplus);
-  if (missing == std::vector<std::string>{"lm_head.weight"}) {
+  if (missing == std::vector<std::string>{kHead}) {
     message += ". If the head is the embedding, set tie_word_embeddings to true in config.json";
   }
   throw Error(Exit::data, message);
@@ -185,20 +197,29 @@ void check_tensors(CheckpointFolder const& checkpoint, std::vector<Parameter con
 
 }  // namespace
 
+void check_weights(std::filesystem::path const& folder, ModelConfig const& config) {
+  check_tensors(CheckpointFolder(folder), weight_shapes(config), config.tied_embeddings);
+}
+
 LoadReport load_weights(Backend& backend, LlamaWeights& weights,
                         std::filesystem::path const& folder) {
   const CheckpointFolder checkpoint(folder);
   std::vector<Parameter const*> all;
+  std::vector<WeightShape> shapes;
+  double values = 0;
   for (ParameterGroup const* group : weights.groups()) {
-    for (Parameter const& parameter : group->members()) all.push_back(&parameter);
+    for (Parameter const& parameter : group->members()) {
+      all.push_back(&parameter);
+      shapes.push_back({parameter.name, extents(parameter.whole)});
+      values += static_cast<double>(parameter.value.numel());
+    }
   }
-  const std::string head = "lm_head.weight";
-  check_tensors(checkpoint, all, weights.lm_head ? "" : head);
-  Loader loader(backend, checkpoint);
+  check_tensors(checkpoint, shapes, weights.lm_head == nullptr);
+  Loader loader(backend, checkpoint, values);
   // Some exporters write the head of a tied model too; it must then be what it is tied to.
-  if (!weights.lm_head && checkpoint.find(head).entry != nullptr &&
-      !loader.same(head, weights.embedding.single())) {
-    throw Error(Exit::data, folder.string() + ": " + head +
+  if (!weights.lm_head && checkpoint.find(kHead).entry != nullptr &&
+      !loader.same(kHead, weights.embedding.single())) {
+    throw Error(Exit::data, folder.string() + ": " + kHead +
                                 " differs from the embedding, but config.json ties the two; set "
                                 "tie_word_embeddings to false to train them apart");
   }

@@ -3,6 +3,7 @@
 #include <cstddef>
 
 #include "host_blocks.h"
+#include "lomo/core/activity.h"
 #include "lomo/dist/host_collectives.h"
 #include "lomo/io/safetensors.h"
 
@@ -18,6 +19,9 @@ void write_tensors(Backend& backend, Communicator* host, std::filesystem::path c
   }
   SafetensorsWriter writer(file, header, metadata);
   on_root(host, [&] { writer.create(); });
+  double held = 0;
+  for (StoredTensor const& tensor : tensors) held += static_cast<double>(tensor.value.bytes());
+  Activity activity("saving " + file.string(), held, Activity::Unit::bytes);
   all_ranks_or_throw(host, [&] {
     std::vector<std::byte> bytes;
     for (std::size_t i = 0; i < tensors.size(); ++i) {
@@ -28,6 +32,7 @@ void write_tensors(Backend& backend, Communicator* host, std::filesystem::path c
         backend.download(bytes, block);
         const auto at = static_cast<std::uint64_t>(first) * size_of(block.dtype());
         writer.write(i, tensor.first_byte() + at, bytes);
+        activity.advance(static_cast<double>(bytes.size()));
       });
     }
     writer.finish();

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <cmath>
 
+#include "lomo/core/text.h"
 #include "lomo/plan/ablation.h"
 #include "text.h"
 
@@ -69,12 +71,11 @@ std::string ladder(std::vector<AblationRow> const& rows, std::size_t inference, 
 }  // namespace
 
 std::string AblationReport::text() const {
-  std::string out = format(
-      "%s: %.3f G parameters in %s, one step of %lld tokens (%lld with a target) in %lld "
-      "sequences\n",
-      config.c_str(), static_cast<double>(shape.parameters()) / 1e9,
-      std::string(to_string(dtype)).c_str(), static_cast<long long>(batch.tokens),
-      static_cast<long long>(batch.targets), static_cast<long long>(batch.sequences));
+  std::string out =
+      format("%s: %s parameters in %s, one step of %s (%s) in %s\n", config.c_str(),
+             human_parameters(shape.parameters()).c_str(), std::string(to_string(dtype)).c_str(),
+             counted(batch.tokens, "token").c_str(), counted(batch.targets, "target").c_str(),
+             counted(batch.sequences, "sequence").c_str());
   if (rows.empty()) return out;
   const std::size_t inference = rows.front().peak;
   const auto whole = static_cast<double>(inference);
@@ -99,7 +100,7 @@ std::string AblationReport::text() const {
         in_units(of(row, Category::gradients)), in_units(of(row, Category::optimizer)),
         in_units(of(row, Category::activations)), in_units(of(row, Category::workspace)),
         in_units(row.peak), static_cast<double>(row.peak) / whole, in_units(row.gradients),
-        row.flops / 1e12, ran ? format("%.0f", row.tokens_per_second).c_str() : "-");
+        row.flops / 1e12, ran ? human_count(std::llround(row.tokens_per_second)).c_str() : "-");
   }
   if (!all_run) {
     out += format("\n-: planned, not run: it needs more than %.2f %s\n",

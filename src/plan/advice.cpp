@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "lomo/core/activity.h"
 #include "lomo/plan/clip_plan.h"
 #include "lomo/plan/report.h"
 
@@ -76,7 +77,9 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
   step.train.push_back(batch_with(now));
   const std::size_t slab_now = planned_work(config, shape, batches, make_dry).slab;
   const double flops_now = planned_work(config, shape, step, make_dry).flops;
+  Activity activity("looking for advice");
   const auto change = [&](std::string name, auto const& apply) {
+    activity.advance();
     TrainConfig changed = config;
     apply(changed);
     const std::size_t slab = planned_work(changed, shape, batches, make_dry).slab;
@@ -135,6 +138,7 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
     return sequences == 0 ? 0 : scaled(now, sequences, shape.vocab).tokens;
   };
   report.largest_tokens = tokens(largest(kMaxTokens / tokens(1), [&](std::int64_t sequences) {
+    activity.advance();
     PlannedBatches batch;
     batch.train.push_back(batch_with(scaled(now, sequences, shape.vocab)));
     return fits_device(planned_work(config, shape, batch, make_dry).slab);
@@ -142,6 +146,7 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
 
   const BatchCounts whole = scaled(now, now.sequences * report.plan.ranks, shape.vocab);
   const std::int64_t too_few = largest(kMaxRanks, [&](std::int64_t ranks) {
+    activity.advance();
     PlannedBatches batch;
     batch.train.push_back(batch_with(shard_batch(whole, static_cast<int>(ranks))));
     const auto make_one = [&] { return make_rank(static_cast<int>(ranks)); };

@@ -5,7 +5,9 @@
 #include <string>
 #include <utility>
 
+#include "lomo/core/activity.h"
 #include "lomo/core/error.h"
+#include "lomo/core/text.h"
 #include "lomo/data/shard.h"
 #include "lomo/dist/ownership.h"
 #include "lomo/train/scoring.h"
@@ -24,12 +26,13 @@ Batch batch_with(BatchCounts const& counts) {
     refuse("a batch needs at least one token and one sequence");
   }
   if (counts.targets < 1 || counts.targets > counts.tokens) {
-    refuse("--targets " + std::to_string(counts.targets) + " is not between 1 and the batch's " +
-           std::to_string(counts.tokens) + " tokens");
+    refuse("--targets " + std::to_string(counts.targets) +
+           ": a batch has at least one target and no more than its " +
+           counted(counts.tokens, "token"));
   }
   if (counts.sequences > counts.tokens) {
-    refuse("--sequences " + std::to_string(counts.sequences) + " is above the batch's " +
-           std::to_string(counts.tokens) + " tokens");
+    refuse("--sequences " + std::to_string(counts.sequences) + " is more than the batch's " +
+           counted(counts.tokens, "token"));
   }
   std::vector<Sequence> sequences(static_cast<std::size_t>(counts.sequences));
   std::int64_t token = 0, unasked = counts.tokens - counts.targets;
@@ -154,7 +157,11 @@ BatchCounts shard_batch(BatchCounts const& global, int ranks) {
 DrawnBatches drawn_batches(TrainConfig const& config, ModelConfig const& shape,
                            Inputs const& inputs, Sampler sampler, std::int64_t batches, int ranks) {
   WorstBatches train(config, shape, ranks);
-  for (std::int64_t i = 0; i < batches; ++i) train.add(sampler.draw());
+  Activity activity("planning batches", static_cast<double>(batches));
+  for (std::int64_t i = 0; i < batches; ++i) {
+    train.add(sampler.draw());
+    activity.advance();
+  }
   return {train.take(), drawn_eval_batches(config, shape, inputs, ranks)};
 }
 
@@ -171,11 +178,7 @@ std::vector<DrawnBatch> drawn_eval_batches(TrainConfig const& config, ModelConfi
 }
 
 std::int64_t batches_of_run(TrainConfig const& config, Sampler const& sampler) {
-  std::int64_t batches = 0;
-  for (std::int64_t epoch = 0; epoch < config.train.epochs; ++epoch) {
-    batches += sampler.batches_per_epoch(epoch);
-  }
-  return config.train.max_steps > 0 ? std::min(batches, config.train.max_steps) : batches;
+  return sampler.batches_in(config.train.epochs, config.train.max_steps);
 }
 
 PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& shape, int ranks) {

@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "lomo/core/error.h"
+#include "lomo/core/text.h"
 #include "lomo/plan/plan.h"
 #include "lomo/train/trainer.h"
 

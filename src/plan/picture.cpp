@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "lomo/core/text.h"
 #include "lomo/plan/report.h"
 #include "lomo/plan/step_time.h"
 #include "text.h"

@@ -8,6 +8,7 @@
 #include <set>
 #include <utility>
 
+#include "lomo/core/activity.h"
 #include "lomo/core/error.h"
 #include "lomo/train/gemm_peak.h"
 #include "lomo/train/trainer.h"
@@ -145,10 +146,18 @@ PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
   const Engine engine = make_dry();
   DryRun run(config, shape, engine);
   Ledger const& ledger = engine->ledger();
-  for (Batch const& batch : batches.eval) run.score(batch);
-  for (Batch const& batch : batches.train) run.step(batch);
+  Activity activity("planning memory",
+                    static_cast<double>(batches.eval.size() + 2 * batches.train.size()));
+  const auto each = [&](std::vector<Batch> const& of, auto const& rehearse) {
+    for (Batch const& batch : of) {
+      rehearse(batch);
+      activity.advance();
+    }
+  };
+  each(batches.eval, [&](Batch const& batch) { run.score(batch); });
+  each(batches.train, [&](Batch const& batch) { run.step(batch); });
   const double flops = ledger.flops();
-  for (Batch const& batch : batches.train) run.step(batch, NormMethod::tiles);
+  each(batches.train, [&](Batch const& batch) { run.step(batch, NormMethod::tiles); });
   return {std::ranges::max(of_ranks(engine, ledger.extent())), flops};
 }
 
@@ -165,7 +174,10 @@ Plan plan_memory(TrainConfig const& config, ModelConfig const& shape, PlannedBat
   plan.peak = ledger.peak();
   plan.at_peak = ledger.at_peak();
   plan.maximum = ledger.peak_by_category();
+  Activity activity("planning memory",
+                    static_cast<double>(batches.eval.size() + batches.train.size()));
   const auto account = [&](Batch const& batch, std::size_t index, char const* phase) {
+    activity.advance();
     if (ledger.peak() > plan.peak) {
       plan.peak = ledger.peak();
       plan.at_peak = ledger.at_peak();

@@ -1,8 +1,10 @@
 #include "lomo/plan/report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 
+#include "lomo/core/text.h"
 #include "lomo/plan/step_time.h"
 #include "lomo/train/progress.h"
 #include "text.h"
@@ -13,15 +15,13 @@ namespace {
 
 std::string recompute_of(TrainConfig const& config) {
   const Recompute recompute = config.train.recompute;
-  if (recompute.blocks > 1)
-    return format("of %lld blocks", static_cast<long long>(recompute.blocks));
+  if (recompute.blocks > 1) return "of " + counted(recompute.blocks, "block");
   return recompute.on() ? "block" : "none";
 }
 
 std::string counts(BatchCounts const& c) {
-  return format("%lld tokens (%lld with a target, %lld distinct) in %lld sequences",
-                static_cast<long long>(c.tokens), static_cast<long long>(c.targets),
-                static_cast<long long>(c.ids), static_cast<long long>(c.sequences));
+  return counted(c.tokens, "token") + " (" + counted(c.targets, "target") + ", " +
+         counted(c.ids, "distinct id") + ") in " + counted(c.sequences, "sequence");
 }
 
 nlohmann::ordered_json counts_json(BatchCounts const& c) {
@@ -46,10 +46,10 @@ double tokens_per_second(Plan const& plan, ExpectedTime const& time) {
 
 std::string time_line(Plan const& plan, TrainConfig const& resolved, DeviceProfile const& device) {
   const ExpectedTime t = expected_time(plan, *resolved.model.dtype, device);
-  std::string line =
-      format("  %-16s %9.3f s %9.0f tokens/s   bound by %s: compute %.3f s, memory %.3f s",
-             device.name.c_str(), t.seconds, tokens_per_second(plan, t),
-             std::string(t.bound()).c_str(), t.compute, t.memory);
+  std::string line = format(
+      "  %-16s %9.3f s %9s tokens/s   bound by %s: compute %.3f s, memory %.3f s",
+      device.name.c_str(), t.seconds, human_count(std::llround(tokens_per_second(plan, t))).c_str(),
+      std::string(t.bound()).c_str(), t.compute, t.memory);
   if (plan.ranks > 1 && device.link > 0) {
     line += format(", link %.3f s at %.1f GB/s", t.link, device.link / 1e9);
   } else if (plan.ranks > 1) {
@@ -64,8 +64,8 @@ constexpr std::size_t kBlocksShown = 12;
 
 std::string PlanReport::text() const {
   OptimizerSection const& o = resolved.optimizer;
-  std::string out = format("%s, %s: %.3f G parameters in %s, %s, recompute %s\n", config.c_str(),
-                           engine.c_str(), static_cast<double>(plan.parameters) / 1e9,
+  std::string out = format("%s, %s: %s parameters in %s, %s, recompute %s\n", config.c_str(),
+                           engine.c_str(), human_parameters(plan.parameters).c_str(),
                            std::string(to_string(*resolved.model.dtype)).c_str(),
                            std::string(to_string(o.name)).c_str(), recompute_of(resolved).c_str());
   if (plan.ranks > 1) {
@@ -109,19 +109,19 @@ std::string PlanReport::text() const {
                   gib(static_cast<std::size_t>(plan.sent)).c_str(),
                   gib(static_cast<std::size_t>(plan.received)).c_str());
   }
-  out += "time of that step, a model from peak rates, so no step can be faster:\n";
+  out += "time of that step, estimated from peak rates; a real one takes longer:\n";
   for (DeviceProfile const& device : devices) out += time_line(plan, resolved, device);
   if (largest_tokens >= 0) {
     out += format("\nadvice for %s\n", gib(verdict.memory).c_str());
     if (largest_tokens > 0) {
-      out += format("  largest batch of such sequences that fits: %lld tokens%s\n",
-                    static_cast<long long>(largest_tokens), plan.ranks > 1 ? " a rank" : "");
+      out += format("  largest batch of such sequences that fits: %s%s\n",
+                    counted(largest_tokens, "token").c_str(), plan.ranks > 1 ? " a rank" : "");
     } else {
       out += "  not even one sequence of this batch fits\n";
     }
     if (min_ranks > 0) {
-      out += format("  fewest GPUs for all %lld tokens of a step: %d\n",
-                    static_cast<long long>(plan.step.tokens) * plan.ranks, min_ranks);
+      out += format("  fewest GPUs for all %s of a step: %d\n",
+                    counted(plan.step.tokens * plan.ranks, "token").c_str(), min_ranks);
     } else {
       out += "  no number of GPUs makes this batch fit\n";
     }

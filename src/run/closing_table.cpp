@@ -2,15 +2,19 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 
-#include "lomo/train/config.h"
+#include "lomo/core/text.h"
 #include "lomo/train/progress.h"
 #include "rank_memory.h"
 
 namespace lomo {
 
 namespace {
+
+constexpr std::array kAllParts{Part::data, Part::setup, Part::training, Part::evaluation,
+                               Part::saving};
 
 std::string row(std::string const& label, std::string const& value) {
   constexpr std::size_t kColumn = 18;
@@ -21,43 +25,96 @@ std::string row(std::string const& label, std::string const& value) {
 
 std::string number(Json const& metrics, std::string const& name) {
   if (!metrics.is_object() || !metrics.contains(name) || !metrics[name].is_number()) return "-";
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.4g", metrics[name].get<double>());
-  return text.data();
+  return human_number(metrics[name].get<double>());
 }
 
-std::string two_columns(std::string const& a, std::string const& b) {
+std::string columns(std::string const& a, std::string const& b) {
   std::array<char, 64> text{};
   std::snprintf(text.data(), text.size(), "%10s %10s", a.c_str(), b.c_str());
   return text.data();
 }
 
+std::string two_digits(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.2f", value);
+  return text.data();
+}
+
+std::string time_by_part(RunClock const& clock) {
+  std::string parts;
+  for (const Part part : kAllParts) {
+    if (clock.seconds(part) < 0.05) continue;
+    parts += (parts.empty() ? ": " : ", ") + std::string(to_string(part)) + " " +
+             human_duration(clock.seconds(part));
+  }
+  return human_duration(clock.seconds()) + parts;
+}
+
 }  // namespace
 
 std::string ClosingTable::render() const {
-  std::string text = "\n";
+  std::string text = "\n" + row("", columns("before", "after"));
+  if (first_loss) {
+    text += row("training loss", columns(human_number(*first_loss), human_number(last_loss)) +
+                                     "   first step, mean of the last");
+  }
   Json const& names = after.is_object() && !after.empty() ? after : before;
-  if (names.is_object() && !names.empty()) {
-    text += row("", two_columns("before", "after"));
+  if (names.is_object()) {
     for (auto const& [name, value] : names.items()) {
-      text += row(name, two_columns(number(before, name), number(after, name)));
+      text += row(name, columns(number(before, name), number(after, name)));
     }
   }
-  text += row("steps", std::to_string(steps) + " applied, " + std::to_string(skipped) + " skipped");
-  text += row("time", format_duration(seconds));
-  std::array<char, 96> rate{};
-  if (peak_share > 0) {
-    std::snprintf(rate.data(), rate.size(), "%.0f tokens/s, %.0f%% of the measured GEMM peak",
-                  tokens_per_second, 100 * peak_share);
-  } else {
-    std::snprintf(rate.data(), rate.size(), "%.0f tokens/s", tokens_per_second);
+  if (best) {
+    std::string where = " after step " + human_count(best->step);
+    if (best->step == 0) {
+      where = ", before training";
+    } else if (best_model.empty()) {
+      where += ", of which no checkpoint was kept";
+    } else {
+      where += ", in " + shell_quoted(best_model);
+    }
+    text += row("best " + best->metric, human_number(best->value) + where);
   }
-  text += row("speed", rate.data());
+  text += row("steps", human_count(steps) + " applied, " + human_count(skipped) + " skipped");
+  text += row("epochs", two_digits(epochs));
+  text += row("tokens", human_count(tokens) + ", " + human_count(targets) + " of them targets");
+  if (resumed_after > 0) {
+    text += row("", "times, tokens and training loss: since step " + human_count(resumed_after));
+  }
+  text += row("time", time_by_part(clock));
+  std::string speed = human_count(std::llround(tokens_per_second)) + " tokens/s";
+  if (peak_share > 0) speed += ", " + human_percent(peak_share) + " of the measured GEMM peak";
+  text += row("speed", speed);
+  if (rounding) {
+    text += row("rounding", human_percent(rounding->changed) + " of the weights changed, " +
+                                human_percent(rounding->realised) +
+                                " of the last measured step realized");
+  }
+  if (loss_scale != 1) text += row("loss scale", human_number(loss_scale));
   text += row("peak memory", human_bytes(peak_bytes) + ": " + format_memory(memory));
   if (peaks.size() > 1) text += row("by rank", list_of_bytes(peaks));
   if (!model.empty()) text += row("model", std::filesystem::absolute(model).string());
   text += row("run folder", std::filesystem::absolute(run).string());
   return text;
+}
+
+nlohmann::ordered_json ClosingTable::json() const {
+  nlohmann::ordered_json line{{"event", "end"},
+                              {"steps", steps},
+                              {"skipped", skipped},
+                              {"epochs", epochs},
+                              {"tokens", tokens},
+                              {"targets", targets},
+                              {"tokens_per_second", tokens_per_second},
+                              {"share_of_gemm_peak", peak_share}};
+  if (first_loss) {
+    line["first_loss"] = *first_loss;
+    line["last_loss"] = last_loss;
+  }
+  if (best)
+    line["best"] = {{"metric", best->metric}, {"value", best->value}, {"batch", best->step}};
+  for (const Part part : kAllParts) line["seconds"][to_string(part)] = clock.seconds(part);
+  return line;
 }
 
 }  // namespace lomo

@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "lomo/core/error.h"
+#include "lomo/core/text.h"
 #include "lomo/run/run_folder.h"
 #include "retention.h"
 

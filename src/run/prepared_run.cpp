@@ -7,6 +7,7 @@
 #include "config_change.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/core/text.h"
 #include "lomo/dist/host_collectives.h"
 #include "lomo/plan/plan.h"
 #include "lomo/run/rank_consistency.h"
@@ -31,6 +32,7 @@ PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume,
     on_root(&host, [&] { RunFolder::check(config.output); });
   }
   auxiliary_files = read_auxiliary_files(source);
+  check_weights(source, shape);
   const auto tokenizer = open_tokenizer(source, config.data.task);
   inputs = load_inputs(config, tokenizer.get(), setting.prompts, {});
   check_ids(inputs.train, shape.vocab);
@@ -56,23 +58,24 @@ void PreparedRun::check_config_changes() {
 }
 
 void PreparedRun::describe_data() const {
-  const Sampler::Largest largest = sampler->largest(config.train.epochs);
-  log::info("train: {} sequences, {} tokens, {} with a target; {} steps", sequences(),
-            inputs.train.tokens(), inputs.train.targets(), total);
-  log::info("largest batch: {} tokens, {} with a target", largest.tokens, largest.targets);
+  const Sampler::Largest largest = sampler->largest(total);
+  log::info("training data: {}, {}, {}; {}", counted(sequences(), "sequence"),
+            counted(inputs.train.tokens(), "token"), counted(inputs.train.targets(), "target"),
+            counted(total, "step"));
+  log::info("largest batch: {}, {}", counted(largest.tokens, "token"),
+            counted(largest.targets, "target"));
   if (inputs.train.truncated + inputs.eval.data.truncated > 0) {
+    const bool passages = config.data.task != "jsonl" || !config.data.passage_field.empty();
     log::warn(
-        "{} training and {} evaluation examples were longer than data.max_length {}: the "
-        "start of their passage is cut",
-        inputs.train.truncated, inputs.eval.data.truncated, config.data.max_length);
+        "data.max_length {} is exceeded by {} and {}, of which the start of the {} is cut",
+        human_count(config.data.max_length), counted(inputs.train.truncated, "training example"),
+        counted(inputs.eval.data.truncated, "evaluation example"), passages ? "passage" : "prompt");
   }
   std::size_t longest = 0;
   for (Sequence const& s : inputs.train.sequences) longest = std::max(longest, s.tokens.size());
   if (static_cast<std::int64_t>(longest) > shape.context) {
-    log::warn(
-        "the longest sequence has {} tokens, the model was made for {}; lower "
-        "data.max_length",
-        longest, shape.context);
+    log::warn("the longest sequence has {}, the model was made for {}; lower data.max_length",
+              counted(static_cast<std::int64_t>(longest), "token"), human_count(shape.context));
   }
   if (inputs.eval.empty() && (config.eval.before || config.eval.at_end)) {
     log::info("no evaluation: data.validation names no file and data.validation_share is 0");
@@ -94,9 +97,9 @@ void PreparedRun::check_resumed_data() {
   if (state.train_hash != hash) {
     throw Error(Exit::data,
                 "the training data changed since the checkpoint was written: it had " +
-                    std::to_string(state.train_sequences) + " sequences of " +
-                    std::to_string(state.train_tokens) + " tokens, now " +
-                    std::to_string(sequences()) + " of " + std::to_string(inputs.train.tokens()) +
+                    counted(state.train_sequences, "sequence") + " of " +
+                    counted(state.train_tokens, "token") + ", now " + human_count(sequences()) +
+                    " of " + human_count(inputs.train.tokens()) +
                     (state.train_tokens == inputs.train.tokens() ? ", other ones" : "") +
                     ". Put the old files back, or begin a new run with model.path at the "
                     "checkpoint.");

@@ -2,7 +2,7 @@
 
 #include <numeric>
 
-#include "lomo/train/config.h"
+#include "lomo/core/text.h"
 
 namespace lomo {
 

@@ -14,20 +14,15 @@ namespace lomo {
 
 namespace fs = std::filesystem;
 
-namespace {
-
 bool smaller_is_better(std::string const& metric) {
   return metric == "loss" || metric == "perplexity";
 }
 
-/// save.best_metric; else the official mean of a task, or the only metric it has.
 std::string metric_name(SaveSection const& save, Json const& evaluation) {
   if (!save.best_metric.empty()) return save.best_metric;
   if (evaluation.is_object() && evaluation.contains("score")) return "score";
   return evaluation.is_object() && !evaluation.empty() ? evaluation.begin().key() : std::string();
 }
-
-}  // namespace
 
 std::vector<std::int64_t> to_discard(std::vector<Kept> const& all, SaveSection const& save,
                                      bool smaller) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "lomo/io/json.h"
 #include "lomo/train/config.h"
 
 namespace lomo {
@@ -14,6 +15,11 @@ struct Kept {
   std::int64_t step = 0;
   std::optional<double> metric;  // of the model in it; none: not evaluated at this step
 };
+
+/// What evaluations are compared by: save.best_metric; else the official mean of a task, or the
+/// only metric it has. Empty where there is none.
+std::string metric_name(SaveSection const& save, Json const& evaluation);
+bool smaller_is_better(std::string const& metric);
 
 /// Steps of the checkpoints that save.keep_last, keep_every and keep_best together do not keep.
 /// `all` is in order of steps. The newest is always kept; keep_last 0 keeps everything.

@@ -1,17 +1,18 @@
 #include "lomo/run/run.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <cstdio>
 #include <exception>
 #include <optional>
+#include <system_error>
 #include <utility>
 
+#include "best_evaluation.h"
 #include "closing_table.h"
 #include "disk_space.h"
+#include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/core/text.h"
 #include "lomo/data/shard.h"
 #include "lomo/dist/host_collectives.h"
 #include "lomo/model/checkpoint.h"
@@ -26,6 +27,7 @@
 #include "lomo/train/trainer.h"
 #include "prepared_run.h"
 #include "rank_memory.h"
+#include "run_clock.h"
 #include "save_folder.h"
 #include "saver.h"
 #include "step_notes.h"
@@ -50,18 +52,23 @@ class Run {
         config_(given_.config),
         state_(std::move(given_.state)),
         folder_(std::move(folder)),
-        before_(state_.metrics_before) {}
+        before_(state_.metrics_before),
+        begun_after_(state_.batches),
+        best_(config_.save) {}
 
   RunEnd execute() {
+    clock_.enter(Part::setup);
     plan();
     build();
     if (!given_.resuming && config_.eval.before) before_ = evaluate_now("before").json();
+    host_.barrier();  // a rank that is asked to stop here ends all before any has made a step
+    setting_.defer_stops();
+    clock_.enter(Part::training);
     while (state_.batches < given_.total) {
       if (asked_to_stop()) return stop();
       one_step();
     }
-    finish();
-    return RunEnd::finished;
+    return finish();
   }
 
  private:
@@ -79,8 +86,8 @@ class Run {
       log::info("planned peaks by rank: {}", list_of_bytes(host_.all_gather_host(plan.peak)));
     }
     if (*config_.clip.kept_blocks > 0) {
-      log::info("one backward for gradient check and update in {} of {} blocks",
-                *config_.clip.kept_blocks, given_.shape.layers);
+      log::info("clipping without a second backward pass in {} of {}",
+                human_count(*config_.clip.kept_blocks), counted(given_.shape.layers, "block"));
     }
     reserve_ = plan.slab;
     try {
@@ -98,7 +105,7 @@ class Run {
     engine_.emplace(setting_.make_engine(reserve_));
     backend_ = engine_->backend.get();
     log::info("{}{}", backend_->describe(),
-              host_.size() > 1 ? ", " + std::to_string(host_.size()) + " ranks" : "");
+              host_.size() > 1 ? ", " + counted(host_.size(), "rank") : "");
     // Before the weights, so that the probe never adds to what a run needs.
     const double peak = measure_gemm_peak(*backend_, *config_.model.dtype);
     model_ = load_model(*engine_, given_.shape, config_, given_.source);
@@ -111,11 +118,11 @@ class Run {
     }
     require_space();
     open_folder();
-    log::info("{} parameters in {}, optimizer {}, run folder {}", given_.shape.parameters(),
-              to_string(*config_.model.dtype), to_string(config_.optimizer.name),
-              folder_->root().string());
+    log::info("{} in {}, optimizer {}, run folder {}",
+              counted(given_.shape.parameters(), "parameter"), to_string(*config_.model.dtype),
+              to_string(config_.optimizer.name), folder_->root().string());
     backend_->ledger().restart();
-    progress_.emplace(Progress::Options{given_.total, peak, setting_.terminal}, backend_->ledger());
+    progress_.emplace(Progress::Options{given_.total, peak}, backend_->ledger());
   }
 
   void require_space() {
@@ -152,6 +159,7 @@ class Run {
       folder_->metric({{"event", "restart"}});
     }
     const bool own = given_.resuming && !new_output_;
+    if (own) best_.add_before(folder_->metrics(), state_.batches);
     saver_.emplace(*folder_, config_.save, given_.auxiliary_files,
                    own ? std::optional(state_.batches) : std::nullopt, &host_);
   }
@@ -181,10 +189,9 @@ class Run {
     state_.evaluation = nullptr;
     folder_->metric(step_line(report, state_.batches, epoch, config_));
     if (is_root_ && is_unusual(report)) {  // it is the same on all ranks
-      progress_->clear();
       tell(report, state_, config_);
     }
-    progress_->step(report, state_.batches);
+    progress_->step(report, state_.batches, epochs(), seconds_left());
     if (state_.batches < given_.total) between_steps(state_.position.epoch > epoch);
   }
 
@@ -200,10 +207,29 @@ class Run {
     if (any_rank(&host_, is_root_ && saver_->due(state_.batches))) try_checkpoint();
   }
 
+  /// Passes over the data so far.
+  double epochs() const {
+    return static_cast<double>(state_.position.epoch) +
+           static_cast<double>(state_.position.next) / static_cast<double>(state_.train_sequences);
+  }
+
+  double seconds_left() const {
+    const double so_far = epochs();
+    const double epoch = so_far > 0 ? static_cast<double>(state_.batches) / so_far : 0;
+    return lomo::seconds_left(clock_, progress_->steps() + 1,
+                              remaining(config_.eval, config_.save, !given_.inputs.eval.empty(),
+                                        state_.batches, given_.total, epoch),
+                              config_.save);
+  }
+
+  /// An evaluation that is asked to stop is not recorded.
   EvalReport evaluate_now(std::string const& tag) {
     if (given_.inputs.eval.empty()) return {};
-    progress_->clear();
-    EvalReport report = evaluate(*model_, given_.inputs.eval, config_.eval);
+    const Spending spending(clock_, Part::evaluation);
+    EvalReport report = evaluate(*model_, given_.inputs.eval, config_.eval,
+                                 [this] { return any_rank(&host_, setting_.stop_requested()); });
+    progress_->pause();
+    if (report.stopped) return report;
     nlohmann::ordered_json line{{"event", "eval"}, {"tag", tag}, {"batch", state_.batches}};
     for (auto const& [name, value] : report.metrics) line[name] = value;
     line["examples"] = report.examples;
@@ -211,9 +237,9 @@ class Run {
     folder_->metric(line);
     state_.evaluation = report.json();
     if (is_root_) keep_predictions(report, tag);
-    log::info("eval {}: {} ({} examples, {:.1f} s)", tag, report.summary(), report.examples,
-              report.seconds);
-    progress_->clear();
+    best_.add(report.json(), state_.batches);
+    log::info("eval {}: {} ({}, {})", tag, report.summary(), counted(report.examples, "example"),
+              human_duration(report.seconds));
     return report;
   }
 
@@ -227,28 +253,29 @@ class Run {
   }
 
   fs::path checkpoint() {
-    progress_->clear();
+    const Spending spending(clock_, Part::saving);
     state_.metrics_before = before_;
     return saver_->write(*model_, trainer_->rule(), state_);
   }
 
   void try_checkpoint() {
-    progress_->clear();
+    const Spending spending(clock_, Part::saving);
     state_.metrics_before = before_;
     saver_->try_write(*model_, trainer_->rule(), state_);
   }
 
   RunEnd stop() {
+    progress_->finish();
     recorder_.finish();
     const fs::path path = checkpoint();
     if (!is_root_) return RunEnd::stopped;
-    log::warn("stopped after {} of {} steps. Go on with: {} --resume {}", state_.batches,
-              given_.total, setting_.program, path.string());
+    log::warn("stopped after {} of {}. Go on with: {} --resume {}", human_count(state_.batches),
+              counted(given_.total, "step"), shell_quoted(setting_.program), shell_quoted(path));
     return RunEnd::stopped;
   }
 
-  void finish() {
-    progress_->clear();
+  RunEnd finish() {
+    progress_->finish();
     recorder_.finish();
     // Before the last evaluation and the model, so that neither can lose the run.
     SaveSection const& save = config_.save;
@@ -258,8 +285,10 @@ class Run {
       try_checkpoint();
     }
     const EvalReport after = config_.eval.at_end ? evaluate_now("end") : EvalReport{};
+    if (after.stopped) return stop();
     fs::path saved;
     if (config_.save.final_model) {
+      const Spending spending(clock_, Part::saving);
       saved = folder_->model();
       ModelConfig shape = given_.shape;
       shape.dtype = *config_.model.dtype;
@@ -268,6 +297,19 @@ class Run {
     const auto peaks = peaks_of_ranks(host_, backend_->ledger());
     folder_->metric(memory_event(peaks));
     ClosingTable table;
+    table.first_loss = progress_->first_loss();
+    table.last_loss = progress_->smoothed_loss();
+    table.best = best_.found();
+    if (table.best) table.best_model = model_of(table.best->step, saved);
+    table.epochs = epochs();
+    table.tokens = progress_->tokens();
+    table.targets = progress_->targets();
+    table.resumed_after = begun_after_;
+    table.clock = clock_;
+    table.rounding = progress_->rounding();
+    if (*config_.model.dtype == DType::f16) {
+      table.loss_scale = state_.trainer.loss_scale.scale;
+    }
     table.before = before_;
     table.after = after.json();
     table.memory = backend_->ledger().at_peak();
@@ -277,13 +319,19 @@ class Run {
     table.peak_share = progress_->peak_share();
     table.steps = state_.trainer.applied;
     table.skipped = state_.trainer.skipped;
-    table.seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     table.model = saved;
     table.run = folder_->root();
-    if (!is_root_) return;
-    const std::string text = table.render();
-    std::fputs(text.c_str(), stdout);
-    std::fflush(stdout);
+    folder_->metric(table.json());
+    on_root(&host_, [&] { console::print(table.render()); });
+    return RunEnd::finished;
+  }
+
+  /// Where the model of a step lies, if it was kept.
+  fs::path model_of(std::int64_t step, fs::path const& final_model) const {
+    std::error_code error;
+    const fs::path checkpoint = folder_->checkpoint(step);
+    if (fs::exists(checkpoint, error)) return checkpoint;
+    return step == state_.batches ? final_model : fs::path();
   }
 
   void save_final(ModelConfig const& shape, fs::path const& folder) {
@@ -293,8 +341,7 @@ class Run {
     });
   }
 
-  using Clock = std::chrono::steady_clock;
-  Clock::time_point start_ = Clock::now();
+  RunClock clock_;
   RunEnvironment const& setting_;
   Communicator& host_;
   bool is_root_;  // writes what is written once
@@ -304,7 +351,9 @@ class Run {
   TrainConfig& config_;  // of given_; what the plan resolves is noted there
   TrainingState state_;
   std::optional<RunFolder> folder_;
-  Json before_;              // metrics before training
+  Json before_;               // metrics before training
+  std::int64_t begun_after_;  // the step this process resumes from
+  BestEvaluation best_;
   std::size_t reserve_ = 0;  // bytes of engine memory
   std::optional<Engine> engine_;
   Backend* backend_ = nullptr;  // of engine_

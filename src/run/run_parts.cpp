@@ -52,6 +52,7 @@ EvalReport run_evaluation(TrainConfig config, RunEnvironment const& setting) {
   require_model_folder(folder);
   const ModelConfig shape = read_model_config(folder / "config.json");
   resolve(config, shape);
+  check_weights(folder, shape);
   const auto tokenizer = open_tokenizer(folder, config.data.task);
   const Inputs inputs =
       load_inputs(config, tokenizer.get(), setting.prompts, {.train = false, .eval = true});

@@ -3,6 +3,7 @@
 #include <string>
 #include <system_error>
 
+#include "lomo/core/activity.h"
 #include "lomo/core/error.h"
 #include "lomo/dist/host_collectives.h"
 #include "lomo/dist/ownership.h"
@@ -19,7 +20,10 @@ namespace {
 
 void refuse_nonfinite(fs::path const& path) {
   const SafetensorsFile file(path);
+  Activity activity("checking the values in " + path.string(),
+                    static_cast<double>(file.entries().size()));
   for (SafetensorsEntry const& tensor : file.entries()) {
+    activity.advance();
     const TensorScan scan = scan_tensor(file, tensor);
     if (scan.nonfinite == 0) continue;
     throw Error(Exit::diverged,

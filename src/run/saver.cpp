@@ -2,6 +2,7 @@
 
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/core/text.h"
 #include "lomo/dist/host_collectives.h"
 #include "retention.h"
 
@@ -27,8 +28,8 @@ fs::path Saver::write(Llama& model, UpdateRule& rule, TrainingState const& state
   const auto start = Clock::now();
   save_checkpoint(path, model, rule, state, auxiliary_files_, save_.shard_size, host_);
   saved_ = state.batches;
-  log::info("checkpoint {} ({:.1f} s)", path.string(),
-            std::chrono::duration<double>(Clock::now() - start).count());
+  log::info("checkpoint {} ({})", path.string(),
+            human_duration(std::chrono::duration<double>(Clock::now() - start).count()));
   if (is_root(host_)) discard_checkpoints(folder_.checkpoints(), save_);
   last_ = Clock::now();
   return path;

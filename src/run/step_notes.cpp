@@ -1,6 +1,7 @@
 #include "step_notes.h"
 
 #include "lomo/core/log.h"
+#include "lomo/core/text.h"
 
 namespace lomo {
 
@@ -11,18 +12,18 @@ bool is_unusual(StepReport const& report) {
 void tell(StepReport const& report, TrainingState const& state, TrainConfig const& config) {
   if (report.is_spike) {
     log::warn(
-        "batch {} is a spike: loss {:.4g} (z {:.1f}), gradient norm {:.4g} (z {:.1f}); "
-        "spike_guard.action {}",
-        state.batches, report.loss, report.spike.loss, report.grad_norm, report.spike.norm,
-        to_string(config.spike_guard.action));
+        "step {} is a spike: loss {} (z {:.1f}), gradient norm {} (z {:.1f}); spike_guard.action "
+        "{}",
+        human_count(state.batches), human_number(report.loss), report.spike.loss,
+        human_number(report.grad_norm), report.spike.norm, to_string(config.spike_guard.action));
   }
   if (report.outcome == StepOutcome::applied) return;
-  log::warn("batch {} skipped: {} (loss {:.4g}, gradient norm {:.4g}); {} skipped so far",
-            state.batches, to_string(report.outcome), report.loss, report.grad_norm,
-            state.trainer.skipped);
+  log::warn("step {} skipped: {} (loss {}, gradient norm {}); {} skipped so far",
+            human_count(state.batches), to_string(report.outcome), human_number(report.loss),
+            human_number(report.grad_norm), human_count(state.trainer.skipped));
   if (report.outcome == StepOutcome::overflow) {
-    log::warn("the loss scale falls from {:g} to {:g}", report.loss_scale,
-              state.trainer.loss_scale.scale);
+    log::warn("the loss scale falls from {} to {}", human_number(report.loss_scale),
+              human_number(state.trainer.loss_scale.scale));
   }
   if (report.partial) log::warn("{}", describe(*report.partial));
 }

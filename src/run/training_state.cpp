@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "lomo/core/activity.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/dist/host_collectives.h"
@@ -173,7 +174,9 @@ void load_optimizer(fs::path const& folder, Backend& backend, UpdateRule& rule) 
   if (wanted.empty()) return;
   const SafetensorsFile file(folder / kOptimizerFile);
   std::vector<std::byte> bytes;
+  Activity activity("loading the state of the optimizer", static_cast<double>(wanted.size()));
   for (StoredTensor const& tensor : wanted) {
+    activity.advance();
     SafetensorsEntry const* entry = file.find(tensor.name);
     if (entry == nullptr || entry->dtype != tensor.value.dtype() ||
         entry->bytes != tensor.whole_bytes()) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <system_error>
 
+#include "lomo/core/activity.h"
 #include "lomo/core/error.h"
 #include "lomo/io/hash.h"
 #include "lomo/io/manifest.h"
@@ -39,7 +40,10 @@ void collect(std::vector<std::string>& problems, F&& part) {
 /// Non-finite values are problems; the hashes add up to the folder's.
 void scan_weights(CheckpointFolder const& checkpoint, Verification& result) {
   Hasher all;
+  Activity activity("checking the values of tensors",
+                    static_cast<double>(checkpoint.names().size()));
   for (std::string const& name : checkpoint.names()) {  // sorted, so that shards do not matter
+    activity.advance();
     const auto [file, entry] = checkpoint.find(name);
     const TensorScan scan = scan_tensor(*file, *entry);
     all.add(name);

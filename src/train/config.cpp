@@ -17,7 +17,7 @@ constexpr Range<std::int64_t> kCount{0};
 constexpr Range<std::int64_t> kAtLeastOne{1};
 constexpr Range<std::int64_t> kKept{0, 1000000000};  // far from overflow when added up
 constexpr Range<double> kNotNegative{0.0};
-constexpr Range<double> kBelowOne{0.0, 0.999999999};
+constexpr Range<double> kBelowOne{0.0, 1 - 0x1p-53};  // the last number below 1
 
 /// A path or a list of paths.
 void get_paths(JsonReader& reader, std::string_view key, std::vector<std::string>& paths) {

@@ -1,5 +1,4 @@
 #include <cmath>
-#include <cstdio>
 #include <system_error>
 
 #include "lomo/core/error.h"
@@ -172,19 +171,6 @@ std::string format_bytes(std::size_t bytes) {
     ++unit;
   }
   return std::to_string(bytes) + kUnits[unit];
-}
-
-std::string human_bytes(std::size_t bytes) {
-  constexpr std::array<char const*, 4> kUnits{"B", "KiB", "MiB", "GiB"};
-  double value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  while (value >= 1024 && unit + 1 < kUnits.size()) {
-    value /= 1024;
-    ++unit;
-  }
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
-  return text.data();
 }
 
 }  // namespace lomo

@@ -1,12 +1,11 @@
 #include "lomo/train/evaluator.h"
 
-#include <array>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <system_error>
 
 #include "lomo/core/error.h"
+#include "lomo/core/text.h"
 #include "lomo/data/metrics.h"
 #include "lomo/train/scoring.h"
 
@@ -49,9 +48,7 @@ void mean_loss(std::vector<SequenceScore> const& scores, EvalReport& report) {
 std::string EvalReport::summary() const {
   std::string text;
   for (auto const& [name, value] : metrics) {
-    std::array<char, 64> number{};
-    std::snprintf(number.data(), number.size(), "%s %.4g", name.c_str(), value);
-    text += (text.empty() ? "" : ", ") + std::string(number.data());
+    text += (text.empty() ? "" : ", ") + name + " " + human_number(value);
   }
   return text;
 }
@@ -62,11 +59,14 @@ Json EvalReport::json() const {
   return json;
 }
 
-EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options) {
+EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options,
+                    std::function<bool()> const& stop) {
   const auto start = std::chrono::steady_clock::now();
   EvalReport report;
   const std::vector<SequenceScore> scores =
-      score_sequences(model, set.data.sequences, options.max_tokens);
+      score_sequences(model, set.data.sequences, options.max_tokens, stop);
+  report.stopped = scores.size() < set.data.sequences.size();
+  if (report.stopped) return report;
   if (set.task) {
     rank(set, scores, options.score, report);
   } else {

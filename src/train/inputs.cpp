@@ -5,7 +5,9 @@
 #include <map>
 #include <utility>
 
+#include "lomo/core/activity.h"
 #include "lomo/core/error.h"
+#include "lomo/core/text.h"
 #include "lomo/data/encode.h"
 #include "lomo/data/readers.h"
 #include "lomo/data/subset.h"
@@ -81,9 +83,13 @@ Parts<T> read_split(TrainConfig const& config, InputNeeds needs,
     split.train = std::move(kept);
     if (split.validation.empty()) {
       throw Error(Exit::data,
-                  "data.validation_share of " + std::to_string(held.size()) +
-                      " documents or examples holds out none: name data.validation, or part a text "
-                      "file by data.document_separator");
+                  "data.validation_share holds nothing out: data.train has " +
+                      (data.task == "text"
+                           ? counted(static_cast<std::int64_t>(held.size()), "document") +
+                                 ". Split the file with data.document_separator, or name files in "
+                                 "data.validation."
+                           : counted(static_cast<std::int64_t>(held.size()), "example") +
+                                 ". Add more, or name files in data.validation."));
     }
   }
   keep_sample(split.train, config, data.train_examples);
@@ -99,7 +105,9 @@ Tokenizer const& require(Tokenizer const* tokenizer, TrainConfig const& config) 
 
 /// Every candidate of every example, one prompt for all candidates of an example.
 void encode_ranked(Tokenizer const& tokenizer, std::int64_t max_length, EvalSet& eval) {
+  Activity activity("tokenizing candidates", static_cast<double>(eval.examples.size()));
   for (Example const& example : eval.examples) {
+    activity.advance();
     bool cut = false;
     for (EncodedAnswer const& e : encode_candidates(tokenizer, example, max_length)) {
       eval.data.sequences.push_back(make_sequence(e.ids, e.loss_from));

@@ -1,124 +1,152 @@
 #include "lomo/train/progress.h"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdio>
 
+#include "lomo/core/console.h"
 #include "lomo/core/log.h"
-#include "lomo/train/config.h"
+#include "lomo/core/text.h"
 
 namespace lomo {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr double kLineEvery = 5;      // seconds between plain lines
+constexpr double kLineEvery = 5;      // seconds between lines of the log
 constexpr double kRedrawEvery = 0.1;  // seconds between redraws of the bar
-constexpr double kSmoothing = 0.1;    // weight of the newest step in the shown rates
-constexpr int kBarWidth = 20;
+constexpr double kRateWeight = 0.1;   // of the newest step in the shown rate
+constexpr double kLossWeight = 0.05;
+constexpr std::size_t kWidestBar = 20, kNarrowestBar = 5;
 
 double since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-int terminal_columns() {
-  winsize size{};
-  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  return 80;
-}
-
-template <class... Args>
-std::string format(char const* pattern, Args... args) {
-  std::array<char, 256> text{};
-  std::snprintf(text.data(), text.size(), pattern, args...);
+std::string fixed(double value, int digits) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
   return text.data();
 }
 
+/// Of a learning rate: "0.01", "3e-05".
+std::string rate(double value) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.3g", value);
+  return text.data();
+}
+
+/// A loss in as many digits as people compare.
+std::string loss_text(double loss) {
+  if (!std::isfinite(loss) || std::abs(loss) >= 1000) return human_number(loss);
+  return fixed(loss, 4);
+}
+
+std::string step_text(ProgressFigures const& figures) {
+  return human_count(figures.done) + "/" + human_count(figures.total);
+}
+
+std::string rate_text(ProgressFigures const& figures) {
+  return human_count(std::llround(figures.tokens_per_second));
+}
+
 }  // namespace
+
+std::string progress_bar(ProgressFigures const& figures, int columns) {
+  const std::size_t room = static_cast<std::size_t>(std::max(columns, 1)) - 1;
+  std::string text = step_text(figures) + "  " + clock_time(figures.seconds_left) + " left";
+  for (std::string const& part : {"loss " + loss_text(figures.smoothed),
+                                  rate_text(figures) + " tokens/s", "lr " + rate(figures.lr)}) {
+    if (text.size() + 2 + part.size() <= room) text += "  " + part;
+  }
+  const std::string epoch = "  epoch " + fixed(figures.epoch, 2);
+  if (text.size() + epoch.size() + 3 + kWidestBar <= room) text += epoch;
+  const std::size_t rest = room - std::min(room, text.size() + 3);  // brackets and a blank
+  if (rest < kNarrowestBar) return text.substr(0, room);
+  const std::size_t width = std::min(rest, kWidestBar);
+  const double share = figures.total > 0
+                           ? static_cast<double>(figures.done) / static_cast<double>(figures.total)
+                           : 1;
+  const auto filled =
+      static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(width));
+  return "[" + std::string(filled, '=') + std::string(width - filled, ' ') + "] " + text;
+}
+
+std::string progress_line(ProgressFigures const& figures) {
+  return "step " + step_text(figures) + ", epoch " + fixed(figures.epoch, 2) + ", loss " +
+         loss_text(figures.loss) + " (smoothed " + loss_text(figures.smoothed) +
+         "), gradient norm " + human_number(figures.grad_norm) + ", lr " + rate(figures.lr) + ", " +
+         rate_text(figures) + " tokens/s, " + clock_time(figures.seconds_left) + " left";
+}
+
+void SmoothedLoss::add(double loss) {
+  if (!std::isfinite(loss)) return;
+  sum_ += kLossWeight * (loss - sum_);
+  weight_ += kLossWeight * (1 - weight_);
+}
 
 Progress::Progress(Options const& options, Ledger const& ledger)
     : options_(options),
       ledger_(ledger),
       last_flops_(ledger.flops()),
-      last_line_(Clock::now() - std::chrono::hours(1)) {}
+      last_bar_(Clock::now() - std::chrono::hours(1)),
+      last_line_(last_bar_) {}
 
-void Progress::step(StepReport const& report, std::int64_t done) {
+void Progress::step(StepReport const& report, std::int64_t done, double epoch,
+                    double seconds_left) {
   if (report.rounding) rounding_ = report.rounding;
-  const double flops_now = ledger_.flops();
-  // Evaluation between two steps also counts on the ledger; `clear` moves the mark past it.
-  const double flops = flops_now - last_flops_;
-  last_flops_ = flops_now;
+  const double flops = ledger_.flops() - last_flops_;
+  last_flops_ = ledger_.flops();
+  steps_ += 1;
+  if (report.outcome == StepOutcome::applied) {
+    tokens_ += report.tokens;
+    targets_ += report.targets;
+    if (!first_loss_) first_loss_ = report.loss;
+    loss_.add(report.loss);
+  }
   if (report.outcome == StepOutcome::applied && report.seconds > 0) {
-    tokens_ += static_cast<double>(report.tokens);
+    const auto tokens = static_cast<double>(report.tokens);
+    applied_tokens_ += tokens;
     seconds_ += report.seconds;
     flops_ += flops;
-    steps_ += 1;
-    const double weight = steps_ == 1 ? 1 : kSmoothing;
-    recent_tokens_ +=
-        weight * (static_cast<double>(report.tokens) / report.seconds - recent_tokens_);
-    recent_flops_ += weight * (flops / report.seconds - recent_flops_);
+    applied_ += 1;
+    const double weight = applied_ == 1 ? 1 : kRateWeight;
+    recent_tokens_ += weight * (tokens / report.seconds - recent_tokens_);
   }
   const bool last = done >= options_.total;
-  if (!last && since(last_line_) < (options_.terminal ? kRedrawEvery : kLineEvery)) return;
-  last_line_ = Clock::now();
-  std::string text = line(report, done);
-  if (!options_.terminal) {
-    log::info("{}", text);
-    return;
+  const bool draws = console::can_draw();
+  const bool bar = draws && (last || since(last_bar_) >= kRedrawEvery);
+  const bool line = last || since(last_line_) >= kLineEvery;
+  if (!bar && !line) return;
+  const ProgressFigures figures{done,        options_.total, epoch,
+                                report.loss, loss_.value(),  report.grad_norm,
+                                report.lr,   recent_tokens_, seconds_left};
+  if (line) {
+    last_line_ = Clock::now();
+    draws ? log::to_file(progress_line(figures)) : log::info("{}", progress_line(figures));
   }
-  const int filled =
-      options_.total > 0 ? static_cast<int>(kBarWidth * done / options_.total) : kBarWidth;
-  text = "[" + std::string(static_cast<std::size_t>(filled), '=') +
-         std::string(static_cast<std::size_t>(kBarWidth - filled), ' ') + "] " + text;
-  const auto columns = static_cast<std::size_t>(terminal_columns());
-  if (text.size() >= columns) text.resize(columns - 1);
-  std::fprintf(stderr, "\r\033[K%s", text.c_str());
-  std::fflush(stderr);
-  drawn_ = true;
+  if (bar) {
+    last_bar_ = Clock::now();
+    console::status(progress_bar(figures, console::columns()));
+  }
 }
 
-void Progress::clear() {
+void Progress::pause() {
   last_flops_ = ledger_.flops();
-  if (!drawn_) return;
-  std::fputs("\r\033[K", stderr);
-  std::fflush(stderr);
-  drawn_ = false;
+}
+
+void Progress::finish() {
+  console::status("");
+}
+
+double Progress::tokens_per_second() const {
+  return seconds_ > 0 ? applied_tokens_ / seconds_ : 0;
 }
 
 double Progress::peak_share() const {
   return options_.peak_flops > 0 && seconds_ > 0 ? flops_ / seconds_ / options_.peak_flops : 0;
-}
-
-double Progress::eta(std::int64_t done) const {
-  if (steps_ == 0) return 0;
-  return seconds_ / static_cast<double>(steps_) * static_cast<double>(options_.total - done);
-}
-
-std::string Progress::line(StepReport const& report, std::int64_t done) const {
-  std::string text = format("step %lld/%lld  loss %.4f  norm %.3g  lr %.2e  %.0f tok/s",
-                            static_cast<long long>(done), static_cast<long long>(options_.total),
-                            report.loss, report.grad_norm, report.lr, recent_tokens_);
-  if (options_.peak_flops > 0) {
-    text += format("  %.0f%% of peak", 100 * recent_flops_ / options_.peak_flops);
-  }
-  if (report.loss_scale != 1) text += format("  scale %g", report.loss_scale);
-  if (rounding_) {
-    text += format("  changed %.2g%% realised %.2g%%", 100 * rounding_->changed,
-                   100 * rounding_->realised);
-  }
-  text += "  ETA " + format_duration(eta(done));
-  text += "  " + format_memory(ledger_.peak_by_category());
-  return text;
-}
-
-std::string format_duration(double seconds) {
-  const auto total = static_cast<long long>(std::llround(std::max(0.0, seconds)));
-  if (total >= 3600) return format("%lld:%02lld:%02lld", total / 3600, total / 60 % 60, total % 60);
-  return format("%lld:%02lld", total / 60, total % 60);
 }
 
 std::string peak_line(Ledger const& ledger) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "lomo/core/activity.h"
 #include "lomo/data/shard.h"
 
 namespace lomo {
@@ -33,10 +34,15 @@ std::int64_t targets_of(Sequence const& sequence) {
 }  // namespace
 
 std::vector<SequenceScore> score_sequences(Llama& model, std::span<Sequence const> sequences,
-                                           std::int64_t max_tokens) {
+                                           std::int64_t max_tokens,
+                                           std::function<bool()> const& stop) {
   const RankInfo place = rank_info(model.ranks());
   std::vector<SequenceScore> scores(sequences.size());
+  Activity activity("evaluating", static_cast<double>(sequences.size()));
+  bool stopped = false;
   for_each_scored_batch(sequences, max_tokens, [&](std::span<Sequence const> some) {
+    stopped = stopped || (stop && stop());
+    if (stopped) return;
     const auto first = static_cast<std::size_t>(some.data() - sequences.data());
     std::vector<std::int64_t> lengths;
     std::int64_t targets = 0;
@@ -45,6 +51,7 @@ std::vector<SequenceScore> score_sequences(Llama& model, std::span<Sequence cons
       scores[first + s].targets = targets_of(some[s]);
       targets += scores[first + s].targets;
     }
+    activity.advance(static_cast<double>(some.size()));
     if (targets == 0) return;
     const auto shares = shard_sequences(lengths, place.ranks);
     std::vector<Sequence> mine;
@@ -60,6 +67,7 @@ std::vector<SequenceScore> score_sequences(Llama& model, std::span<Sequence cons
       }
     }
   });
+  if (stopped) scores.clear();
   return scores;
 }
 

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -93,14 +95,27 @@ TEST_CASE("largest() is the largest batch that is drawn") {
   const Dataset data = sample_data(29);
   Sampler sampler(data, 5, 30, 3);
   Sampler::Largest seen;
-  while (sampler.position().epoch < 4) {
+  std::int64_t drawn = 0;
+  for (; sampler.position().epoch < 4; ++drawn) {
     const Batch batch = sampler.next();
     seen.tokens = std::max(seen.tokens, batch.rows());
     seen.targets = std::max(seen.targets, batch.loss_count());
   }
-  const Sampler::Largest told = sampler.largest(4);
+  const Sampler::Largest told = sampler.largest(drawn);
   CHECK(told.tokens == seen.tokens);
   CHECK(told.targets == seen.targets);
+  CHECK(sampler.batches_in(4, 0) == drawn);
+  CHECK(sampler.batches_in(4, drawn - 1) == drawn - 1);
+}
+
+TEST_CASE("as many epochs are looked at as a run takes, however many it may") {
+  const Dataset data = sample_data(29);
+  constexpr std::int64_t kEver = std::numeric_limits<std::int64_t>::max();
+  const Sampler capped(data, 5, 30, 3), counted(data, 5, 0, 3);
+  CHECK(capped.batches_in(kEver, 5) == 5);
+  CHECK(counted.batches_in(kEver, 5) == 5);
+  CHECK(counted.batches_in(kEver, 0) == kEver);  // and does not overflow
+  CHECK(counted.batches_in(3, 0) == 18);
 }
 
 TEST_CASE("With no count a batch is filled up to the cap") {

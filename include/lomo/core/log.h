@@ -18,5 +18,7 @@ using spdlog::warn;
 void start(std::string_view level, std::string_view who = "");
 /// From here on everything also goes to `file`, with time stamps.
 void also_to(std::filesystem::path const& file);
+/// A line for that file alone, at level info: for what a terminal shows in other ways.
+void to_file(std::string_view line);
 
 }  // namespace lomo::log

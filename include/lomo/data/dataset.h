@@ -58,11 +58,14 @@ class Sampler {
   DataPosition position() const { return position_; }
   void seek(DataPosition position);
   std::int64_t batches_per_epoch(std::int64_t epoch) const;
-  /// The largest batch in tokens of the first `epochs` epochs, and the largest N'.
+  /// Of epochs 0, 1, ... `epochs` - 1, but no more than `maximum` (0: no limit). Without a cap on
+  /// tokens all epochs have as many; else as many epochs are looked at as it takes.
+  std::int64_t batches_in(std::int64_t epochs, std::int64_t maximum) const;
+  /// The largest batch in tokens of the first `batches` batches, and the largest N'.
   struct Largest {
     std::int64_t tokens = 0, targets = 0;
   };
-  Largest largest(std::int64_t epochs) const;
+  Largest largest(std::int64_t batches) const;
 
  private:
   std::vector<std::int64_t> order(std::int64_t epoch) const;

@@ -10,6 +10,10 @@
 
 namespace lomo {
 
+/// Throws what load_weights would throw for what the headers of a folder's weights say, without
+/// reading the weights.
+void check_weights(std::filesystem::path const& folder, ModelConfig const& config);
+
 /// Largest relative error a conversion made, 0 when every value was exact.
 struct LoadReport {
   double largest_rounding = 0;

@@ -34,11 +34,13 @@ struct RunEnvironment {
   /// Bytes that make_engine could get.
   std::function<std::size_t()> available_memory;
   bool override_memory = false;  // start even when the plan does not fit
-  /// Asked between steps. The run stops when any rank is asked to.
+  /// Asked between steps and between batches of an evaluation. The run stops when any rank is asked
+  /// to. Before its first step, when there is nothing to save, who asks it to stop ends the process
+  /// instead; that is over when `defer_stops` is called.
   std::function<bool()> stop_requested;
+  std::function<void()> defer_stops;
   std::filesystem::path prompts;   // the shipped wording of the tasks
   std::string program;             // for the command that a message tells the user to type
-  bool terminal = false;           // stderr can draw a progress bar
   bool ignore_disk_space = false;  // start though the disk cannot hold what will be written
   TraceRequest trace;              // which steps to record
 };

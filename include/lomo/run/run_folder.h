@@ -39,6 +39,7 @@ class RunFolder {
   ~RunFolder();
 
   std::filesystem::path const& root() const { return root_; }
+  std::filesystem::path metrics() const { return root_ / "metrics.jsonl"; }
   std::filesystem::path log() const { return root_ / "train.log"; }
   std::filesystem::path model() const { return root_ / "model"; }
   std::filesystem::path predictions() const { return root_ / "predictions"; }

@@ -198,7 +198,5 @@ std::string_view to_string(SpikeAction action);
 
 /// The largest binary unit that divides it: "8MiB".
 std::string format_bytes(std::size_t bytes);
-/// For people: "12.6 GiB".
-std::string human_bytes(std::size_t bytes);
 
 }  // namespace lomo

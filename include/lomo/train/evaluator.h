@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,7 @@ struct EvalReport {
   std::vector<std::int64_t> chosen;  // ranked: the candidate of each example
   std::int64_t examples = 0;
   double seconds = 0;
+  bool stopped = false;  // on request, and then there is nothing else
 
   /// "accuracy 99.4, loss 0.21".
   std::string summary() const;
@@ -26,8 +28,10 @@ struct EvalReport {
 };
 
 /// Ranks candidates by the log-probability of answer and end of sequence (summed or averaged), or
-/// takes the mean loss of held-out sequences.
-EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options);
+/// takes the mean loss of held-out sequences. `stop` is asked before each batch, on ranks all of
+/// them alike.
+EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options,
+                    std::function<bool()> const& stop = {});
 
 /// Writes the answers of a ranked set in SuperGLUE's submission format to `folder`/<Task>.jsonl,
 /// making the folder; nothing for other sets.

@@ -21,8 +21,10 @@ struct SequenceScore {
 void for_each_scored_batch(std::span<Sequence const> sequences, std::int64_t max_tokens,
                            std::function<void(std::span<Sequence const>)> const& use);
 
-/// Scores sequences in those batches.
+/// Scores sequences in those batches. `stop` is asked before each, on ranks all of them alike; when
+/// it says so nothing is returned.
 std::vector<SequenceScore> score_sequences(Llama& model, std::span<Sequence const> sequences,
-                                           std::int64_t max_tokens);
+                                           std::int64_t max_tokens,
+                                           std::function<bool()> const& stop = {});
 
 }  // namespace lomo

@@ -8,7 +8,7 @@ namespace {
 
 ProcessResult start(Workplace const& place, std::string const& device) {
   return run(place, {"init", "--config", place / "shape.json", "--output",
-                     place / ("model-" + device), "--device", device});
+                     place / ("model-" + device), "--device", device, "--log-level", "debug"});
 }
 
 /// `cuda` is refused with this reason, `auto` says it and computes on the CPU.
