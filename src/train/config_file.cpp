@@ -19,9 +19,9 @@ void apply_override(Json& json, std::string const& text) {
                                  ": expected key.key=value, as in "
                                  "--set optimizer.lr=0.003");
   }
-  Json value = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(equals) + 1, text.end(),
-                           nullptr, false);
-  if (value.is_discarded()) value = text.substr(equals + 1);
+  const std::string written = text.substr(equals + 1);
+  Json value = json_or_nothing(written, "--set " + text.substr(0, equals), Exit::usage)
+                   .value_or(Json(written));
   Json* at = &json;
   std::size_t begin = 0;
   while (begin <= equals) {
