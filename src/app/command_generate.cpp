@@ -9,6 +9,7 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/core/random.h"
+#include "lomo/data/open_prompt.h"
 #include "lomo/data/tokenizer.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/plan/report.h"
@@ -101,8 +102,8 @@ int GenerateCommand::run(Common const& common) const {
   if (!dtype.empty()) config.model.dtype = parse_dtype(dtype);
   resolve(config, shape);
   const Tokenizer tokenizer(folder);
-  std::vector<std::int32_t> ids = tokenizer.encode(prompt);
-  if (tokenizer.bos() >= 0) ids.insert(ids.begin(), tokenizer.bos());
+  const OpenPrompt open = encode_prompt(tokenizer, prompt);
+  std::vector<std::int32_t> ids = open.ids;
   if (ids.empty()) throw Error(Exit::usage, "--prompt is empty and the tokenizer has no bos");
   for (const std::int32_t id : ids) {
     if (id >= shape.vocab) {
@@ -128,13 +129,21 @@ int GenerateCommand::run(Common const& common) const {
     log::warn("up to {} tokens, and the model was made for {}", prompt_length + max_tokens,
               shape.context);
   }
+  if (!open.owed.empty()) {
+    log::info(
+        "the prompt ends in a space: it becomes part of the first token that is written, as in "
+        "training");
+  }
+  OwedText owed(tokenizer, open.owed);
   RandomStream random(random_key(seed, "generate", "", 0));
   Stream stream;
   stream.show(tokenizer.decode(ids));
   std::vector<float> logits = llama->extend(cache, ids);
   for (std::int64_t i = 0; i < max_tokens; ++i) {
+    owed.restrict(logits);
     const std::int32_t next = draw(logits, temperature, top_p, random);
     if (next == tokenizer.eos()) break;
+    owed.take(next);
     ids.push_back(next);
     stream.show(tokenizer.decode(ids));
     if (i + 1 < max_tokens) logits = llama->extend(cache, {next});

@@ -69,8 +69,9 @@ std::vector<Example> read_jsonl(std::filesystem::path const& file, JsonlFields c
   return examples;
 }
 
-Dataset read_ids(std::filesystem::path const& file, std::int64_t max_length) {
+Dataset read_ids(std::filesystem::path const& file, std::int64_t max_length, TooLong too_long) {
   Dataset data;
+  std::int64_t index = -1;
   for (Records records(file); records.next();) {
     const Record record = records.record();
     std::vector<std::int32_t> ids;
@@ -86,15 +87,23 @@ Dataset read_ids(std::filesystem::path const& file, std::int64_t max_length) {
       record.fail("loss_from", "is " + std::to_string(loss_from) + " in a list of " +
                                    std::to_string(count) + " ids");
     }
+    ++index;
     if (max_length > 0 && count > max_length + 1) {
-      record.fail("ids", "has " + std::to_string(count) +
-                             " ids, more than max_length + 1 = " + std::to_string(max_length + 1) +
-                             "; cut the record or raise max_length");
+      data.statistics.too_long.add(count - 1, record.place());
+      // What is left of a list whose targets are all cut teaches nothing.
+      if (too_long != TooLong::cut || loss_from > max_length) continue;
+      ids.resize(static_cast<std::size_t>(max_length) + 1);
     }
     data.sequences.push_back(make_sequence(ids, static_cast<std::size_t>(loss_from)));
     data.where.push_back(record.place());
+    data.items.push_back(index);
   }
-  require_some(data.sequences.size(), file);
+  data.statistics.examples = index + 1;
+  require_some(static_cast<std::size_t>(index + 1), file);
+  if (too_long == TooLong::error && data.statistics.too_long.count > 0) {
+    refuse_too_long(data.statistics.too_long, "lists of ids in " + file.string(), index + 1,
+                    max_length);
+  }
   return data;
 }
 

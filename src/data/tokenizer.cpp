@@ -3,6 +3,7 @@
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
+#include <charconv>
 #include <exception>
 #include <optional>
 
@@ -217,7 +218,10 @@ std::string Tokenizer::piece_text(std::int32_t id) const {
   if (id < 0 || id >= size() || model.IsControl(id) || model.IsUnknown(id)) return "";
   std::string text = model.IdToPiece(id);
   if (model.IsByte(id)) {  // <0x0A>
-    return std::string(1, static_cast<char>(std::stoi(text.substr(3, 2), nullptr, 16)));
+    unsigned byte = 0;
+    const std::string digits = text.substr(std::min<std::size_t>(3, text.size()), 2);
+    std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
+    return std::string(1, static_cast<char>(byte));
   }
   constexpr std::string_view kSpace = "\xE2\x96\x81";
   for (std::size_t at = text.find(kSpace); at != std::string::npos; at = text.find(kSpace, at)) {

@@ -34,12 +34,29 @@ struct DryRun {
     trainer->step(batch);
   }
 
-  void score(Batch const& batch) { model->score(batch); }
+  /// Batches come first, then texts that are written.
+  void evaluate(PlannedBatches const& batches, std::size_t index) {
+    if (index < batches.eval.size()) {
+      model->score(batches.eval[index]);
+    } else {
+      rehearse_generation(*model, batches.generations[index - batches.eval.size()]);
+    }
+  }
 
   Backend& backend;
   std::optional<Llama> model;
   std::optional<Trainer> trainer;
 };
+
+std::size_t evaluations(PlannedBatches const& batches) {
+  return batches.eval.size() + batches.generations.size();
+}
+
+BatchCounts evaluated(PlannedBatches const& batches, std::size_t index) {
+  if (index < batches.eval.size()) return counts_of(batches.eval[index]);
+  const std::int64_t prompt = batches.generations[index - batches.eval.size()].prompt;
+  return {prompt, /*targets=*/1, /*sequences=*/1, prompt};
+}
 
 /// "model.layers.*.mlp.down_proj.weight": one name for the same tensor of every block.
 std::string kind_of(std::string name) {
@@ -118,7 +135,7 @@ Ledger run_noted(Chosen chosen, TrainConfig const& config, ModelConfig const& sh
   if (step_begins != nullptr && trace != nullptr) *step_begins = trace->events().size();
   if (chosen.index >= 0) {
     const auto at = static_cast<std::size_t>(chosen.index);
-    chosen.training ? run.step(batches.train[at]) : run.score(batches.eval[at]);
+    chosen.training ? run.step(batches.train[at]) : run.evaluate(batches, at);
   }
   ledger.attach(nullptr);
   return ledger;
@@ -145,7 +162,7 @@ PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
   const Engine engine = make_dry();
   DryRun run(config, shape, engine);
   Ledger const& ledger = engine->ledger();
-  for (Batch const& batch : batches.eval) run.score(batch);
+  for (std::size_t i = 0; i < evaluations(batches); ++i) run.evaluate(batches, i);
   for (Batch const& batch : batches.train) run.step(batch);
   const double flops = ledger.flops();
   for (Batch const& batch : batches.train) run.step(batch, NormMethod::tiles);
@@ -165,12 +182,12 @@ Plan plan_memory(TrainConfig const& config, ModelConfig const& shape, PlannedBat
   plan.peak = ledger.peak();
   plan.at_peak = ledger.at_peak();
   plan.maximum = ledger.peak_by_category();
-  const auto account = [&](Batch const& batch, std::size_t index, char const* phase) {
+  const auto account = [&](BatchCounts const& counts, std::size_t index, char const* phase) {
     if (ledger.peak() > plan.peak) {
       plan.peak = ledger.peak();
       plan.at_peak = ledger.at_peak();
       plan.phase = phase;
-      plan.batch = counts_of(batch);
+      plan.batch = counts;
       plan.peak_batch = static_cast<std::int64_t>(index);
     }
     for (std::size_t c = 0; c < plan.maximum.size(); ++c) {
@@ -178,13 +195,13 @@ Plan plan_memory(TrainConfig const& config, ModelConfig const& shape, PlannedBat
     }
     ledger.restart();
   };
-  for (std::size_t i = 0; i < batches.eval.size(); ++i) {
-    run.score(batches.eval[i]);
-    account(batches.eval[i], i, kEvaluation);
+  for (std::size_t i = 0; i < evaluations(batches); ++i) {
+    run.evaluate(batches, i);
+    account(evaluated(batches, i), i, kEvaluation);
   }
   for (std::size_t i = 0; i < batches.train.size(); ++i) {
     run.step(batches.train[i]);
-    account(batches.train[i], i, kStep);
+    account(counts_of(batches.train[i]), i, kStep);
     run.step(batches.train[i], NormMethod::tiles);
     ledger.restart();
   }

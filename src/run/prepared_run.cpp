@@ -5,8 +5,10 @@
 #include <utility>
 
 #include "config_change.h"
+#include "data_report.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/core/text.h"
 #include "lomo/dist/host_collectives.h"
 #include "lomo/plan/plan.h"
 #include "lomo/run/rank_consistency.h"
@@ -31,14 +33,14 @@ PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume,
     on_root(&host, [&] { RunFolder::check(config.output); });
   }
   auxiliary_files = read_auxiliary_files(source);
-  const auto tokenizer = open_tokenizer(source, config.data.task);
+  tokenizer = open_tokenizer(source, config.data.task);
   inputs = load_inputs(config, tokenizer.get(), setting.prompts, {});
   check_ids(inputs.train, shape.vocab);
   check_ids(inputs.eval.data, shape.vocab);
   sampler.emplace(inputs.train, config.batch.sequences, config.batch.max_tokens, config.train.seed);
   total = batches_of_run(config, *sampler);
   require_rank_consistency(&host, fingerprints_of(config, source, inputs));
-  if (is_root(&host)) describe_data();
+  if (is_root(&host)) describe_data(setting);
   check_resumed_data();
 }
 
@@ -55,17 +57,10 @@ void PreparedRun::check_config_changes() {
   for (std::string const& change : changes) log::info("changed on resume: {}", change);
 }
 
-void PreparedRun::describe_data() const {
+void PreparedRun::describe_data(RunEnvironment const& setting) const {
   const Sampler::Largest largest = sampler->largest(config.train.epochs);
-  log::info("train: {} sequences, {} tokens, {} with a target; {} steps", sequences(),
-            inputs.train.tokens(), inputs.train.targets(), total);
-  log::info("largest batch: {} tokens, {} with a target", largest.tokens, largest.targets);
-  if (inputs.train.truncated + inputs.eval.data.truncated > 0) {
-    log::warn(
-        "{} training and {} evaluation examples were longer than data.max_length {}: the "
-        "start of their passage is cut",
-        inputs.train.truncated, inputs.eval.data.truncated, config.data.max_length);
-  }
+  log_data(config, tokenizer.get(), inputs, setting.ranks.size(), setting.terminal,
+           counted(total, "step") + ", the largest of " + counted(largest.tokens, "token"));
   std::size_t longest = 0;
   for (Sequence const& s : inputs.train.sequences) longest = std::max(longest, s.tokens.size());
   if (static_cast<std::int64_t>(longest) > shape.context) {
@@ -73,9 +68,6 @@ void PreparedRun::describe_data() const {
         "the longest sequence has {} tokens, the model was made for {}; lower "
         "data.max_length",
         longest, shape.context);
-  }
-  if (inputs.eval.empty() && (config.eval.before || config.eval.at_end)) {
-    log::info("no evaluation: data.validation names no file and data.validation_share is 0");
   }
 }
 

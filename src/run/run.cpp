@@ -12,6 +12,7 @@
 #include "disk_space.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/core/text.h"
 #include "lomo/data/shard.h"
 #include "lomo/dist/host_collectives.h"
 #include "lomo/model/checkpoint.h"
@@ -74,14 +75,17 @@ class Run {
             .of_rank(host_.rank(), host_.size());
     resolve_clip(config_, given_.shape, batches, setting_.make_dry);
     const Plan plan = plan_memory(config_, given_.shape, batches, setting_.make_dry);
-    log::info("{}", plan_line(plan));
+    // The start says all it has to say in eight lines at most.
+    std::string more;
     if (host_.size() > 1) {
-      log::info("planned peaks by rank: {}", list_of_bytes(host_.all_gather_host(plan.peak)));
+      more = "; by rank " + list_of_bytes(host_.all_gather_host(plan.peak));
     }
     if (*config_.clip.kept_blocks > 0) {
-      log::info("one backward for gradient check and update in {} of {} blocks",
-                *config_.clip.kept_blocks, given_.shape.layers);
+      more += "; one backward for gradient check and update in " +
+              std::to_string(*config_.clip.kept_blocks) + " of " +
+              counted(given_.shape.layers, "block");
     }
+    log::info("{}{}", plan_line(plan), more);
     reserve_ = plan.slab;
     try {
       require_memory("the run", plan.slab, setting_.available_memory(), config_.memory.budget,
@@ -97,8 +101,6 @@ class Run {
     host_.barrier();  // all have looked at what is free before anyone takes any
     engine_.emplace(setting_.make_engine(reserve_));
     backend_ = engine_->backend.get();
-    log::info("{}{}", backend_->describe(),
-              host_.size() > 1 ? ", " + std::to_string(host_.size()) + " ranks" : "");
     // Before the weights, so that the probe never adds to what a run needs.
     const double peak = measure_gemm_peak(*backend_, *config_.model.dtype);
     model_ = load_model(*engine_, given_.shape, config_, given_.source);
@@ -111,8 +113,10 @@ class Run {
     }
     require_space();
     open_folder();
-    log::info("{} parameters in {}, optimizer {}, run folder {}", given_.shape.parameters(),
-              to_string(*config_.model.dtype), to_string(config_.optimizer.name),
+    log::info("{} in {} by {} on {}{}; run folder {}",
+              counted(given_.shape.parameters(), "parameter"), to_string(*config_.model.dtype),
+              to_string(config_.optimizer.name), backend_->describe(),
+              host_.size() > 1 ? ", " + std::to_string(host_.size()) + " ranks" : "",
               folder_->root().string());
     backend_->ledger().restart();
     progress_.emplace(Progress::Options{given_.total, peak, setting_.terminal}, backend_->ledger());

@@ -90,6 +90,7 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                  {"document_separator", d.document_separator},
                  {"prompts", d.prompts},
                  {"max_length", d.max_length},
+                 {"too_long", name_of(d.too_long, kTooLong)},
                  {"train_examples", d.train_examples},
                  {"eval_examples", d.eval_examples},
                  {"sampling", name_of(d.sampling, kSubsets)}};
@@ -146,7 +147,8 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                  {"every_steps", e.every_steps},
                  {"every_epochs", e.every_epochs},
                  {"score", name_of(e.score, kScores)},
-                 {"max_tokens", e.max_tokens}};
+                 {"max_tokens", e.max_tokens},
+                 {"generate_examples", e.generate_examples}};
   SaveSection const& s = config.save;
   out["save"] = {{"every_steps", s.every_steps}, {"every_minutes", s.every_minutes},
                  {"keep_last", s.keep_last},     {"keep_every", s.keep_every},

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,9 +15,12 @@ namespace lomo {
 /// How a model did on an EvalSet.
 struct EvalReport {
   /// The task's metrics in percent ("score", their official mean, first when there are several), or
-  /// loss (nats a token) and perplexity.
+  /// loss (nats a token) and perplexity, and of answers that the model wrote the percentage that is
+  /// right ("exact_match").
   std::vector<std::pair<std::string, double>> metrics;
-  std::vector<std::int64_t> chosen;  // ranked: the candidate of each example
+  std::vector<std::int64_t> chosen;            // ranked: the candidate of each example
+  std::vector<double> losses;                  // else: of each sequence, a token
+  std::map<std::size_t, std::string> written;  // by example, what the model answered
   std::int64_t examples = 0;
   double seconds = 0;
 
@@ -26,11 +30,14 @@ struct EvalReport {
 };
 
 /// Ranks candidates by the log-probability of answer and end of sequence (summed or averaged), or
-/// takes the mean loss of held-out sequences.
+/// takes the mean loss of held-out sequences; to prompts with free answers the model writes some,
+/// see free_answers().
 EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options);
 
 /// Writes the answers of a ranked set in SuperGLUE's submission format to `folder`/<Task>.jsonl,
-/// making the folder; nothing for other sets.
+/// making the folder. Of free answers `folder`/predictions.jsonl: {"where", "prompt", "answer",
+/// "loss"} a line, and where the model wrote one {"prediction", "exact_match"}. Nothing for other
+/// sets.
 void write_predictions(EvalSet const& set, EvalReport const& report,
                        std::filesystem::path const& folder);
 
