@@ -10,6 +10,7 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/core/random.h"
+#include "lomo/data/open_prompt.h"
 #include "lomo/data/tokenizer.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/plan/report.h"
@@ -102,8 +103,8 @@ int GenerateCommand::run(Common const& common) const {
   resolve(config, shape);
   check_weights(folder, shape);
   const Tokenizer tokenizer(folder);
-  std::vector<std::int32_t> ids = tokenizer.encode(prompt);
-  if (tokenizer.bos() >= 0) ids.insert(ids.begin(), tokenizer.bos());
+  const OpenPrompt open = encode_prompt(tokenizer, prompt);
+  std::vector<std::int32_t> ids = open.ids;
   if (ids.empty()) throw Error(Exit::usage, "--prompt is empty and the tokenizer has no bos");
   for (const std::int32_t id : ids) {
     if (id >= shape.vocab) {
@@ -129,13 +130,21 @@ int GenerateCommand::run(Common const& common) const {
     log::warn("up to {} tokens, and the model was made for {}", prompt_length + max_tokens,
               shape.context);
   }
+  if (!open.owed.empty()) {
+    log::info(
+        "the prompt ends in a space: it becomes part of the first token that is written, as in "
+        "training");
+  }
+  OwedText owed(tokenizer, open.owed);
   RandomStream random(random_key(seed, "generate", "", 0));
   Stream stream;
   bool read = stream.show(tokenizer.decode(ids));
   std::vector<float> logits = llama->extend(cache, ids);
   for (std::int64_t i = 0; i < max_tokens && read; ++i) {
+    owed.restrict(logits);
     const std::int32_t next = draw(logits, temperature, top_p, random);
     if (next == tokenizer.eos()) break;
+    owed.take(next);
     ids.push_back(next);
     read = stream.show(tokenizer.decode(ids));
     if (read && i + 1 < max_tokens) logits = llama->extend(cache, {next});

@@ -81,6 +81,15 @@ struct GenerateCommand {
   int run(Common const& common) const;
 };
 
+struct InspectCommand {
+  std::string config;
+  std::vector<std::string> overrides;
+  std::int64_t count = 3;
+  bool pieces = false;
+  void options(CLI::App& app);
+  int run() const;
+};
+
 struct VerifyCommand {
   std::string folder;
   void options(CLI::App& app);

@@ -27,6 +27,7 @@ constexpr char const* kFooter = R"(Examples:
   lomo-train ablate --config llama7b.json --memory 24GiB
   lomo-train eval --model runs/first/model --task rte --data data/RTE/val.jsonl
   lomo-train generate --model runs/first/model --prompt "Once upon a time"
+  lomo-train inspect --config my.json                         # the data as the model sees them
   lomo-train verify runs/first/model
   lomo-train init --config quickstart/model.json --output models/tiny
   mpirun -np 8 lomo-train --config llama65b.json              # on 8 ranks; see scripts/mpirun.sh
@@ -105,6 +106,10 @@ int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporte
   GenerateCommand generate;
   CLI::App* generate_app = app.add_subcommand("generate", "Continue a prompt");
   generate.options(*generate_app);
+  InspectCommand inspect;
+  CLI::App* inspect_app = app.add_subcommand(
+      "inspect", "Show examples as the model will see them, and what is cut or left out");
+  inspect.options(*inspect_app);
   VerifyCommand verify;
   CLI::App* verify_app = app.add_subcommand(
       "verify", "Check a checkpoint or model folder: headers, shapes, checksums, values");
@@ -132,7 +137,8 @@ int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporte
   }
   ranks.set_timeout(std::chrono::seconds(timeout));
   start_log(common.log_level, ranks);
-  for (CLI::App const* command : {plan_app, ablate_app, generate_app, verify_app, init_app}) {
+  for (CLI::App const* command :
+       {plan_app, ablate_app, generate_app, inspect_app, verify_app, init_app}) {
     require_one_rank(*command, ranks);
   }
   require_rank_consistency(&ranks.host(),
@@ -144,6 +150,7 @@ int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporte
   if (plan_app->parsed()) return plan.run(common);
   if (ablate_app->parsed()) return ablate.run(common);
   if (generate_app->parsed()) return generate.run(common);
+  if (inspect_app->parsed()) return inspect.run();
   if (verify_app->parsed()) return verify.run();
   if (init_app->parsed()) return init.run(common);
   if (argc == 1) throw Error(Exit::usage, "no --config and no command.\n" + app.help());

@@ -1,11 +1,13 @@
 #include "lomo/data/encode.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "lomo/core/activity.h"
 #include "lomo/core/error.h"
+#include "lomo/core/text.h"
 #include "text.h"
 
 namespace lomo {
@@ -75,8 +77,9 @@ std::size_t bytes_to_cut(std::string const& text, std::size_t begin, std::size_t
   return cuts[enough];
 }
 
-/// The prompt, shortened where needed; the last that `fits` has tried.
-std::string fit_prompt(Example const& example, Fit& fits) {
+/// The prompt, shortened where needed; the last that `fits` has tried. Nothing when no prompt at
+/// all is still too much.
+std::optional<std::string> fit_prompt(Example const& example, Fit& fits) {
   std::string prompt = example.prompt;
   if (fits(prompt)) return prompt;
   const std::size_t begin = std::min(example.passage_begin, prompt.size());
@@ -85,56 +88,186 @@ std::string fit_prompt(Example const& example, Fit& fits) {
   if (fits(prompt)) return prompt;
   prompt.erase(0, bytes_to_cut(prompt, 0, prompt.size(), fits));
   if (fits(prompt)) return prompt;
-  throw Error(Exit::data, example.where +
-                              ": the answer alone is longer than max_length; raise it, or leave "
-                              "this example out");
+  return std::nullopt;
 }
 
+using Answers = std::vector<std::string_view>;
+
+/// `ids` of a prompt, of which some may be cut, and an answer, without eos.
+EncodedAnswer marked(Tokenizer const& tokenizer, Example const& example, std::string const& prompt,
+                     std::vector<std::int32_t> const& alone, std::vector<std::int32_t> ids) {
+  const auto parting = std::mismatch(ids.begin(), ids.end(), alone.begin(), alone.end());
+  EncodedAnswer encoded;
+  encoded.loss_from = static_cast<std::size_t>(parting.first - ids.begin());
+  encoded.truncated = prompt.size() < example.prompt.size();
+  encoded.joined_space = prompt.ends_with(' ') && encoded.loss_from < alone.size();
+  encoded.ids = std::move(ids);
+  if (tokenizer.eos() >= 0) encoded.ids.push_back(tokenizer.eos());
+  return encoded;
+}
+
+/// None when an answer alone does not fit.
 std::vector<EncodedAnswer> encode_answers(Tokenizer const& tokenizer, Example const& example,
-                                          std::vector<std::string_view> answers,
-                                          std::int64_t max_length) {
-  Fit fits(tokenizer, std::move(answers), max_length);
-  const std::string prompt = fit_prompt(example, fits);
-  const std::vector<std::int32_t> alone = with_bos(tokenizer, prompt);
+                                          Answers const& answers, std::int64_t max_length) {
+  Fit fits(tokenizer, answers, max_length);
+  const auto prompt = fit_prompt(example, fits);
+  if (!prompt) return {};
+  const std::vector<std::int32_t> alone = with_bos(tokenizer, *prompt);
   std::vector<EncodedAnswer> all;
   for (std::vector<std::int32_t> const& ids : fits.ids()) {
-    const auto parting = std::mismatch(ids.begin(), ids.end(), alone.begin(), alone.end());
-    EncodedAnswer encoded{ids, static_cast<std::size_t>(parting.first - ids.begin()),
-                          prompt.size() < example.prompt.size()};
-    if (tokenizer.eos() >= 0) encoded.ids.push_back(tokenizer.eos());
-    all.push_back(std::move(encoded));
+    all.push_back(marked(tokenizer, example, *prompt, alone, ids));
   }
   return all;
 }
+
+/// Of answers that do not fit as much as there is room for, after a prompt that takes no more than
+/// half of it. What is cut has no end, so it ends without eos.
+std::vector<EncodedAnswer> cut_answers(Tokenizer const& tokenizer, Example const& example,
+                                       Answers const& answers, std::int64_t max_length) {
+  Fit half(tokenizer, {""}, std::max<std::int64_t>(max_length / 2, 1));
+  const std::string prompt = fit_prompt(example, half).value_or("");
+  const std::vector<std::int32_t> alone = with_bos(tokenizer, prompt);
+  const auto room = static_cast<std::size_t>(max_length) + 1;
+  std::vector<EncodedAnswer> all;
+  for (std::string_view answer : answers) {
+    all.push_back(marked(tokenizer, example, prompt, alone,
+                         with_bos(tokenizer, prompt + std::string(answer))));
+    if (all.back().ids.size() > room) all.back().ids.resize(room);
+  }
+  return all;
+}
+
+/// Ids of the longest answer, with bos and without eos.
+std::int64_t longest_of(Tokenizer const& tokenizer, Answers const& answers) {
+  std::size_t longest = 0;
+  for (std::string_view answer : answers) {
+    longest = std::max(longest, with_bos(tokenizer, answer).size());
+  }
+  return static_cast<std::int64_t>(longest);
+}
+
+std::vector<EncodedAnswer> require_fit(Tokenizer const& tokenizer, Example const& example,
+                                       Answers const& answers, std::int64_t max_length) {
+  std::vector<EncodedAnswer> all = encode_answers(tokenizer, example, answers, max_length);
+  if (!all.empty() || answers.empty()) return all;
+  throw Error(Exit::data, example.where + ": the answer alone has " +
+                              counted(longest_of(tokenizer, answers), "token") +
+                              ", more than max_length " + human_count(max_length) +
+                              "; raise it, or leave this example out");
+}
+
+/// Collects the sequences of one example after another, and what is found in them.
+class Builder {
+ public:
+  Builder(Tokenizer const& tokenizer, EncodeOptions const& options)
+      : tokenizer_(tokenizer), options_(options), specials_(tokenizer) {}
+
+  void add(Example const& example, std::int64_t index, Answers const& answers) {
+    DataStatistics& found = data_.statistics;
+    found.examples += 1;
+    std::vector<EncodedAnswer> all =
+        encode_answers(tokenizer_, example, answers, options_.max_length);
+    if (all.empty() && !answers.empty()) {
+      found.too_long.add(longest_of(tokenizer_, answers), example.where);
+      if (options_.too_long != TooLong::cut) return;
+      all = cut_answers(tokenizer_, example, answers, options_.max_length);
+    }
+    bool cut = false, joined = false;
+    for (EncodedAnswer const& encoded : all) {
+      data_.sequences.push_back(make_sequence(encoded.ids, encoded.loss_from));
+      data_.where.push_back(example.where);
+      data_.items.push_back(index);
+      cut = cut || encoded.truncated;
+      joined = joined || encoded.joined_space;
+      found.unknown_ids += std::count(encoded.ids.begin(), encoded.ids.end(), unknown_);
+    }
+    data_.truncated += cut ? 1 : 0;
+    if (joined) found.joined_space.add(example.where);
+    look_at_answers(all, example.where);
+    std::string text = example.prompt;
+    for (std::string_view answer : answers) text.append("\n").append(answer);
+    specials_.count_in(text, example.where, found);
+  }
+
+  Dataset take() {
+    TooLongFound const& too_long = data_.statistics.too_long;
+    if (options_.too_long == TooLong::error && too_long.count > 0) {
+      refuse_too_long(too_long, "answers of the " + options_.what + " data",
+                      data_.statistics.examples, options_.max_length);
+    }
+    return std::move(data_);
+  }
+
+ private:
+  /// Ids of an answer alone.
+  std::span<std::int32_t const> own(EncodedAnswer const& encoded) const {
+    std::span<std::int32_t const> ids(encoded.ids);
+    ids = ids.subspan(encoded.loss_from);
+    const bool ended = tokenizer_.eos() >= 0 && !ids.empty() && ids.back() == tokenizer_.eos();
+    return ended ? ids.first(ids.size() - 1) : ids;
+  }
+
+  void look_at_answers(std::vector<EncodedAnswer> const& all, std::string const& where) {
+    DataStatistics& found = data_.statistics;
+    bool empty = false, unknown = false, same = false;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const auto ids = own(all[i]);
+      empty = empty || ids.empty();
+      unknown = unknown || (!ids.empty() && std::ranges::all_of(ids, [this](std::int32_t id) {
+                  return id == unknown_;
+                }));
+      for (std::size_t j = 0; j < i; ++j) same = same || all[i].ids == all[j].ids;
+    }
+    if (empty) found.no_tokens.add(where);
+    if (unknown && !empty) found.unknown.add(where);
+    if (same) found.same_candidates.add(where);
+  }
+
+  Tokenizer const& tokenizer_;
+  EncodeOptions const& options_;
+  SpecialTexts specials_;
+  std::int32_t unknown_ = tokenizer_.unknown() >= 0 ? tokenizer_.unknown() : -2;  // no id
+  Dataset data_;
+};
 
 }  // namespace
 
 EncodedAnswer encode_answer(Tokenizer const& tokenizer, Example const& example,
                             std::string_view answer, std::int64_t max_length) {
-  return std::move(encode_answers(tokenizer, example, {answer}, max_length).front());
+  return std::move(require_fit(tokenizer, example, {answer}, max_length).front());
 }
 
 std::vector<EncodedAnswer> encode_candidates(Tokenizer const& tokenizer, Example const& example,
                                              std::int64_t max_length) {
-  return encode_answers(tokenizer, example, {example.candidates.begin(), example.candidates.end()},
-                        max_length);
+  return require_fit(tokenizer, example, {example.candidates.begin(), example.candidates.end()},
+                     max_length);
 }
 
 Dataset build_dataset(Tokenizer const& tokenizer, std::span<Example const> examples,
-                      std::int64_t max_length) {
-  Dataset data;
+                      EncodeOptions const& options) {
+  Builder builder(tokenizer, options);
   Activity activity("tokenizing examples", static_cast<double>(examples.size()));
-  for (Example const& example : examples) {
+  for (std::size_t i = 0; i < examples.size(); ++i) {
     activity.advance();
+    Example const& example = examples[i];
     if (example.answer.empty()) {
       throw Error(Exit::data, example.where + ": no answer to train on (a test file?)");
     }
-    const EncodedAnswer encoded = encode_answer(tokenizer, example, example.answer, max_length);
-    data.sequences.push_back(make_sequence(encoded.ids, encoded.loss_from));
-    data.where.push_back(example.where);
-    data.truncated += encoded.truncated ? 1 : 0;
+    builder.add(example, static_cast<std::int64_t>(i), {example.answer});
   }
-  return data;
+  return builder.take();
+}
+
+Dataset build_ranked(Tokenizer const& tokenizer, std::span<Example const> examples,
+                     EncodeOptions const& options) {
+  Builder builder(tokenizer, options);
+  Activity activity("tokenizing candidates", static_cast<double>(examples.size()));
+  for (std::size_t i = 0; i < examples.size(); ++i) {
+    activity.advance();
+    builder.add(examples[i], static_cast<std::int64_t>(i),
+                {examples[i].candidates.begin(), examples[i].candidates.end()});
+  }
+  return builder.take();
 }
 
 Dataset build_dataset(Tokenizer const& tokenizer, std::span<Document const> documents,
@@ -143,9 +276,16 @@ Dataset build_dataset(Tokenizer const& tokenizer, std::span<Document const> docu
   double bytes = 0;
   for (Document const& document : documents) bytes += static_cast<double>(document.text.size());
   Activity activity("tokenizing documents", bytes, Activity::Unit::bytes);
+  const SpecialTexts specials(tokenizer);
+  std::int64_t index = -1;
   for (Document const& document : documents) {
     activity.advance(static_cast<double>(document.text.size()));
+    ++index;
+    specials.count_in(document.text, document.where, data.statistics);
     std::vector<std::int32_t> ids = with_bos(tokenizer, document.text);
+    if (tokenizer.unknown() >= 0) {
+      data.statistics.unknown_ids += std::count(ids.begin(), ids.end(), tokenizer.unknown());
+    }
     if (tokenizer.eos() >= 0) ids.push_back(tokenizer.eos());
     const std::size_t step = max_length > 0 ? static_cast<std::size_t>(max_length) : ids.size();
     // Neighbouring pieces share one id: the last target of one is the first token of the next.
@@ -153,6 +293,7 @@ Dataset build_dataset(Tokenizer const& tokenizer, std::span<Document const> docu
       const std::size_t count = std::min(step + 1, ids.size() - from);
       data.sequences.push_back(make_sequence(std::span(ids).subspan(from, count), 0));
       data.where.push_back(document.where);
+      data.items.push_back(index);
     }
   }
   return data;

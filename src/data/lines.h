@@ -17,7 +17,10 @@ class Lines {
   /// False at the end of the file.
   bool next();
   std::string const& text() const { return line_; }
-  /// "train.jsonl:17", for messages.
+  std::filesystem::path const& file() const { return file_; }
+  /// Of the line, from 1.
+  std::int64_t number() const { return number_; }
+  /// "data/train.jsonl:17", for messages: the path as it was given.
   std::string where() const;
 
  private:

@@ -13,11 +13,11 @@ namespace lomo {
 namespace {
 
 /// A value as text: numbers as written, true and false as the answers Yes and No.
-std::string as_text(Record const& record, std::string const& field) {
-  nlohmann::json const& value = record.at(field);
+std::string as_text(Record const& record, std::string const& field, char const* key) {
+  nlohmann::json const& value = record.at(field, key);
   if (value.is_boolean()) return value.get<bool>() ? "Yes" : "No";
   if (value.is_number()) return value.dump();
-  return record.text(field);
+  return record.text(field, key);
 }
 
 Document trimmed(std::string text, std::string where) {
@@ -32,7 +32,7 @@ std::vector<Document> read_json_documents(std::filesystem::path const& file,
   std::vector<Document> documents;
   for (Records records(file); records.next();) {
     const Record record = records.record();
-    Document document = trimmed(record.text(field), record.place());
+    Document document = trimmed(record.text(field, "data.text_field"), record.place());
     if (!document.text.empty()) documents.push_back(std::move(document));
   }
   require_some(documents.size(), file);
@@ -58,23 +58,26 @@ std::vector<Example> read_jsonl(std::filesystem::path const& file, JsonlFields c
     example.where = record.place();
     example.id = std::to_string(examples.size());
     Fields values;
-    for (std::string const& name : names) values[name] = as_text(record, name);
+    for (std::string const& name : names) {
+      values[name] = as_text(record, name, "data.prompt_field");
+    }
     prompt.render(values, fields.passage, example);
-    if (record.has(fields.answer)) example.answer = as_text(record, fields.answer);
+    example.answer = as_text(record, fields.answer, "data.answer_field");
     examples.push_back(std::move(example));
   }
   require_some(examples.size(), file);
   return examples;
 }
 
-Dataset read_ids(std::filesystem::path const& file, std::int64_t max_length) {
+Dataset read_ids(std::filesystem::path const& file, std::int64_t max_length, TooLong too_long) {
   Dataset data;
+  std::int64_t index = -1;
   for (Records records(file); records.next();) {
     const Record record = records.record();
     std::vector<std::int32_t> ids;
     for (nlohmann::json const& id : record.array("ids")) {
       if (!id.is_number_integer() || id < 0 || id > INT32_MAX) {
-        record.fail("ids", "holds " + id.dump() + ", which is no token id");
+        record.fail("ids", "holds " + preview(id) + ", which is no token id");
       }
       ids.push_back(id.get<std::int32_t>());
     }
@@ -84,15 +87,23 @@ Dataset read_ids(std::filesystem::path const& file, std::int64_t max_length) {
       record.fail("loss_from", "is " + std::to_string(loss_from) + " in a list of " +
                                    std::to_string(count) + " ids");
     }
+    ++index;
     if (max_length > 0 && count > max_length + 1) {
-      record.fail("ids", "has " + std::to_string(count) +
-                             " ids, more than max_length + 1 = " + std::to_string(max_length + 1) +
-                             "; cut the record or raise max_length");
+      data.statistics.too_long.add(count - 1, record.place());
+      // What is left of a list whose targets are all cut teaches nothing.
+      if (too_long != TooLong::cut || loss_from > max_length) continue;
+      ids.resize(static_cast<std::size_t>(max_length) + 1);
     }
     data.sequences.push_back(make_sequence(ids, static_cast<std::size_t>(loss_from)));
     data.where.push_back(record.place());
+    data.items.push_back(index);
   }
-  require_some(data.sequences.size(), file);
+  data.statistics.examples = index + 1;
+  require_some(static_cast<std::size_t>(index + 1), file);
+  if (too_long == TooLong::error && data.statistics.too_long.count > 0) {
+    refuse_too_long(data.statistics.too_long, "lists of ids in " + file.string(), index + 1,
+                    max_length);
+  }
   return data;
 }
 
@@ -110,7 +121,7 @@ std::vector<Document> read_documents(std::filesystem::path const& file,
     const std::string part = text.substr(at, std::min(end, text.size()) - at);
     const std::size_t first = std::min(part.find_first_not_of('\n'), part.size());
     const std::string where =
-        file.filename().string() + ":" + std::to_string(line + static_cast<std::int64_t>(first));
+        file.string() + ":" + std::to_string(line + static_cast<std::int64_t>(first));
     Document document = trimmed(part, where);
     if (!document.text.empty()) documents.push_back(std::move(document));
     line += std::count(text.begin() + static_cast<std::ptrdiff_t>(at),

@@ -2,6 +2,8 @@
 
 #include <sentencepiece_processor.h>
 
+#include <algorithm>
+#include <charconv>
 #include <exception>
 #include <optional>
 
@@ -15,8 +17,8 @@ namespace fs = std::filesystem;
 
 struct Tokenizer::Impl {
   sentencepiece::SentencePieceProcessor model;
-  std::int32_t bos = -1;
-  std::int32_t eos = -1;
+  NamedToken bos{"bos", -1, {}}, eos{"eos", -1, {}}, pad{"pad", -1, {}};
+  std::vector<std::string> added;  // special tokens that the folder adds to the model's
 };
 
 namespace {
@@ -114,8 +116,8 @@ std::optional<std::int32_t> piece_id(sentencepiece::SentencePieceProcessor const
   return std::nullopt;  // a token added outside the sentencepiece model
 }
 
-std::int32_t special_id(sentencepiece::SentencePieceProcessor const& model, fs::path const& folder,
-                        std::string const& which, std::int32_t of_model) {
+NamedToken special_token(sentencepiece::SentencePieceProcessor const& model, fs::path const& folder,
+                         std::string const& which, std::int32_t of_model) {
   for (char const* file : {"generation_config.json", "tokenizer_config.json", "config.json"}) {
     const fs::path path = folder / file;
     if (folder.empty() || !fs::exists(path)) continue;
@@ -126,9 +128,31 @@ std::int32_t special_id(sentencepiece::SentencePieceProcessor const& model, fs::
     if (!json.contains(key)) continue;
     const std::string place = path.string() + ": /" + key;
     const auto id = by_piece ? piece_id(model, json[key], place) : id_of(json[key], place);
-    if (id) return *id;
+    if (id) return {which, *id, file};
   }
-  return of_model;
+  return {which, of_model, of_model < 0 ? "" : "tokenizer.model"};
+}
+
+/// The special tokens of added_tokens.json and of tokenizer_config.json that the model lacks.
+std::vector<std::string> added_tokens(fs::path const& folder) {
+  std::vector<std::string> all;
+  if (folder.empty()) return all;
+  if (fs::exists(folder / "added_tokens.json")) {
+    const Json json = read_json(folder / "added_tokens.json", Exit::data);
+    for (auto const& [text, id] : json.items()) {
+      if (json.is_object()) all.push_back(text);
+    }
+  }
+  if (!fs::exists(folder / "tokenizer_config.json")) return all;
+  const Json config = read_json(folder / "tokenizer_config.json", Exit::data);
+  const auto listed = config.is_object() ? config.find("added_tokens_decoder") : config.end();
+  if (listed == config.end() || !listed->is_object()) return all;
+  for (auto const& [id, token] : listed->items()) {
+    const bool special = token.is_object() && token.contains("content") &&
+                         token["content"].is_string() && token.value("special", Json()) == true;
+    if (special) all.push_back(token["content"].get<std::string>());
+  }
+  return all;
 }
 
 }  // namespace
@@ -136,8 +160,10 @@ std::int32_t special_id(sentencepiece::SentencePieceProcessor const& model, fs::
 Tokenizer::Tokenizer(fs::path const& folder) : impl_(std::make_unique<Impl>()) {
   load_model(impl_->model, find_model(folder));
   const fs::path configs = fs::is_directory(folder) ? folder : fs::path();
-  impl_->bos = special_id(impl_->model, configs, "bos", impl_->model.bos_id());
-  impl_->eos = special_id(impl_->model, configs, "eos", impl_->model.eos_id());
+  impl_->bos = special_token(impl_->model, configs, "bos", impl_->model.bos_id());
+  impl_->eos = special_token(impl_->model, configs, "eos", impl_->model.eos_id());
+  impl_->pad = special_token(impl_->model, configs, "pad", impl_->model.pad_id());
+  impl_->added = added_tokens(configs);
 }
 
 Tokenizer::~Tokenizer() = default;
@@ -170,10 +196,49 @@ std::int64_t Tokenizer::size() const {
   return impl_->model.GetPieceSize();
 }
 std::int32_t Tokenizer::bos() const {
-  return impl_->bos;
+  return impl_->bos.id;
 }
 std::int32_t Tokenizer::eos() const {
-  return impl_->eos;
+  return impl_->eos.id;
+}
+std::int32_t Tokenizer::unknown() const {
+  return impl_->model.unk_id();
+}
+
+std::vector<NamedToken> Tokenizer::named_tokens() const {
+  return {impl_->bos, impl_->eos, impl_->pad};
+}
+
+std::string Tokenizer::piece(std::int32_t id) const {
+  return id < 0 || id >= size() ? "" : impl_->model.IdToPiece(id);
+}
+
+std::string Tokenizer::piece_text(std::int32_t id) const {
+  auto const& model = impl_->model;
+  if (id < 0 || id >= size() || model.IsControl(id) || model.IsUnknown(id)) return "";
+  std::string text = model.IdToPiece(id);
+  if (model.IsByte(id)) {  // <0x0A>
+    unsigned byte = 0;
+    const std::string digits = text.substr(std::min<std::size_t>(3, text.size()), 2);
+    std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
+    return std::string(1, static_cast<char>(byte));
+  }
+  constexpr std::string_view kSpace = "\xE2\x96\x81";
+  for (std::size_t at = text.find(kSpace); at != std::string::npos; at = text.find(kSpace, at)) {
+    text.replace(at, kSpace.size(), " ");
+  }
+  return text;
+}
+
+std::vector<std::string> Tokenizer::special_texts() const {
+  std::vector<std::string> all = impl_->added;
+  for (std::int32_t id = 0; id < size(); ++id) {
+    if (impl_->model.IsControl(id)) all.push_back(impl_->model.IdToPiece(id));
+  }
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  std::erase_if(all, [](std::string const& text) { return text.empty(); });
+  return all;
 }
 
 }  // namespace lomo

@@ -11,13 +11,6 @@
 namespace lomo {
 namespace {
 
-/// A value as an error shows it: short, on one line, valid whatever the bytes.
-std::string shown(Json const& value) {
-  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  if (text.size() > 60) text = text.substr(0, 57) + "...";
-  return text;
-}
-
 /// `key` as a JSON pointer token (RFC 6901).
 std::string token(std::string_view key) {
   std::string out;
@@ -128,7 +121,7 @@ void JsonReader::fail(std::string_view key, std::string const& message) const {
 
 void JsonReader::mismatch(std::string_view key, std::string const& expected,
                           Json const& found) const {
-  fail(key, "expected " + expected + ", found " + shown(found));
+  fail(key, "expected " + expected + ", found " + preview(found));
 }
 
 Json const* JsonReader::find(std::string_view key) {

@@ -144,6 +144,7 @@ PlannedBatches DrawnBatches::of_rank(int rank, int ranks) const {
   PlannedBatches own;
   for (DrawnBatch const& batch : train) own.train.push_back(shard_batch(batch, rank, ranks));
   for (DrawnBatch const& batch : eval) own.eval.push_back(shard_batch(batch, rank, ranks));
+  own.generations = generations;
   return own;
 }
 
@@ -162,11 +163,13 @@ DrawnBatches drawn_batches(TrainConfig const& config, ModelConfig const& shape,
     train.add(sampler.draw());
     activity.advance();
   }
-  return {train.take(), drawn_eval_batches(config, shape, inputs, ranks)};
+  DrawnBatches drawn = drawn_evaluation(config, shape, inputs, ranks);
+  drawn.train = train.take();
+  return drawn;
 }
 
-std::vector<DrawnBatch> drawn_eval_batches(TrainConfig const& config, ModelConfig const& shape,
-                                           Inputs const& inputs, int ranks) {
+DrawnBatches drawn_evaluation(TrainConfig const& config, ModelConfig const& shape,
+                              Inputs const& inputs, int ranks) {
   WorstBatches eval(config, shape, ranks);
   for_each_scored_batch(inputs.eval.data.sequences, config.eval.max_tokens,
                         [&](std::span<Sequence const> sequences) {
@@ -174,7 +177,7 @@ std::vector<DrawnBatch> drawn_eval_batches(TrainConfig const& config, ModelConfi
                           for (Sequence const& sequence : sequences) drawn.push_back(&sequence);
                           eval.add(drawn);
                         });
-  return eval.take();
+  return {{}, eval.take(), longest_of(free_answers(inputs.eval, config.eval, ranks))};
 }
 
 std::int64_t batches_of_run(TrainConfig const& config, Sampler const& sampler) {
@@ -198,6 +201,9 @@ PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& sha
   if (config.eval.before || config.eval.at_end || config.eval.every_steps > 0 ||
       config.eval.every_epochs > 0) {
     planned.eval.push_back(largest(0, config.eval.max_tokens));
+    if (config.data.task == "jsonl" && config.eval.generate_examples > 0 && ranks == 1) {
+      planned.generations.push_back(longest_generation(config.data.max_length));
+    }
   }
   return planned;
 }

@@ -1,9 +1,9 @@
 #include <algorithm>
-#include <vector>
 
 #include "lomo/core/error.h"
 #include "lomo/core/text.h"
 #include "lomo/plan/plan.h"
+#include "lomo/train/generation.h"
 #include "lomo/train/trainer.h"
 
 namespace lomo {
@@ -21,10 +21,11 @@ MemoryUse held_by(Ledger const& ledger) {
 }
 
 MemoryUse planned_evaluation(TrainConfig const& config, ModelConfig const& shape,
-                             std::vector<Batch> const& batches, MakeEngine const& make_dry) {
+                             PlannedBatches const& batches, MakeEngine const& make_dry) {
   const Engine engine = make_dry();
   Llama model = dry_model(engine, config, shape);
-  for (Batch const& batch : batches) model.score(batch);
+  for (Batch const& batch : batches.eval) model.score(batch);
+  for (GenerationLengths const& lengths : batches.generations) rehearse_generation(model, lengths);
   return held_by(engine->ledger());
 }
 
@@ -32,14 +33,7 @@ MemoryUse planned_generation(TrainConfig const& config, ModelConfig const& shape
                              std::int64_t prompt, std::int64_t total, MakeEngine const& make_dry) {
   const Engine engine = make_dry();
   Llama model = dry_model(engine, config, shape);
-  KeyValueCache cache = model.make_cache(total);
-  // Each step gives back all that it took. What a step of one token takes grows with the tokens
-  // before it, so the prompt and the last token are the worst.
-  model.next_logits(cache, std::vector<std::int32_t>(static_cast<std::size_t>(prompt), 0));
-  if (total > prompt) {
-    cache.used = total - 1;
-    model.next_logits(cache, {0});
-  }
+  rehearse_generation(model, {prompt, total});
   return held_by(engine->ledger());
 }
 

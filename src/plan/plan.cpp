@@ -35,12 +35,29 @@ struct DryRun {
     trainer->step(batch);
   }
 
-  void score(Batch const& batch) { model->score(batch); }
+  /// Batches come first, then texts that are written.
+  void evaluate(PlannedBatches const& batches, std::size_t index) {
+    if (index < batches.eval.size()) {
+      model->score(batches.eval[index]);
+    } else {
+      rehearse_generation(*model, batches.generations[index - batches.eval.size()]);
+    }
+  }
 
   Backend& backend;
   std::optional<Llama> model;
   std::optional<Trainer> trainer;
 };
+
+std::size_t evaluations(PlannedBatches const& batches) {
+  return batches.eval.size() + batches.generations.size();
+}
+
+BatchCounts evaluated(PlannedBatches const& batches, std::size_t index) {
+  if (index < batches.eval.size()) return counts_of(batches.eval[index]);
+  const std::int64_t prompt = batches.generations[index - batches.eval.size()].prompt;
+  return {prompt, /*targets=*/1, /*sequences=*/1, prompt};
+}
 
 /// "model.layers.*.mlp.down_proj.weight": one name for the same tensor of every block.
 std::string kind_of(std::string name) {
@@ -119,7 +136,7 @@ Ledger run_noted(Chosen chosen, TrainConfig const& config, ModelConfig const& sh
   if (step_begins != nullptr && trace != nullptr) *step_begins = trace->events().size();
   if (chosen.index >= 0) {
     const auto at = static_cast<std::size_t>(chosen.index);
-    chosen.training ? run.step(batches.train[at]) : run.score(batches.eval[at]);
+    chosen.training ? run.step(batches.train[at]) : run.evaluate(batches, at);
   }
   ledger.attach(nullptr);
   return ledger;
@@ -147,17 +164,20 @@ PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
   DryRun run(config, shape, engine);
   Ledger const& ledger = engine->ledger();
   Activity activity("planning memory",
-                    static_cast<double>(batches.eval.size() + 2 * batches.train.size()));
-  const auto each = [&](std::vector<Batch> const& of, auto const& rehearse) {
-    for (Batch const& batch : of) {
-      rehearse(batch);
+                    static_cast<double>(evaluations(batches) + 2 * batches.train.size()));
+  for (std::size_t i = 0; i < evaluations(batches); ++i) {
+    run.evaluate(batches, i);
+    activity.advance();
+  }
+  const auto train = [&](NormMethod method) {
+    for (Batch const& batch : batches.train) {
+      run.step(batch, method);
       activity.advance();
     }
   };
-  each(batches.eval, [&](Batch const& batch) { run.score(batch); });
-  each(batches.train, [&](Batch const& batch) { run.step(batch); });
+  train(NormMethod::cheapest);
   const double flops = ledger.flops();
-  each(batches.train, [&](Batch const& batch) { run.step(batch, NormMethod::tiles); });
+  train(NormMethod::tiles);
   return {std::ranges::max(of_ranks(engine, ledger.extent())), flops};
 }
 
@@ -175,14 +195,14 @@ Plan plan_memory(TrainConfig const& config, ModelConfig const& shape, PlannedBat
   plan.at_peak = ledger.at_peak();
   plan.maximum = ledger.peak_by_category();
   Activity activity("planning memory",
-                    static_cast<double>(batches.eval.size() + batches.train.size()));
-  const auto account = [&](Batch const& batch, std::size_t index, char const* phase) {
+                    static_cast<double>(evaluations(batches) + batches.train.size()));
+  const auto account = [&](BatchCounts const& counts, std::size_t index, char const* phase) {
     activity.advance();
     if (ledger.peak() > plan.peak) {
       plan.peak = ledger.peak();
       plan.at_peak = ledger.at_peak();
       plan.phase = phase;
-      plan.batch = counts_of(batch);
+      plan.batch = counts;
       plan.peak_batch = static_cast<std::int64_t>(index);
     }
     for (std::size_t c = 0; c < plan.maximum.size(); ++c) {
@@ -190,13 +210,13 @@ Plan plan_memory(TrainConfig const& config, ModelConfig const& shape, PlannedBat
     }
     ledger.restart();
   };
-  for (std::size_t i = 0; i < batches.eval.size(); ++i) {
-    run.score(batches.eval[i]);
-    account(batches.eval[i], i, kEvaluation);
+  for (std::size_t i = 0; i < evaluations(batches); ++i) {
+    run.evaluate(batches, i);
+    account(evaluated(batches, i), i, kEvaluation);
   }
   for (std::size_t i = 0; i < batches.train.size(); ++i) {
     run.step(batches.train[i]);
-    account(batches.train[i], i, kStep);
+    account(counts_of(batches.train[i]), i, kStep);
     run.step(batches.train[i], NormMethod::tiles);
     ledger.restart();
   }

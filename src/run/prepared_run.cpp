@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "config_change.h"
+#include "data_report.h"
+#include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
@@ -33,14 +35,14 @@ PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume,
   }
   auxiliary_files = read_auxiliary_files(source);
   check_weights(source, shape);
-  const auto tokenizer = open_tokenizer(source, config.data.task);
+  tokenizer = open_tokenizer(source, config.data.task);
   inputs = load_inputs(config, tokenizer.get(), setting.prompts, {});
   check_ids(inputs.train, shape.vocab);
   check_ids(inputs.eval.data, shape.vocab);
   sampler.emplace(inputs.train, config.batch.sequences, config.batch.max_tokens, config.train.seed);
   total = batches_of_run(config, *sampler);
   require_rank_consistency(&host, fingerprints_of(config, source, inputs));
-  if (is_root(&host)) describe_data();
+  if (is_root(&host)) describe_data(setting);
   check_resumed_data();
 }
 
@@ -57,28 +59,15 @@ void PreparedRun::check_config_changes() {
   for (std::string const& change : changes) log::info("changed on resume: {}", change);
 }
 
-void PreparedRun::describe_data() const {
+void PreparedRun::describe_data(RunEnvironment const& setting) const {
   const Sampler::Largest largest = sampler->largest(total);
-  log::info("training data: {}, {}, {}; {}", counted(sequences(), "sequence"),
-            counted(inputs.train.tokens(), "token"), counted(inputs.train.targets(), "target"),
-            counted(total, "step"));
-  log::info("largest batch: {}, {}", counted(largest.tokens, "token"),
-            counted(largest.targets, "target"));
-  if (inputs.train.truncated + inputs.eval.data.truncated > 0) {
-    const bool passages = config.data.task != "jsonl" || !config.data.passage_field.empty();
-    log::warn(
-        "data.max_length {} is exceeded by {} and {}, of which the start of the {} is cut",
-        human_count(config.data.max_length), counted(inputs.train.truncated, "training example"),
-        counted(inputs.eval.data.truncated, "evaluation example"), passages ? "passage" : "prompt");
-  }
+  log_data(config, tokenizer.get(), inputs, setting.ranks.size(), can_draw(),
+           counted(total, "step") + ", the largest of " + counted(largest.tokens, "token"));
   std::size_t longest = 0;
   for (Sequence const& s : inputs.train.sequences) longest = std::max(longest, s.tokens.size());
   if (static_cast<std::int64_t>(longest) > shape.context) {
     log::warn("the longest sequence has {}, the model was made for {}; lower data.max_length",
               counted(static_cast<std::int64_t>(longest), "token"), human_count(shape.context));
-  }
-  if (inputs.eval.empty() && (config.eval.before || config.eval.at_end)) {
-    log::info("no evaluation: data.validation names no file and data.validation_share is 0");
   }
 }
 

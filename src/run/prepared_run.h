@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@ struct PreparedRun {
   bool resuming;
   ModelConfig shape;
   AuxiliaryFiles auxiliary_files;  // of source
+  std::unique_ptr<Tokenizer> tokenizer;
   Inputs inputs;
   std::optional<Sampler> sampler;    // stands where the run begins or goes on
   std::int64_t total = 0;            // batches of the whole run
@@ -33,7 +35,7 @@ struct PreparedRun {
 
  private:
   void check_config_changes();
-  void describe_data() const;
+  void describe_data(RunEnvironment const& setting) const;
   void check_resumed_data();
   std::int64_t sequences() const;
 };

@@ -81,14 +81,17 @@ class Run {
             .of_rank(host_.rank(), host_.size());
     resolve_clip(config_, given_.shape, batches, setting_.make_dry);
     const Plan plan = plan_memory(config_, given_.shape, batches, setting_.make_dry);
-    log::info("{}", plan_line(plan));
+    // The start says all it has to say in eight lines at most.
+    std::string more;
     if (host_.size() > 1) {
-      log::info("planned peaks by rank: {}", list_of_bytes(host_.all_gather_host(plan.peak)));
+      more = "; by rank " + list_of_bytes(host_.all_gather_host(plan.peak));
     }
     if (*config_.clip.kept_blocks > 0) {
-      log::info("clipping without a second backward pass in {} of {}",
-                human_count(*config_.clip.kept_blocks), counted(given_.shape.layers, "block"));
+      more += "; clipping without a second backward pass in " +
+              human_count(*config_.clip.kept_blocks) + " of " +
+              counted(given_.shape.layers, "block");
     }
+    log::info("{}{}", plan_line(plan), more);
     reserve_ = plan.slab;
     try {
       require_memory("the run", plan.slab, setting_.available_memory(), config_.memory.budget,
@@ -104,8 +107,6 @@ class Run {
     host_.barrier();  // all have looked at what is free before anyone takes any
     engine_.emplace(setting_.make_engine(reserve_));
     backend_ = engine_->backend.get();
-    log::info("{}{}", backend_->describe(),
-              host_.size() > 1 ? ", " + counted(host_.size(), "rank") : "");
     // Before the weights, so that the probe never adds to what a run needs.
     const double peak = measure_gemm_peak(*backend_, *config_.model.dtype);
     model_ = load_model(*engine_, given_.shape, config_, given_.source);
@@ -118,9 +119,11 @@ class Run {
     }
     require_space();
     open_folder();
-    log::info("{} in {}, optimizer {}, run folder {}",
+    log::info("{} in {} by {} on {}{}; run folder {}",
               counted(given_.shape.parameters(), "parameter"), to_string(*config_.model.dtype),
-              to_string(config_.optimizer.name), folder_->root().string());
+              to_string(config_.optimizer.name), backend_->describe(),
+              host_.size() > 1 ? ", " + std::to_string(host_.size()) + " ranks" : "",
+              folder_->root().string());
     backend_->ledger().restart();
     progress_.emplace(Progress::Options{given_.total, peak}, backend_->ledger());
   }

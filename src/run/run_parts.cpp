@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <system_error>
 
+#include "data_report.h"
+#include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/dist/host_collectives.h"
@@ -64,10 +66,12 @@ EvalReport run_evaluation(TrainConfig config, RunEnvironment const& setting) {
   check_ids(inputs.eval.data, shape.vocab);
   require_rank_consistency(&setting.ranks.host(), fingerprints_of(config, folder, inputs));
   const Communicator& host = setting.ranks.host();
-  const DrawnBatches batches{.train = {},
-                             .eval = drawn_eval_batches(config, shape, inputs, host.size())};
+  if (host.rank() == 0) {
+    log_data(config, tokenizer.get(), inputs, host.size(), can_draw());
+  }
+  const DrawnBatches batches = drawn_evaluation(config, shape, inputs, host.size());
   const MemoryUse plan = planned_evaluation(
-      config, shape, batches.of_rank(host.rank(), host.size()).eval, setting.make_dry);
+      config, shape, batches.of_rank(host.rank(), host.size()), setting.make_dry);
   log::info("{}", plan_line(plan));
   require_memory("the evaluation", plan.slab, setting.available_memory(), config.memory.budget,
                  "Lower eval.max_tokens, or choose a smaller model.dtype.");

@@ -114,6 +114,7 @@ void read(JsonReader reader, DataSection& data) {
   reader.get("document_separator", data.document_separator);
   reader.get("prompts", data.prompts);
   reader.get("max_length", data.max_length, Range<std::int64_t>{2});
+  reader.get("too_long", data.too_long, kTooLong);
   reader.get("train_examples", data.train_examples, kCount);
   reader.get("eval_examples", data.eval_examples, kCount);
   reader.get("sampling", data.sampling, kSubsets);
@@ -256,6 +257,7 @@ void read(JsonReader reader, EvalSection& eval) {
   reader.get("every_epochs", eval.every_epochs, kCount);
   reader.get("score", eval.score, kScores);
   reader.get("max_tokens", eval.max_tokens, kAtLeastOne);
+  reader.get("generate_examples", eval.generate_examples, kCount);
   reader.finish();
 }
 

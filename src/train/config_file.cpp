@@ -18,9 +18,9 @@ void apply_override(Json& json, std::string const& text) {
                                  ": expected key.key=value, as in "
                                  "--set optimizer.lr=0.003");
   }
-  Json value = Json::parse(text.begin() + static_cast<std::ptrdiff_t>(equals) + 1, text.end(),
-                           nullptr, false);
-  if (value.is_discarded()) value = text.substr(equals + 1);
+  const std::string written = text.substr(equals + 1);
+  Json value = json_or_nothing(written, "--set " + text.substr(0, equals), Exit::usage)
+                   .value_or(Json(written));
   Json* at = &json;
   std::size_t begin = 0;
   while (begin <= equals) {
@@ -89,6 +89,7 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                  {"document_separator", d.document_separator},
                  {"prompts", d.prompts},
                  {"max_length", d.max_length},
+                 {"too_long", name_of(d.too_long, kTooLong)},
                  {"train_examples", d.train_examples},
                  {"eval_examples", d.eval_examples},
                  {"sampling", name_of(d.sampling, kSubsets)}};
@@ -145,7 +146,8 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                  {"every_steps", e.every_steps},
                  {"every_epochs", e.every_epochs},
                  {"score", name_of(e.score, kScores)},
-                 {"max_tokens", e.max_tokens}};
+                 {"max_tokens", e.max_tokens},
+                 {"generate_examples", e.generate_examples}};
   SaveSection const& s = config.save;
   out["save"] = {{"every_steps", s.every_steps}, {"every_minutes", s.every_minutes},
                  {"keep_last", s.keep_last},     {"keep_every", s.keep_every},

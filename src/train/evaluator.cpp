@@ -7,6 +7,9 @@
 #include "lomo/core/error.h"
 #include "lomo/core/text.h"
 #include "lomo/data/metrics.h"
+#include "lomo/dist/ownership.h"
+#include "lomo/io/files.h"
+#include "lomo/train/generation.h"
 #include "lomo/train/scoring.h"
 
 namespace lomo {
@@ -43,12 +46,47 @@ void mean_loss(std::vector<SequenceScore> const& scores, EvalReport& report) {
   report.metrics = {{"loss", mean}, {"perplexity", std::exp(mean)}};
 }
 
+void write_answers(Llama& model, EvalSet const& set, EvalSection const& options,
+                   EvalReport& report) {
+  std::int64_t right = 0;
+  for (FreeAnswer const& free : free_answers(set, options, rank_info(model.ranks()).ranks)) {
+    const std::string text = write_answer(model, *set.tokenizer, free);
+    right += is_answer(text, set.examples[free.example].answer) ? 1 : 0;
+    report.written.emplace(free.example, text);
+  }
+  if (report.written.empty()) return;
+  report.metrics.emplace_back(
+      "exact_match", 100 * static_cast<double>(right) / static_cast<double>(report.written.size()));
+}
+
+/// One line an example: what was asked, what is right, how likely the model finds it, and where it
+/// wrote an answer, that.
+std::string lines_of(EvalSet const& set, EvalReport const& report) {
+  std::string text;
+  for (std::size_t i = 0; i < set.examples.size(); ++i) {
+    Example const& example = set.examples[i];
+    nlohmann::ordered_json line{{"where", example.where},
+                                {"prompt", example.prompt},
+                                {"answer", example.answer},
+                                {"loss", report.losses[i]}};
+    if (const auto written = report.written.find(i); written != report.written.end()) {
+      line["prediction"] = written->second;
+      line["exact_match"] = is_answer(written->second, example.answer);
+    }
+    text += line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string EvalReport::summary() const {
   std::string text;
   for (auto const& [name, value] : metrics) {
     text += (text.empty() ? "" : ", ") + name + " " + human_number(value);
+  }
+  if (!written.empty() && static_cast<std::int64_t>(written.size()) < examples) {
+    text += " of " + counted(static_cast<std::int64_t>(written.size()), "answer") + " written";
   }
   return text;
 }
@@ -71,6 +109,8 @@ EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options
     rank(set, scores, options.score, report);
   } else {
     mean_loss(scores, report);
+    for (SequenceScore const& s : scores) report.losses.push_back(s.mean());
+    write_answers(model, set, options, report);
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
@@ -78,10 +118,11 @@ EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options
 
 void write_predictions(EvalSet const& set, EvalReport const& report,
                        std::filesystem::path const& folder) {
-  if (!set.task) return;
+  if (!set.task && set.examples.empty()) return;
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) throw Error("cannot make " + folder.string() + ": " + error.message());
+  if (!set.task) return write_file(folder / "predictions.jsonl", lines_of(set, report));
   write_predictions(folder / prediction_file_name(*set.task), *set.task, set.examples,
                     report.chosen);
 }

@@ -103,19 +103,19 @@ Tokenizer const& require(Tokenizer const* tokenizer, TrainConfig const& config) 
                               "\" needs a tokenizer; only \"ids\" does without");
 }
 
-/// Every candidate of every example, one prompt for all candidates of an example.
-void encode_ranked(Tokenizer const& tokenizer, std::int64_t max_length, EvalSet& eval) {
-  Activity activity("tokenizing candidates", static_cast<double>(eval.examples.size()));
-  for (Example const& example : eval.examples) {
-    activity.advance();
-    bool cut = false;
-    for (EncodedAnswer const& e : encode_candidates(tokenizer, example, max_length)) {
-      eval.data.sequences.push_back(make_sequence(e.ids, e.loss_from));
-      eval.data.where.push_back(example.where);
-      cut = cut || e.truncated;
-    }
-    eval.data.truncated += cut ? 1 : 0;
+EncodeOptions encode_options(TrainConfig const& config, char const* what) {
+  return {config.data.max_length, config.data.too_long, what};
+}
+
+/// Those of `examples` that are in the data set.
+std::vector<Example> kept_of(std::vector<Example> examples, Dataset const& data) {
+  std::vector<Example> kept;
+  std::int64_t last = -1;
+  for (const std::int64_t item : data.items) {
+    if (item != last) kept.push_back(std::move(examples[static_cast<std::size_t>(item)]));
+    last = item;
   }
+  return kept;
 }
 
 Inputs load_task(TrainConfig const& config, Tokenizer const& tokenizer,
@@ -126,10 +126,14 @@ Inputs load_task(TrainConfig const& config, Tokenizer const& tokenizer,
   auto split = read_split<Example>(
       config, needs, [&](std::string const& file) { return read_examples(task, file, prompts); });
   Inputs inputs;
-  if (needs.train) inputs.train = build_dataset(tokenizer, split.train, config.data.max_length);
+  if (needs.train) {
+    inputs.train = build_dataset(tokenizer, split.train, encode_options(config, "training"));
+    require_learnable(inputs.train.statistics);
+  }
   inputs.eval.task = task;
-  inputs.eval.examples = std::move(split.validation);
-  encode_ranked(tokenizer, config.data.max_length, inputs.eval);
+  inputs.eval.data =
+      build_ranked(tokenizer, split.validation, encode_options(config, "evaluation"));
+  inputs.eval.examples = kept_of(std::move(split.validation), inputs.eval.data);
   return inputs;
 }
 
@@ -139,8 +143,14 @@ Inputs load_jsonl(TrainConfig const& config, Tokenizer const& tokenizer, InputNe
   auto split = read_split<Example>(
       config, needs, [&](std::string const& file) { return read_jsonl(file, fields); });
   Inputs inputs;
-  if (needs.train) inputs.train = build_dataset(tokenizer, split.train, data.max_length);
-  inputs.eval.data = build_dataset(tokenizer, split.validation, data.max_length);
+  if (needs.train) {
+    inputs.train = build_dataset(tokenizer, split.train, encode_options(config, "training"));
+    require_learnable(inputs.train.statistics);
+  }
+  inputs.eval.data =
+      build_dataset(tokenizer, split.validation, encode_options(config, "evaluation"));
+  inputs.eval.examples = kept_of(std::move(split.validation), inputs.eval.data);
+  inputs.eval.tokenizer = &tokenizer;
   return inputs;
 }
 
@@ -160,13 +170,16 @@ Dataset dataset_of(std::vector<Positioned>&& items) {
   for (Positioned& item : items) {
     data.sequences.push_back(std::move(item.sequence));
     data.where.push_back(std::move(item.where));
+    data.items.push_back(static_cast<std::int64_t>(data.items.size()));
   }
   return data;
 }
 
 Inputs load_ids(TrainConfig const& config, InputNeeds needs) {
+  DataStatistics found;  // of all files together
   auto split = read_split<Positioned>(config, needs, [&](std::string const& file) {
-    Dataset data = read_ids(file, config.data.max_length);
+    Dataset data = read_ids(file, config.data.max_length, config.data.too_long);
+    found.add(data.statistics);
     std::vector<Positioned> items;
     for (std::size_t i = 0; i < data.sequences.size(); ++i) {
       items.push_back({std::move(data.sequences[i]), std::move(data.where[i])});
@@ -176,6 +189,7 @@ Inputs load_ids(TrainConfig const& config, InputNeeds needs) {
   Inputs inputs;
   if (needs.train) inputs.train = dataset_of(std::move(split.train));
   inputs.eval.data = dataset_of(std::move(split.validation));
+  (needs.train ? inputs.train : inputs.eval.data).statistics = std::move(found);
   return inputs;
 }
 

@@ -17,6 +17,8 @@ inline constexpr std::array<std::string_view, 11> kTasks{
 
 inline const Names<Subset> kSubsets = {
     {"published", Subset::published}, {"seeded", Subset::seeded}, {"first", Subset::first}};
+inline const Names<TooLong> kTooLong = {
+    {"error", TooLong::error}, {"skip", TooLong::skip}, {"cut", TooLong::cut}};
 inline const Names<Recompute> kRecomputes = {{"none", Recompute::none},
                                              {"block", Recompute::block}};
 inline const Names<OptimizerKind> kOptimizers = {{"lomo", OptimizerKind::lomo},

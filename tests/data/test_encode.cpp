@@ -178,7 +178,7 @@ TEST_CASE("A data set keeps its order, its places and its count of cuts") {
                                    example_of(std::string(300, 'x'), "\nAnswer: ")};
   examples[0].answer = "Yes";
   examples[1].answer = "No";
-  const Dataset data = build_dataset(small(), examples, 64);
+  const Dataset data = build_dataset(small(), examples, {64});
   CHECK(data.sequences.size() == 2);
   CHECK(data.truncated == 1);
   CHECK(data.sequences[1].tokens.size() <= 64);
@@ -186,7 +186,7 @@ TEST_CASE("A data set keeps its order, its places and its count of cuts") {
   CHECK(data.targets() < data.tokens());
   CHECK(data.sequences[0].targets.back() == small().eos());
   examples[1].answer.clear();
-  CHECK(has(refusal(Exit::data, [&] { build_dataset(small(), examples, 64); }),
+  CHECK(has(refusal(Exit::data, [&] { build_dataset(small(), examples, {64}); }),
             "some.jsonl:9: no answer to train on"));
 }
 

@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   return fuzz::refusable([&] {
     switch (choice) {
       case 8:
-        read_jsonl(fuzz::file("x.jsonl", bytes), {"prompt", "answer", "passage"});
+        read_jsonl(fuzz::file("x.jsonl", bytes), {"prompt", "answer", ""});
         break;
       case 9:
         read_documents(fuzz::file("x.jsonl", bytes), {"", "text"});

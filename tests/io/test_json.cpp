@@ -48,6 +48,66 @@ TEST_CASE("duplicate keys, deep nesting and invalid UTF-8 are refused with their
   CHECK(contains(parse_error(std::string("{\"a\": \0}", 8)), "a.json:1:7"));
 }
 
+TEST_CASE("a JSON error says what to write instead, and repeats little of the input") {
+  CHECK(parse_error("{'a': 1}") ==
+        "a.json:1:2: not valid JSON: invalid literal; last read: '{\''; expected string literal; "
+        "JSON has double quotes");
+  CHECK(contains(parse_error("{\"a\": [1,\n 2,\n]}"),
+                 "a.json:3:1: not valid JSON: unexpected ']'; "));
+  CHECK(contains(parse_error("[1, 2, ]"), "leave out the comma before the bracket"));
+  CHECK(contains(parse_error("{\"a\": True}"), "JSON writes true for True"));
+  CHECK(contains(parse_error("[None]"), "JSON writes null for None"));
+  CHECK(contains(parse_error("[1, NaN]"), "JSON writes null or a number for NaN"));
+  CHECK(contains(parse_error("[-Infinity]"), "JSON writes a number for "));
+  CHECK(contains(parse_error("{\"a\": \"\xC3\xA9\", b}"), "a.json:1:12"));  // characters, not bytes
+  const std::string endless(1 << 20, 'x');
+  for (std::string const& text :
+       {"[\"" + endless, "[" + endless, "[" + std::string(1 << 20, '9') + "]",
+        "[1e" + std::string(1 << 20, '9') + "]", "{\"" + endless + "\" 1}"}) {
+    const std::string message = parse_error(text);
+    CHECK(contains(message, "not valid JSON"));
+    CHECK(message.size() < 200);
+    CHECK_FALSE(contains(message, "json.exception"));
+  }
+}
+
+TEST_CASE("records of data are as bounded as configs, and know where they begin") {
+  const auto refusal = [](std::string const& text, TextPosition start) {
+    return error_of(Exit::data, [&] { parse_record(text, "d/x.jsonl", start); });
+  };
+  CHECK(parse_record(R"({"a": 1, "a": 2})", "x", {}) == Json{{"a", 2}});
+  CHECK(contains(refusal("{\"a\": }", {57, 1}), "d/x.jsonl:57:7: not valid JSON: unexpected '}'"));
+  CHECK(contains(refusal("{\n\"a\":\n}", {4, 9}), "d/x.jsonl:6:1: "));
+  CHECK(contains(refusal("{\"a\"}", {4, 9}), "d/x.jsonl:4:13: "));
+  CHECK(contains(refusal("{\"a\": " + std::string(300000, '['), {2, 1}),
+                 "d/x.jsonl:2:70: nested more than 64 levels deep"));
+  CHECK(contains(refusal(std::string(300000, '[') + std::string(300000, ']'), {}), "nested"));
+  // Brackets inside a text are no levels, and quotes may be escaped.
+  CHECK_NOTHROW(parse_record("[\"" + std::string(300000, '[') + "\"]", "x", {}));
+  CHECK_NOTHROW(parse_record("[\"\\\"" + std::string(300000, '{') + "\"]", "x", {}));
+  CHECK(contains(refusal("[\"\\\\\"" + std::string(100, '[') + "]", {}), "nested"));
+  CHECK_FALSE(json_or_nothing("plain text", "--set a", Exit::usage).has_value());
+  CHECK(json_or_nothing("[1]", "--set a", Exit::usage) == Json{1});
+  CHECK(
+      contains(error_of(Exit::usage,
+                        [] { json_or_nothing(std::string(300000, '['), "--set a", Exit::usage); }),
+               "--set a:1:65: nested more than 64 levels deep"));
+}
+
+TEST_CASE("what an error shows of a value is short whatever the value") {
+  CHECK(preview(Json{{"a", {1, "x"}}}) == "{\"a\":[1,\"x\"]}");
+  CHECK(preview(Json::array()) == "[]");
+  for (Json const& value : {Json(std::string(1 << 22, 'x')), Json(std::vector<int>(1 << 20, 7)),
+                            Json{{std::string(1 << 20, 'k'), 1}}}) {
+    CHECK(preview(value).size() <= 60);
+    CHECK(preview(value).ends_with("..."));
+  }
+  std::string text = "x";
+  for (int i = 0; i < 100; ++i) text += "\xC3\xA9";
+  CHECK(preview(Json(text)).ends_with("\xC3\xA9..."));  // between characters
+  CHECK(preview(Json("\xff")) == "\"\xEF\xBF\xBD\"");
+}
+
 TEST_CASE("a file that is missing or too large is an error with its name") {
   const test::TemporaryFolder folder;
   CHECK(contains(error_of(Exit::usage, [&] { read_json(folder / "no.json", Exit::usage); }),

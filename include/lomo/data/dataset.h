@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lomo/data/batch.h"
+#include "lomo/data/data_statistics.h"
 #include "lomo/data/example.h"
 #include "lomo/data/tokenizer.h"
 
@@ -14,8 +15,10 @@ namespace lomo {
 /// Training sequences in file order, with what had to be cut to make them fit.
 struct Dataset {
   std::vector<Sequence> sequences;
-  std::vector<std::string> where;  // "train.jsonl:17" of each sequence, for messages; may be empty
-  std::int64_t truncated = 0;      // passages cut
+  std::vector<std::string> where;   // "train.jsonl:17" of each sequence, for messages; may be empty
+  std::vector<std::int64_t> items;  // index of the example or document that each is of; as `where`
+  std::int64_t truncated = 0;       // prompts cut
+  DataStatistics statistics;
   std::int64_t tokens() const;
   std::int64_t targets() const;
 };

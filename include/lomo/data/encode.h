@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,7 +19,8 @@ namespace lomo {
 /// At most max_length ids before eos (0: no limit). What is too long loses words from the start of
 /// its passage (only words of more than 64 bytes are cut within, never inside a UTF-8 character);
 /// when the whole passage is not enough, from the start of what is left of the prompt; never the
-/// answer. Throws Error(Exit::data) naming example.where when the answer alone does not fit.
+/// answer. Throws Error(Exit::data) naming example.where and the length when the answer alone does
+/// not fit.
 EncodedAnswer encode_answer(Tokenizer const& tokenizer, Example const& example,
                             std::string_view answer, std::int64_t max_length);
 
@@ -26,9 +28,22 @@ EncodedAnswer encode_answer(Tokenizer const& tokenizer, Example const& example,
 std::vector<EncodedAnswer> encode_candidates(Tokenizer const& tokenizer, Example const& example,
                                              std::int64_t max_length);
 
-/// One sequence an example, with its answer. Throws Error(Exit::data) for an example without one.
+/// What is done with examples that do not fit, and how they are called in messages.
+struct EncodeOptions {
+  std::int64_t max_length = 0;  // 0: no limit
+  TooLong too_long = TooLong::error;
+  std::string what = "training";
+};
+
+/// One sequence an example, with its answer. Throws Error(Exit::data) for an example without one,
+/// and as options.too_long says, having counted all that are too long.
 Dataset build_dataset(Tokenizer const& tokenizer, std::span<Example const> examples,
-                      std::int64_t max_length);
+                      EncodeOptions const& options);
+
+/// One sequence a candidate of each example, in order. Examples that are left out are missing in
+/// `items`.
+Dataset build_ranked(Tokenizer const& tokenizer, std::span<Example const> examples,
+                     EncodeOptions const& options);
 
 /// Documents as bos, text, eos, every id but the first a target. One of more than max_length + 1
 /// ids is cut into pieces of max_length tokens that lose no target (0: no limit).

@@ -25,6 +25,7 @@ struct EncodedAnswer {
   std::vector<std::int32_t> ids;
   std::size_t loss_from = 0;  // index of the first id that carries loss
   bool truncated = false;
+  bool joined_space = false;  // the prompt ends in a space that the answer's first token takes in
 };
 
 }  // namespace lomo

@@ -9,8 +9,9 @@
 
 namespace lomo {
 
-// All of these throw Error(Exit::data), naming file:line and field where there is one, for a file
-// that cannot be read, holds no records, has broken lines or is not UTF-8.
+// All of these throw Error(Exit::data), naming path:line:column and field where there is one, for a
+// file that cannot be read, holds no records, has broken lines, values nested more than kJsonLevels
+// deep, or is not UTF-8. Records are JSONL, or one JSON array of objects.
 
 /// Which fields of an own JSONL file say what.
 struct JsonlFields {
@@ -19,12 +20,15 @@ struct JsonlFields {
   std::string answer = "answer";  // a text, a number, or true/false (which become Yes/No)
   std::string passage;            // field that truncation may cut; empty: the prompt from its start
 };
-/// One Example a line, with `answer` and no candidates. A line without the answer field has none.
+/// One Example a record, with `answer` and no candidates. A field that is missing is an error that
+/// names those there are, and what the data seem to be.
 std::vector<Example> read_jsonl(std::filesystem::path const& file, JsonlFields const& fields);
 
 /// JSONL with `ids` and optionally `loss_from` (index of the first id that carries loss, default
-/// 0): needs no tokenizer. Records of more than max_length + 1 ids throw (0: no limit).
-Dataset read_ids(std::filesystem::path const& file, std::int64_t max_length);
+/// 0): needs no tokenizer. With records of more than max_length + 1 ids (0: no limit) it does as
+/// `too_long` says; the last id is only a target, so a length counts one less.
+Dataset read_ids(std::filesystem::path const& file, std::int64_t max_length,
+                 TooLong too_long = TooLong::error);
 
 /// A text for causal language modelling.
 struct Document {

@@ -17,11 +17,32 @@ namespace lomo {
 
 using Json = nlohmann::json;
 
-/// Parses strict JSON: no comments, no duplicate keys, valid UTF-8, at most 64 levels deep. Errors
-/// read "<where>:<line>:<column>: ..." and carry `exit`.
+/// Deeper JSON is refused wherever it comes from: what is done with values is recursive.
+inline constexpr int kJsonLevels = 64;
+
+/// A line and a column of a file, both from 1; columns count characters.
+struct TextPosition {
+  std::int64_t line = 1, column = 1;
+  std::string text() const;  // "57:13"
+};
+/// The position behind `text`, which begins at `start`.
+TextPosition after(TextPosition start, std::string_view text);
+
+/// Parses strict JSON: no comments, no duplicate keys, valid UTF-8, at most kJsonLevels deep.
+/// Errors read "<where>:<line>:<column>: ..." and carry `exit`.
 Json parse_json(std::string_view text, std::string const& where, Exit exit);
+/// The same for one of many records of user data, which begins at `start`; of equal keys the last
+/// one counts. Throws Error(Exit::data).
+Json parse_record(std::string_view text, std::string const& where, TextPosition start);
+/// Nothing where the text is not JSON; too many levels are an error as above.
+std::optional<Json> json_or_nothing(std::string_view text, std::string const& where, Exit exit);
 /// The same for a file of at most `largest` bytes.
 Json read_json(std::filesystem::path const& file, Exit exit, std::size_t largest = 64u << 20);
+
+/// A value as an error shows it: short, on one line, valid whatever the bytes.
+std::string preview(Json const& value);
+/// Text of at most so many bytes, "..." in place of the rest; no character is split.
+std::string cut_text(std::string text, std::size_t bytes);
 
 /// Bytes written as a number or as text with a unit: 4096, "64MiB", "1.5 GiB", "2GB", "512kB".
 /// Nothing when the text is not that or does not fit.

@@ -7,6 +7,7 @@
 #include "lomo/data/batch.h"
 #include "lomo/data/dataset.h"
 #include "lomo/train/config.h"
+#include "lomo/train/generation.h"
 #include "lomo/train/inputs.h"
 
 namespace lomo {
@@ -31,6 +32,7 @@ BatchCounts shard_batch(BatchCounts const& global, int ranks);
 struct PlannedBatches {
   std::vector<Batch> train;
   std::vector<Batch> eval;
+  std::vector<GenerationLengths> generations;  // answers that evaluations let the model write
 };
 
 /// A global batch, as the sequences that it is made of.
@@ -40,6 +42,7 @@ using DrawnBatch = std::vector<Sequence const*>;
 struct DrawnBatches {
   std::vector<DrawnBatch> train;
   std::vector<DrawnBatch> eval;
+  std::vector<GenerationLengths> generations;
   PlannedBatches of_rank(int rank, int ranks) const;
 };
 
@@ -84,8 +87,8 @@ class WorstBatches {
 DrawnBatches drawn_batches(TrainConfig const& config, ModelConfig const& shape,
                            Inputs const& inputs, Sampler sampler, std::int64_t batches, int ranks);
 /// Of the evaluation alone.
-std::vector<DrawnBatch> drawn_eval_batches(TrainConfig const& config, ModelConfig const& shape,
-                                           Inputs const& inputs, int ranks);
+DrawnBatches drawn_evaluation(TrainConfig const& config, ModelConfig const& shape,
+                              Inputs const& inputs, int ranks);
 /// Without data: the largest batch that the config lets pass, every token of it with a target, and
 /// of it a share as large as any rank's.
 PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& shape, int ranks = 1);

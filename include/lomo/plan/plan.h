@@ -33,7 +33,8 @@ struct Plan {
                                  // norms turn out doubtful and are taken anew by tiles
   std::string phase = "start";   // when: "training step", "evaluation" or "start"
   BatchCounts batch;             // with which batch, which is
-  std::int64_t peak_batch = -1;  //   this one of those of the phase; -1: none
+  std::int64_t peak_batch = -1;  //   this one of those of the phase (of an evaluation texts that
+                                 //   are written come after the batches); -1: none
   std::size_t final_model = 0, checkpoint = 0;  // bytes on disk
   std::size_t transfer = 0;                     // host memory for loading and saving, bytes
 
@@ -66,9 +67,9 @@ struct MemoryUse {
 /// By its ledger.
 MemoryUse held_by(Ledger const& ledger);
 
-/// What evaluating `batches` takes.
+/// What the evaluation of `batches` takes.
 MemoryUse planned_evaluation(TrainConfig const& config, ModelConfig const& shape,
-                             std::vector<Batch> const& batches, MakeEngine const& make_dry);
+                             PlannedBatches const& batches, MakeEngine const& make_dry);
 /// What continuing a prompt up to `total` tokens takes.
 MemoryUse planned_generation(TrainConfig const& config, ModelConfig const& shape,
                              std::int64_t prompt, std::int64_t total, MakeEngine const& make_dry);

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lomo/data/data_statistics.h"
 #include "lomo/data/subset.h"
 #include "lomo/io/json.h"
 #include "lomo/model/config.h"
@@ -33,6 +34,7 @@ struct DataSection {
   std::string document_separator;  // plain text; empty: a file is one document
   std::string prompts;             // template file; empty: the shipped one
   std::int64_t max_length = 1024;
+  TooLong too_long = TooLong::error;
   std::int64_t train_examples = 0, eval_examples = 0;  // 0: all
   Subset sampling = Subset::published;
 };
@@ -134,6 +136,7 @@ struct EvalSection {
   std::int64_t every_steps = 0, every_epochs = 0;  // 0: never
   Score score = Score::sum;
   std::int64_t max_tokens = 4096;
+  std::int64_t generate_examples = 64;  // free answers that the model writes; 0: none
 };
 
 struct SaveSection {

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,9 +16,12 @@ namespace lomo {
 /// How a model did on an EvalSet.
 struct EvalReport {
   /// The task's metrics in percent ("score", their official mean, first when there are several), or
-  /// loss (nats a token) and perplexity.
+  /// loss (nats a token) and perplexity, and of answers that the model wrote the percentage that is
+  /// right ("exact_match").
   std::vector<std::pair<std::string, double>> metrics;
-  std::vector<std::int64_t> chosen;  // ranked: the candidate of each example
+  std::vector<std::int64_t> chosen;            // ranked: the candidate of each example
+  std::vector<double> losses;                  // else: of each sequence, a token
+  std::map<std::size_t, std::string> written;  // by example, what the model answered
   std::int64_t examples = 0;
   double seconds = 0;
   bool stopped = false;  // on request, and then there is nothing else
@@ -28,13 +32,15 @@ struct EvalReport {
 };
 
 /// Ranks candidates by the log-probability of answer and end of sequence (summed or averaged), or
-/// takes the mean loss of held-out sequences. `stop` is asked before each batch, on ranks all of
-/// them alike.
+/// takes the mean loss of held-out sequences; to prompts with free answers the model writes some,
+/// see free_answers(). `stop` is asked before each batch, on ranks all of them alike.
 EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options,
                     std::function<bool()> const& stop = {});
 
 /// Writes the answers of a ranked set in SuperGLUE's submission format to `folder`/<Task>.jsonl,
-/// making the folder; nothing for other sets.
+/// making the folder. Of free answers `folder`/predictions.jsonl: {"where", "prompt", "answer",
+/// "loss"} a line, and where the model wrote one {"prediction", "exact_match"}. Nothing for other
+/// sets.
 void write_predictions(EvalSet const& set, EvalReport const& report,
                        std::filesystem::path const& folder);
 

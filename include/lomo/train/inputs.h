@@ -16,7 +16,9 @@ namespace lomo {
 /// What a model is judged by.
 struct EvalSet {
   std::optional<Task> task;       // ranked candidates; none: the loss on held-out sequences
-  std::vector<Example> examples;  // ranked only
+  std::vector<Example> examples;  // ranked, or with free answers: one a sequence
+  /// Of free answers: what reads what the model writes. It outlives the set.
+  Tokenizer const* tokenizer = nullptr;
   /// Ranked: every candidate of every example, in order. Else the held-out sequences.
   Dataset data;
   bool empty() const { return data.sequences.empty(); }
@@ -35,8 +37,8 @@ struct InputNeeds {
 };
 
 /// Reads, samples, splits and encodes what config.data names. `tokenizer` may be null for token
-/// ids. `prompts` is the shipped wording, used unless the config names another. Throws
-/// Error(Exit::data) or Error(Exit::usage) that names file and line.
+/// ids, and must outlive the inputs. `prompts` is the shipped wording, used unless the config names
+/// another. Throws Error(Exit::data) or Error(Exit::usage) that names file and line.
 Inputs load_inputs(TrainConfig const& config, Tokenizer const* tokenizer,
                    std::filesystem::path const& prompts, InputNeeds needs);
 

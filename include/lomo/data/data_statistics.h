@@ -1,0 +1,74 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "lomo/data/batch.h"
+#include "lomo/data/tokenizer.h"
+
+namespace lomo {
+
+/// How many examples something was found in, and the first of them.
+struct Finding {
+  std::int64_t count = 0;
+  std::string first;  // "train.jsonl:17"
+  void add(std::string const& where);
+  void add(Finding const& more);
+};
+
+/// Answers and lists of ids of more than data.max_length, and the longest of them.
+struct TooLongFound {
+  std::int64_t count = 0;
+  std::int64_t longest = 0;  // ids
+  std::string where;         // of the longest
+  void add(std::int64_t length, std::string const& place);
+  void add(TooLongFound const& more);
+};
+
+/// What is done with an answer that data.max_length has no room for, even without its prompt.
+enum class TooLong : std::uint8_t {
+  error,
+  skip,  // leave the example out
+  cut,   // keep the answer's start, and of the prompt at most half of data.max_length; no eos
+};
+
+/// What encoding found in a data set that its ids do not tell, or that is no error and yet seldom
+/// meant.
+struct DataStatistics {
+  std::int64_t examples = 0;
+  TooLongFound too_long;    // skipped or cut
+  Finding no_tokens;        // answers without a token of their own: only eos carries loss
+  Finding unknown;          // answers that are <unk> throughout
+  Finding joined_space;     // prompts whose last space is part of the answer's first token
+  Finding same_candidates;  // candidates with the same ids: one cannot win
+  Finding special_texts;    // special tokens written in the text, which are read as characters
+  std::map<std::string, std::int64_t> special_text_counts;
+  std::int64_t unknown_ids = 0;  // <unk> among all ids
+  void add(DataStatistics const& more);
+};
+
+/// Finds special tokens that stand in data as text.
+class SpecialTexts {
+ public:
+  explicit SpecialTexts(Tokenizer const& tokenizer);
+  /// Counts those in `text`, of the example at `where`.
+  void count_in(std::string const& text, std::string const& where, DataStatistics& found) const;
+
+ private:
+  std::vector<std::string> texts_;  // the longest first
+  std::vector<bool> begins_;        // by byte, whether one of them begins with it
+};
+
+/// The warnings that they are worth, a sentence each. `what` is "training" or "evaluation".
+std::vector<std::string> data_warnings(DataStatistics const& found, std::string const& what,
+                                       std::int64_t max_length, TooLong too_long);
+
+/// Throws Error(Exit::data) that counts what is too long among `total` and names the longest.
+[[noreturn]] void refuse_too_long(TooLongFound const& found, std::string const& what,
+                                  std::int64_t total, std::int64_t max_length);
+
+/// Throws Error(Exit::data) when no answer has a token that is learnt beside eos.
+void require_learnable(DataStatistics const& found);
+
+}  // namespace lomo

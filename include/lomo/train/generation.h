@@ -1,0 +1,47 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lomo/data/tokenizer.h"
+#include "lomo/model/llama.h"
+#include "lomo/train/inputs.h"
+
+namespace lomo {
+
+/// Tokens of a text that a model continues: of its prompt, and of all that it may become.
+struct GenerationLengths {
+  std::int64_t prompt = 0, total = 0;
+  bool operator==(GenerationLengths const&) const = default;
+};
+
+/// A free answer that the model is to write during an evaluation.
+struct FreeAnswer {
+  std::size_t example = 0;           // of set.examples
+  std::vector<std::int32_t> prompt;  // the ids before the answer's
+  std::string owed;                  // see OpenPrompt
+  GenerationLengths lengths;
+};
+
+/// The first eval.generate_examples examples with an answer of at most 64 tokens: a longer one is
+/// seldom matched word for word. The model may write 8 tokens more than the answer has. None for
+/// other sets, and none on several ranks, since one process generates alone.
+std::vector<FreeAnswer> free_answers(EvalSet const& set, EvalSection const& options, int ranks);
+
+/// Of many those that may need the most memory: each is longer than any other in one of the two.
+std::vector<GenerationLengths> longest_of(std::vector<FreeAnswer> const& answers);
+
+/// The longest of any data whose sequences have at most `max_length` tokens.
+GenerationLengths longest_generation(std::int64_t max_length);
+
+/// What the model writes, greedily, until its end or its limit.
+std::string write_answer(Llama& model, Tokenizer const& tokenizer, FreeAnswer const& answer);
+
+/// Takes the memory of such a text on an engine that computes nothing.
+void rehearse_generation(Llama& model, GenerationLengths const& lengths);
+
+/// Whether a text is the answer: letter by letter, but for blanks around it.
+bool is_answer(std::string const& text, std::string const& answer);
+
+}  // namespace lomo

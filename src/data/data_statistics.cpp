@@ -1,0 +1,159 @@
+#include "lomo/data/data_statistics.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lomo/core/error.h"
+#include "lomo/core/text.h"
+
+namespace lomo {
+
+namespace {
+
+constexpr std::size_t kNamed = 5;  // special tokens that a warning names
+
+std::string first_of(Finding const& finding) {
+  return finding.count == 1 ? " (" + finding.first + ")" : " (first " + finding.first + ")";
+}
+
+std::string have(std::int64_t count) {
+  return count == 1 ? " has " : " have ";
+}
+
+/// The most frequent special tokens: "<s>" 12 times, "</s>" once.
+std::string named(std::map<std::string, std::int64_t> const& counts) {
+  std::vector<std::pair<std::string, std::int64_t>> all(counts.begin(), counts.end());
+  std::stable_sort(all.begin(), all.end(),
+                   [](auto const& a, auto const& b) { return a.second > b.second; });
+  std::string list;
+  for (std::size_t i = 0; i < std::min(all.size(), kNamed); ++i) {
+    list += (i == 0 ? "\"" : ", \"") + all[i].first + "\" " +
+            (all[i].second == 1 ? "once" : human_count(all[i].second) + " times");
+  }
+  return all.size() > kNamed ? list + " and others" : list;
+}
+
+}  // namespace
+
+void Finding::add(std::string const& where) {
+  if (count++ == 0) first = where;
+}
+
+void Finding::add(Finding const& more) {
+  if (count == 0) first = more.first;
+  count += more.count;
+}
+
+void TooLongFound::add(std::int64_t length, std::string const& place) {
+  add(TooLongFound{1, length, place});
+}
+
+void TooLongFound::add(TooLongFound const& more) {
+  count += more.count;
+  if (more.longest <= longest) return;
+  longest = more.longest;
+  where = more.where;
+}
+
+void DataStatistics::add(DataStatistics const& more) {
+  examples += more.examples;
+  too_long.add(more.too_long);
+  no_tokens.add(more.no_tokens);
+  unknown.add(more.unknown);
+  joined_space.add(more.joined_space);
+  same_candidates.add(more.same_candidates);
+  special_texts.add(more.special_texts);
+  for (auto const& [text, count] : more.special_text_counts) special_text_counts[text] += count;
+  unknown_ids += more.unknown_ids;
+}
+
+SpecialTexts::SpecialTexts(Tokenizer const& tokenizer)
+    : texts_(tokenizer.special_texts()), begins_(256, false) {
+  std::stable_sort(texts_.begin(), texts_.end(),
+                   [](std::string const& a, std::string const& b) { return a.size() > b.size(); });
+  for (std::string const& text : texts_) begins_[static_cast<unsigned char>(text.front())] = true;
+}
+
+void SpecialTexts::count_in(std::string const& text, std::string const& where,
+                            DataStatistics& found) const {
+  bool any = false;
+  for (std::size_t at = 0; at < text.size();) {
+    std::size_t step = 1;
+    if (begins_[static_cast<unsigned char>(text[at])]) {
+      for (std::string const& special : texts_) {
+        if (text.compare(at, special.size(), special) != 0) continue;
+        found.special_text_counts[special] += 1;
+        any = true;
+        step = special.size();
+        break;
+      }
+    }
+    at += step;
+  }
+  if (any) found.special_texts.add(where);
+}
+
+std::vector<std::string> data_warnings(DataStatistics const& found, std::string const& what,
+                                       std::int64_t max_length, TooLong too_long) {
+  std::vector<std::string> all;
+  const auto examples = [&](Finding const& finding) {
+    return counted(finding.count, what + " example") + first_of(finding);
+  };
+  if (TooLongFound const& t = found.too_long; t.count > 0) {
+    all.push_back(counted(t.count, what + " example") + have(t.count) +
+                  "an answer of more than data.max_length " + human_count(max_length) +
+                  (too_long == TooLong::skip ? " tokens and " : " tokens, and its end ") +
+                  (too_long == TooLong::cut ? "is cut"
+                   : t.count == 1           ? "is left out"
+                                            : "are left out") +
+                  ": the longest has " + human_count(t.longest) + " (" + t.where + ")");
+  }
+  if (found.no_tokens.count > 0) {
+    all.push_back(examples(found.no_tokens) + have(found.no_tokens.count) +
+                  "an answer without a token of its own: only the end of the text is learnt");
+  }
+  if (found.unknown.count > 0) {
+    all.push_back(examples(found.unknown) + have(found.unknown.count) +
+                  "an answer that is <unk> throughout: the tokenizer cannot express it");
+  }
+  if (found.unknown_ids > 0) {
+    all.push_back(counted(found.unknown_ids, "token") + " of the " + what +
+                  (found.unknown_ids == 1 ? " data is" : " data are") +
+                  " <unk>: the tokenizer has no piece for what stands there");
+  }
+  if (found.same_candidates.count > 0) {
+    all.push_back(examples(found.same_candidates) + have(found.same_candidates.count) +
+                  "candidates of the same tokens, between which nothing can choose");
+  }
+  if (found.special_texts.count > 0) {
+    all.push_back("special tokens are written in " + examples(found.special_texts) + ": " +
+                  named(found.special_text_counts) +
+                  ". They are read as characters, not as tokens");
+  }
+  return all;
+}
+
+void refuse_too_long(TooLongFound const& found, std::string const& what, std::int64_t total,
+                     std::int64_t max_length) {
+  throw Error(Exit::data, human_count(found.count) + " of " + human_count(total) + " " + what +
+                              (found.count == 1 ? " is longer than" : " are longer than") +
+                              " data.max_length " + human_count(max_length) + ": the longest has " +
+                              counted(found.longest, "token") + " (" + found.where +
+                              "). Raise data.max_length to " + std::to_string(found.longest) +
+                              ", or set data.too_long to \"skip\" or \"cut\"");
+}
+
+void require_learnable(DataStatistics const& found) {
+  if (found.examples == 0) return;
+  const std::int64_t empty = found.no_tokens.count + found.unknown.count;
+  if (empty < found.examples) return;
+  Finding const& finding = found.unknown.count > 0 ? found.unknown : found.no_tokens;
+  throw Error(Exit::data,
+              finding.first + ": no answer of the training data has a token to learn, " +
+                  (found.unknown.count > 0
+                       ? "all are <unk>: the tokenizer cannot express them. Does it belong to "
+                         "these data?"
+                       : "all are blank. Is data.answer_field the right field?"));
+}
+
+}  // namespace lomo
