@@ -5,20 +5,17 @@
 namespace lomo {
 
 bool is_unusual(StepReport const& report) {
-  return report.outcome != StepOutcome::applied || report.is_spike;
+  return report.outcome != StepOutcome::applied || report.is_spike || is_news(report.rise);
 }
 
 void tell(StepReport const& report, TrainingState const& state, TrainConfig const& config) {
-  if (report.is_spike) {
-    log::warn(
-        "batch {} is a spike: loss {:.4g} (z {:.1f}), gradient norm {:.4g} (z {:.1f}); "
-        "spike_guard.action {}",
-        state.batches, report.loss, report.spike.loss, report.grad_norm, report.spike.norm,
-        to_string(config.spike_guard.action));
+  if (report.is_spike || is_news(report.rise)) {
+    log::warn("batch {}: {}; spike_guard.action {}", state.batches, describe_alarm(report),
+              to_string(config.spike_guard.action));
   }
   if (report.outcome == StepOutcome::applied) return;
-  log::warn("batch {} skipped: {} (loss {:.4g}, gradient norm {:.4g}); {} skipped so far",
-            state.batches, to_string(report.outcome), report.loss, report.grad_norm,
+  log::warn("batch {} skipped: {} (loss {}, gradient norm {}); {} skipped so far", state.batches,
+            to_string(report.outcome), number_text(report.loss), number_text(report.grad_norm),
             state.trainer.skipped);
   if (report.outcome == StepOutcome::overflow) {
     log::warn("the loss scale falls from {:g} to {:g}", report.loss_scale,
@@ -45,6 +42,7 @@ nlohmann::ordered_json step_line(StepReport const& report, std::int64_t batch, s
   if (config.spike_guard.action != SpikeAction::off) {
     line["loss_z"] = report.spike.loss;
     line["norm_z"] = report.spike.norm;
+    if (report.rise.steps > 0) line["risen_for"] = report.rise.steps;
   }
   if (report.rounding) {
     line["changed"] = report.rounding->changed;
