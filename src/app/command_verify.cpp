@@ -20,13 +20,23 @@ int VerifyCommand::run() const {
   }
   std::printf("  %-10s %s\n", "checksums",
               result.manifest ? "compared with manifest.json" : "none (no manifest.json)");
-  for (std::string const& problem : result.problems)
+  if (!result.tokenizer.empty()) {
+    std::printf("  %-10s %s\n", "tokenizer", result.tokenizer.c_str());
+  }
+  if (!result.unread.empty()) {
+    std::string names;
+    for (std::string const& name : result.unread) names += (names.empty() ? "" : ", ") + name;
+    std::printf("  %-10s %s\n", "not read", names.c_str());
+  }
+  for (std::string const& note : result.notes) std::printf("  note: %s\n", note.c_str());
+  for (std::string const& problem : result.problems) {
     std::printf("  problem: %s\n", problem.c_str());
+  }
   if (result.problems.empty()) {
-    std::printf("nothing is wrong\n");
+    std::printf("nothing is wrong%s\n", result.unread.empty() ? "" : " with what was read");
     return static_cast<int>(Exit::done);
   }
-  std::printf("%zu problems\n", result.problems.size());
+  std::printf("%zu problem%s\n", result.problems.size(), result.problems.size() == 1 ? "" : "s");
   return static_cast<int>(Exit::data);
 }
 
