@@ -86,7 +86,7 @@ TEST_CASE("the best checkpoint by a metric stays beside the newest") {
   // A rate that grows worse with time: the best model is an early one.
   const ProcessResult result =
       run(place, command(place, "out",
-                         {"--set", "optimizer.lr=3", "--set", "clip.norm=0", "--set",
+                         {"--set", "optimizer.lr=1", "--set", "clip.norm=0", "--set",
                           "schedule.kind=constant", "--set", "spike_guard.action=off"}));
   INFO(result.err);
   REQUIRE(result.code == 0);
