@@ -70,7 +70,7 @@ twenty_steps() {
 {"model": {"path": "$PWD/$trial/model", "dtype": "bf16"},
  "data": {"task": "ids", "train": "$PWD/$trial/ids.jsonl"}, "batch": {"sequences": 16},
  "train": {"epochs": 1, "seed": 1}, "optimizer": {"name": "lomo", "lr": 0.05},
- "clip": {"norm": 1.0}, "save": {"final_model": false}}
+ "clip": {"norm": 1.0}, "save": {"final_model": "none"}}
 CONFIG
   train cpu && train cuda || return 1
   losses() { sed -n 's/.*"event":"step".*"loss":\([0-9.eE+-]*\).*/\1/p' "$trial/$1/metrics.jsonl"; }

@@ -82,7 +82,7 @@ peak_memory() {
   quietly "$run/memory-$1.txt" "$bin/lomo-train" "${finetune[@]}" \
     --set optimizer.name="$1" --set optimizer.lr="$2" --set train.max_steps=3 \
     --set eval.before=false --set eval.every_epochs=0 --set eval.at_end=false \
-    --set save.final_model=false --output "$run/memory-$1"
+    --set save.final_model=none --output "$run/memory-$1"
   sed -n 's/^ *peak memory *//p' "$run/memory-$1.txt"
 }
 lomo=$(peak_memory lomo 0.03)

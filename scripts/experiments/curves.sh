@@ -38,7 +38,7 @@ train() {
  "batch": {"sequences": 0, "max_tokens": 2048},
  "train": {"epochs": $epochs, "seed": $seed, "recompute": "none"},
  "optimizer": {"name": "lomo", "lr": 1},
- "schedule": {"kind": "linear", "warmup": 0.1},
+ "schedule": {"kind": "linear", "warmup": 0.1, "published": true},
  "clip": {"norm": 1.0, "strategy": "one_pass"},
  "eval": {"every_steps": 6}}
 JSON

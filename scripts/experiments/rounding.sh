@@ -41,7 +41,7 @@ finetune() {
     --set optimizer.lr="$lr" --set train.epochs="$epochs" \
     --set train.seed="$seed" --set metrics.rounding_every=1 \
     --set data.train="$data/boolq-train.jsonl" --set data.validation="$data/boolq-heldout.jsonl" \
-    --set eval.every_epochs=0 --set save.final_model=false --output "$out" >&2
+    --set eval.every_epochs=0 --set save.final_model=none --output "$out" >&2
 }
 
 # metric FILE TAG NAME: of the evaluation TAG.

@@ -188,7 +188,15 @@ int TrainCommand::run(Common const& common) const {
   if (const std::string note = note_on_stopping(); !note.empty()) log::info("{}", note);
   const RunEnd end =
       run_training(std::move(run), start.checkpoint, std::move(start.folder), setting);
-  return static_cast<int>(end == RunEnd::stopped ? Exit::stopped : Exit::done);
+  switch (end) {
+    case RunEnd::finished:
+      return static_cast<int>(Exit::done);
+    case RunEnd::stopped:
+      return static_cast<int>(Exit::stopped);
+    case RunEnd::diverged:
+      return static_cast<int>(Exit::diverged);
+  }
+  return static_cast<int>(Exit::failure);
 }
 
 }  // namespace lomo::app

@@ -21,10 +21,20 @@ int VerifyCommand::run() const {
   if (!result.weights_hash.empty()) text += "  hash       " + result.weights_hash + "\n";
   text += std::string("  checksums  ") +
           (result.manifest ? "compared with manifest.json" : "none (no manifest.json)") + "\n";
+  if (!result.tokenizer.empty()) text += "  tokenizer  " + result.tokenizer + "\n";
+  if (!result.unread.empty()) {
+    std::string names;
+    for (std::string const& name : result.unread) names += (names.empty() ? "" : ", ") + name;
+    text += "  not read   " + names + "\n";
+  }
+  for (std::string const& note : result.notes) text += "  note: " + note + "\n";
   for (std::string const& problem : result.problems) text += "  problem: " + problem + "\n";
   const bool good = result.problems.empty();
-  text += good ? "nothing is wrong"
-               : counted(static_cast<std::int64_t>(result.problems.size()), "problem");
+  if (good) {
+    text += result.unread.empty() ? "nothing is wrong" : "nothing is wrong with what was read";
+  } else {
+    text += counted(static_cast<std::int64_t>(result.problems.size()), "problem");
+  }
   console::print(text + "\n");
   return static_cast<int>(good ? Exit::done : Exit::data);
 }

@@ -1,7 +1,9 @@
 #include "lomo/io/tensor_scan.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#include <type_traits>
 
 #include "lomo/io/hash.h"
 
@@ -11,21 +13,39 @@ namespace {
 
 constexpr std::size_t kBlock = std::size_t{1} << 20;  // a multiple of every element's size
 
-/// Elements whose exponent is all ones, which is what NaN and infinity have in common.
-template <class Bits>
-void count(std::span<std::byte const> bytes, Bits exponent, std::int64_t first, TensorScan& scan) {
+/// The value of the bits of a storage type.
+template <class T, class Bits>
+double value_of(Bits bits) {
+  if constexpr (std::is_same_v<T, double>)
+    return std::bit_cast<double>(bits);
+  else
+    return static_cast<double>(to_float(std::bit_cast<T>(bits)));
+}
+
+/// Elements whose exponent is all ones, which is what NaN and infinity have in common; of the
+/// others the largest: without the sign, bits are in the order of the magnitudes.
+template <class T, class Bits>
+void look(std::span<std::byte const> bytes, Bits exponent, std::int64_t first, TensorScan& scan) {
+  constexpr Bits kMagnitude = static_cast<Bits>(~Bits{0}) >> 1;
   std::int64_t bad = 0;
+  Bits largest = 0;
   const std::size_t n = bytes.size() / sizeof(Bits);
   const auto at = [&](std::size_t i) {
     Bits bits;  // memcpy: the buffer holds bytes, not numbers
     std::memcpy(&bits, bytes.data() + i * sizeof(Bits), sizeof(Bits));
-    return (bits & exponent) == exponent;
+    return bits;
   };
-  for (std::size_t i = 0; i < n; ++i) bad += at(i) ? 1 : 0;
+  const auto is_bad = [&](std::size_t i) { return (at(i) & exponent) == exponent; };
+  for (std::size_t i = 0; i < n; ++i) {
+    const auto magnitude = static_cast<Bits>(at(i) & kMagnitude);
+    bad += is_bad(i) ? 1 : 0;
+    largest = std::max(largest, is_bad(i) ? Bits{0} : magnitude);
+  }
+  scan.largest = std::max(scan.largest, value_of<T>(largest));
   scan.nonfinite += bad;
   if (bad == 0 || scan.first_bad >= 0) return;
   for (std::size_t i = 0; i < n && scan.first_bad < 0; ++i) {
-    if (at(i)) scan.first_bad = first + static_cast<std::int64_t>(i);
+    if (is_bad(i)) scan.first_bad = first + static_cast<std::int64_t>(i);
   }
 }
 
@@ -43,16 +63,16 @@ TensorScan scan_tensor(SafetensorsFile const& file, SafetensorsEntry const& entr
     const auto first = static_cast<std::int64_t>(from / size_of(entry.dtype));
     switch (entry.dtype) {
       case DType::f32:
-        count<std::uint32_t>(block, 0x7f800000u, first, scan);
+        look<float, std::uint32_t>(block, 0x7f800000u, first, scan);
         break;
       case DType::bf16:
-        count<std::uint16_t>(block, 0x7f80u, first, scan);
+        look<bf16, std::uint16_t>(block, 0x7f80u, first, scan);
         break;
       case DType::f16:
-        count<std::uint16_t>(block, 0x7c00u, first, scan);
+        look<f16, std::uint16_t>(block, 0x7c00u, first, scan);
         break;
       case DType::f64:
-        count<std::uint64_t>(block, 0x7ff0000000000000u, first, scan);
+        look<double, std::uint64_t>(block, 0x7ff0000000000000u, first, scan);
         break;
       case DType::i32:
         break;

@@ -78,6 +78,12 @@ void write_index(std::vector<Shard> const& shards, std::filesystem::path const& 
 
 }  // namespace
 
+std::uint64_t AuxiliaryFiles::bytes() const {
+  std::uint64_t sum = 0;
+  for (auto const& [name, text] : files) sum += text.size();
+  return sum;
+}
+
 AuxiliaryFiles read_auxiliary_files(std::filesystem::path const& folder) {
   static const std::set<std::string> kNames = {"added_tokens.json",
                                                "generation_config.json",

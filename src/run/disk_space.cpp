@@ -15,34 +15,75 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Headers, tokenizer, log and metrics beside the tensors.
-constexpr std::uint64_t kAuxiliaryFiles = std::uint64_t{1} << 20;
+constexpr std::uint64_t kMetricsLine = 512;                 // bytes a step
+constexpr std::int64_t kUnbounded = std::int64_t{1} << 40;  // checkpoints; sums of two fit
+constexpr std::uint64_t kLogs = std::uint64_t{1} << 20;     // log and predictions
+
+/// Checkpoints that are still to be written.
+std::int64_t coming(SaveSection const& save, EvalSection const& eval, DiskNeed const& need) {
+  const auto due = [&](std::int64_t every) {
+    return every > 0 ? need.total / every - need.done / every : 0;
+  };
+  const bool periodic = save.every_steps > 0 || save.every_minutes > 0;
+  if (save.every_minutes > 0 && save.keep_last > 0) return kUnbounded;
+  std::int64_t count = due(save.every_steps);
+  if (save.final_model == FinalModel::best) {
+    // How many evaluations are the best so far is not known, nor where epochs end.
+    count += eval.every_epochs > 0 ? need.total - need.done : due(eval.every_steps);
+  }
+  const bool after_last = periodic || save.final_model == FinalModel::none;
+  const bool counted = save.every_steps > 0 && need.total % save.every_steps == 0;
+  return count + (after_last && !counted ? 1 : 0);
+}
+
+std::string text_of(double bytes) {
+  return human_bytes(static_cast<std::size_t>(std::min(bytes, 1e19)));
+}
 
 }  // namespace
 
-void require_disk_space(fs::path const& folder, SaveSection const& save, DiskNeed const& need) {
+DiskPeak disk_peak(SaveSection const& save, EvalSection const& eval, DiskNeed const& need,
+                   std::int64_t there) {
+  const std::int64_t writes = coming(save, eval, need);
+  const std::int64_t bound = max_checkpoints(save, need.total);
+  const std::int64_t maximum = bound == 0 ? kUnbounded : bound;
+  const std::int64_t kept = std::max<std::int64_t>(0, std::min(there + writes, maximum) - there);
+  const std::int64_t in_writing = std::min(writes, kept + (there + writes > maximum ? 1 : 0));
+  const double checkpoint = static_cast<double>(need.model + need.optimizer);
+  const double model = save.final_model == FinalModel::none ? 0 : static_cast<double>(need.model);
+  DiskPeak peak;
+  peak.checkpoints = in_writing;
+  peak.bytes = static_cast<double>(in_writing) * checkpoint;
+  if (const double at_end = static_cast<double>(kept) * checkpoint + model; at_end > peak.bytes) {
+    peak = {kept, model > 0, at_end};
+  }
+  if (writes == 0 && checkpoint > peak.bytes) peak = {1, false, checkpoint};
+  peak.bytes += static_cast<double>(need.total - need.done) * kMetricsLine + kLogs;
+  return peak;
+}
+
+void require_disk_space(fs::path const& folder, TrainConfig const& config, DiskNeed const& need) {
   std::error_code error;
   const fs::space_info space = fs::space(folder, error);
   if (error) return;  // a file system that does not say
   const auto there = static_cast<std::int64_t>(list_checkpoints(folder / "checkpoints").size());
-  // One more for the one in writing: the oldest goes only when the newest is on disk.
-  const std::int64_t copies =
-      std::max<std::int64_t>(0, max_checkpoints(save, need.total) + 1 - there);
-  const std::uint64_t checkpoint = need.weights + need.optimizer + kAuxiliaryFiles;
-  const std::uint64_t model = save.final_model ? need.weights + kAuxiliaryFiles : 0;
-  const double sum =  // may be beyond 64 bits
-      static_cast<double>(copies) * static_cast<double>(checkpoint) + static_cast<double>(model);
-  if (sum <= static_cast<double>(space.available)) return;
-  throw Error(
-      Exit::usage,
-      "the disk of " + folder.string() + " has " + human_bytes(space.available) +
-          " free, the run will write " +
-          human_bytes(static_cast<std::size_t>(std::min(sum, 1e19))) + ": " +
-          std::to_string(copies) + " checkpoints of " + human_bytes(checkpoint) +
-          " (those kept and one in writing)" +
-          (save.final_model ? " and the final model of " + human_bytes(model) : "") +
-          ". Lower save.keep_last, choose another disk with --output, or start all the same "
-          "with --ignore-disk-space.");
+  const DiskPeak peak = disk_peak(config.save, config.eval, need, there);
+  if (peak.bytes <= static_cast<double>(space.available)) return;
+  const double checkpoint = static_cast<double>(need.model + need.optimizer);
+  std::string parts;
+  if (peak.checkpoints > 0) {
+    parts = std::to_string(peak.checkpoints) +
+            (peak.checkpoints == 1 ? " checkpoint" : " checkpoints") + " of " + text_of(checkpoint);
+  }
+  if (peak.model) {
+    parts += (parts.empty() ? "" : " and ") + std::string("the final model of ") +
+             text_of(static_cast<double>(need.model));
+  }
+  throw Error(Exit::usage, "the disk of \"" + folder.string() + "\" has " +
+                               human_bytes(space.available) + " free, the run needs " +
+                               text_of(peak.bytes) + " at once: " + parts +
+                               ". Lower save.keep_last, choose another disk with --output, or "
+                               "start all the same with --ignore-disk-space.");
 }
 
 }  // namespace lomo

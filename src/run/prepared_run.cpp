@@ -13,6 +13,7 @@
 #include "lomo/dist/host_collectives.h"
 #include "lomo/plan/plan.h"
 #include "lomo/run/rank_consistency.h"
+#include "lomo/train/config_check.h"
 
 namespace lomo {
 
@@ -29,6 +30,7 @@ PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume,
   if (resuming) check_config_changes();
   if (is_root(&host)) {
     for (std::string const& warning : warnings(config)) log::warn("{}", warning);
+    for (std::string const& warning : unused_keys(config)) log::warn("{}", warning);
   }
   if (new_output) {
     on_root(&host, [&] { RunFolder::check(config.output); });
@@ -41,6 +43,11 @@ PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume,
   check_ids(inputs.eval.data, shape.vocab);
   sampler.emplace(inputs.train, config.batch.sequences, config.batch.max_tokens, config.train.seed);
   total = batches_of_run(config, *sampler);
+  const RunLength length{total, sampler->batches_per_epoch(0), !inputs.eval.empty()};
+  require_meaning(config, length);
+  if (is_root(&host)) {
+    for (std::string const& warning : warnings(config, length)) log::warn("{}", warning);
+  }
   require_rank_consistency(&host, fingerprints_of(config, source, inputs));
   if (is_root(&host)) describe_data(setting);
   check_resumed_data();

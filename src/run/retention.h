@@ -19,19 +19,33 @@ struct Kept {
 /// What evaluations are compared by: save.best_metric; else the official mean of a task, or the
 /// only metric it has. Empty where there is none.
 std::string metric_name(SaveSection const& save, Json const& evaluation);
-bool smaller_is_better(std::string const& metric);
 
 /// Steps of the checkpoints that save.keep_last, keep_every and keep_best together do not keep.
 /// `all` is in order of steps. The newest is always kept; keep_last 0 keeps everything.
 std::vector<std::int64_t> to_discard(std::vector<Kept> const& all, SaveSection const& save,
                                      bool smaller_is_better);
 
+/// A checkpoint whose model was evaluated.
+struct Ranked {
+  std::int64_t step = 0;
+  std::string metric;
+  double value = 0;
+};
+/// What an evaluation says by save.best_metric (else a task's score, or its only metric); nothing
+/// when it does not say.
+std::optional<Ranked> ranked(SaveSection const& save, Json const& evaluation, std::int64_t step);
+/// Whether `a` is better than `b`, by the same metric.
+bool is_better(Ranked const& a, Ranked const& b);
+/// The best in a run's folder of checkpoints, of equals the earlier: it needed fewer steps.
+std::optional<Ranked> best_checkpoint(std::filesystem::path const& checkpoints,
+                                      SaveSection const& save);
+
 /// Removes what to_discard names from a run's folder of checkpoints. What cannot be removed is
 /// logged and left.
 void discard_checkpoints(std::filesystem::path const& checkpoints, SaveSection const& save);
 
-/// Most checkpoints that a run of `total` steps keeps at once, the one in writing not counted. How
-/// many save.every_minutes will write is not known when all are kept: they count as one.
+/// Most checkpoints that save.keep_last, keep_every and keep_best let a run of `total` steps keep
+/// at once, the one in writing not counted; 0: no bound, all are kept.
 std::int64_t max_checkpoints(SaveSection const& save, std::int64_t total);
 
 }  // namespace lomo

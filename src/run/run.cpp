@@ -9,6 +9,7 @@
 #include "best_evaluation.h"
 #include "closing_table.h"
 #include "disk_space.h"
+#include "final_model.h"
 #include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
@@ -20,6 +21,7 @@
 #include "lomo/plan/report.h"
 #include "lomo/run/rank_consistency.h"
 #include "lomo/run/run_folder.h"
+#include "lomo/run/run_outcome.h"
 #include "lomo/run/step_recorder.h"
 #include "lomo/train/gemm_peak.h"
 #include "lomo/train/inputs.h"
@@ -27,8 +29,8 @@
 #include "lomo/train/trainer.h"
 #include "prepared_run.h"
 #include "rank_memory.h"
+#include "retention.h"
 #include "run_clock.h"
-#include "save_folder.h"
 #include "saver.h"
 #include "step_notes.h"
 
@@ -60,7 +62,7 @@ class Run {
     clock_.enter(Part::setup);
     plan();
     build();
-    if (!given_.resuming && config_.eval.before) before_ = evaluate_now("before").json();
+    if (!given_.resuming && config_.eval.before) evaluate_before();
     host_.barrier();  // a rank that is asked to stop here ends all before any has made a step
     setting_.defer_stops();
     clock_.enter(Part::training);
@@ -110,9 +112,7 @@ class Run {
     // Before the weights, so that the probe never adds to what a run needs.
     const double peak = measure_gemm_peak(*backend_, *config_.model.dtype);
     model_ = load_model(*engine_, given_.shape, config_, given_.source);
-    trainer_.emplace(*model_, config_,
-                     Schedule(config_.schedule.kind, config_.optimizer.lr, config_.schedule.warmup,
-                              given_.total));
+    trainer_.emplace(*model_, config_, schedule_of(config_, given_.total));
     if (given_.resuming) {
       trainer_->restore(state_.trainer);
       load_optimizer(given_.source, *backend_, trainer_->rule());
@@ -131,13 +131,15 @@ class Run {
   void require_space() {
     if (setting_.ignore_disk_space) return;
     DiskNeed need;
-    need.weights =
+    need.model =
+        given_.auxiliary_files.bytes() +
         static_cast<std::uint64_t>(given_.shape.parameters()) * size_of(*config_.model.dtype);
     for (StoredTensor const& tensor : trainer_->rule().state()) {
       need.optimizer += tensor.whole_bytes();
     }
     need.total = given_.total;
-    on_root(&host_, [&] { require_disk_space(config_.output, config_.save, need); });
+    need.done = state_.batches;
+    on_root(&host_, [&] { require_disk_space(config_.output, config_, need); });
   }
 
   void open_folder() {
@@ -184,11 +186,12 @@ class Run {
     const std::int64_t epoch = given_.sampler->position().epoch;
     const Batch batch = shard_batch(given_.sampler->draw(), host_.rank(), host_.size());
     recorder_.before(*backend_, state_.batches + 1);
-    const StepReport report = trainer_->step(batch);
+    const StepReport report = take_step(batch);
     recorder_.after(*backend_);
     state_.batches += 1;
     state_.position = given_.sampler->position();
     state_.trainer = trainer_->state();
+    state_.record.add(report);
     state_.evaluation = nullptr;
     folder_->metric(step_line(report, state_.batches, epoch, config_));
     if (is_root_ && is_unusual(report)) {  // it is the same on all ranks
@@ -196,6 +199,16 @@ class Run {
     }
     progress_->step(report, state_.batches, epochs(), seconds_left());
     if (state_.batches < given_.total) between_steps(state_.position.epoch > epoch);
+  }
+
+  /// A run that diverges says where it can go on.
+  StepReport take_step(Batch const& batch) {
+    try {
+      return trainer_->step(batch);
+    } catch (Error const& error) {
+      if (error.code() != Exit::diverged) throw;
+      throw Error(Exit::diverged, error.what() + where_to_go_on());
+    }
   }
 
   void between_steps(bool epoch_ended) {
@@ -207,7 +220,23 @@ class Run {
     } else if (epoch_ended && due(state_.position.epoch, config_.eval.every_epochs)) {
       evaluate_now("epoch-" + std::to_string(state_.position.epoch));
     }
-    if (any_rank(&host_, is_root_ && saver_->due(state_.batches))) try_checkpoint();
+    if (any_rank(&host_, is_root_ && (saver_->due(state_.batches) || is_best()))) try_checkpoint();
+  }
+
+  /// Whether the model as it is has to be kept to become the final one.
+  bool is_best() const {
+    if (config_.save.final_model != FinalModel::best) return false;
+    const auto now = ranked(config_.save, state_.evaluation, state_.batches);
+    const auto best = best_checkpoint(folder_->checkpoints(), config_.save);
+    return now && (!best || is_better(*now, *best));
+  }
+
+  void evaluate_before() {
+    before_ = evaluate_now("before").json();
+    if (before_.is_object() && before_.contains("loss")) {
+      trainer_->evaluated_before(before_["loss"].get<double>());
+      state_.trainer = trainer_->state();
+    }
   }
 
   /// Passes over the data so far.
@@ -282,21 +311,44 @@ class Run {
     recorder_.finish();
     // Before the last evaluation and the model, so that neither can lose the run.
     SaveSection const& save = config_.save;
-    if (!save.final_model) {
+    if (save.final_model == FinalModel::none) {
       checkpoint();
     } else if (save.every_steps > 0 || save.every_minutes > 0) {
       try_checkpoint();
     }
-    const EvalReport after = config_.eval.at_end ? evaluate_now("end") : EvalReport{};
-    if (after.stopped) return stop();
-    fs::path saved;
-    if (config_.save.final_model) {
-      const Spending spending(clock_, Part::saving);
-      saved = folder_->model();
-      ModelConfig shape = given_.shape;
-      shape.dtype = *config_.model.dtype;
-      save_final(shape, saved);
+    BeforeAndAfter evaluations{before_, nullptr,
+                               static_cast<std::int64_t>(given_.inputs.eval.examples.size())};
+    if (config_.eval.at_end && !evaluate_after(evaluations)) return stop();
+    const RunOutcome outcome = judge_run(config_, state_.record, evaluations);
+    folder_->metric(outcome.event());
+    const fs::path saved = save_final_model(outcome.damaged);
+    close(outcome, evaluations.after, saved);
+    return outcome.damaged ? RunEnd::diverged : RunEnd::finished;
+  }
+
+  fs::path save_final_model(bool damaged) {
+    const Spending spending(clock_, Part::saving);
+    return write_final_model(*folder_, config_.save,
+                             ranked(config_.save, state_.evaluation, state_.batches), damaged,
+                             &host_, [this](fs::path const& partial) { save_last(partial); });
+  }
+
+  /// False when it was asked to stop. A model that has diverged is a fact about the run, which goes
+  /// on to its end.
+  bool evaluate_after(BeforeAndAfter& evaluations) {
+    try {
+      const EvalReport report = evaluate_now("end");
+      if (report.stopped) return false;
+      evaluations.after = report.json();
+    } catch (Error const& error) {
+      if (error.code() != Exit::diverged) throw;
+      evaluations.after_failed = true;
+      if (is_root_) log::error("the evaluation after the last step failed: {}", error.what());
     }
+  }
+
+  /// The closing table between what is wrong with the run, which is its first word and its last.
+  void close(RunOutcome const& outcome, Json const& after, fs::path const& saved) {
     const auto peaks = peaks_of_ranks(host_, backend_->ledger());
     folder_->metric(memory_event(peaks));
     ClosingTable table;
@@ -314,7 +366,7 @@ class Run {
       table.loss_scale = state_.trainer.loss_scale.scale;
     }
     table.before = before_;
-    table.after = after.json();
+    table.after = after;
     table.memory = backend_->ledger().at_peak();
     table.peak_bytes = backend_->ledger().peak();
     table.peaks = totals(peaks);
@@ -325,8 +377,13 @@ class Run {
     table.model = saved;
     table.run = folder_->root();
     folder_->metric(table.json());
-    on_root(&host_, [&] { console::print(table.render()); });
-    return RunEnd::finished;
+    on_root(&host_, [&] { console::print(outcome.headline() + table.render()); });
+    if (!is_root_) return;
+    for (RunOutcome::Problem const& problem : outcome.problems) log::warn("{}", problem.text);
+    if (outcome.damaged && !saved.empty()) {
+      log::error("the model is damaged and lies aside, in \"{}\".{}", saved.string(),
+                 where_to_go_on());
+    }
   }
 
   /// Where the model of a step lies, if it was kept.
@@ -337,11 +394,17 @@ class Run {
     return step == state_.batches ? final_model : fs::path();
   }
 
-  void save_final(ModelConfig const& shape, fs::path const& folder) {
-    save_folder(folder, &host_, [&](fs::path const& partial) {
-      save_model(*backend_, model_->weights(), shape, partial, given_.auxiliary_files,
-                 config_.save.shard_size, &host_);
-    });
+  std::string where_to_go_on() const {
+    const fs::path last = saver_->last();
+    return last.empty() ? " No checkpoint was written: begin again."
+                        : " The last checkpoint is \"" + last.string() + "\".";
+  }
+
+  void save_last(fs::path const& partial) {
+    ModelConfig shape = given_.shape;
+    shape.dtype = *config_.model.dtype;
+    save_model(*backend_, model_->weights(), shape, partial, given_.auxiliary_files,
+               config_.save.shard_size, &host_);
   }
 
   RunClock clock_;

@@ -20,6 +20,10 @@ class Saver {
 
   /// Whether save.every_steps or save.every_minutes asks for one after so many steps.
   bool due(std::int64_t step) const;
+  /// The newest checkpoint that is known to be whole; empty: none was written.
+  std::filesystem::path last() const {
+    return saved_ ? folder_.checkpoint(*saved_) : std::filesystem::path();
+  }
   /// Writes the checkpoint of state.batches, unless it is there, then removes old ones. Throws as
   /// save_checkpoint does.
   std::filesystem::path write(Llama& model, UpdateRule& rule, TrainingState const& state);

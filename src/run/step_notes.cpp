@@ -6,16 +6,13 @@
 namespace lomo {
 
 bool is_unusual(StepReport const& report) {
-  return report.outcome != StepOutcome::applied || report.is_spike;
+  return report.outcome != StepOutcome::applied || report.is_spike || is_news(report.rise);
 }
 
 void tell(StepReport const& report, TrainingState const& state, TrainConfig const& config) {
-  if (report.is_spike) {
-    log::warn(
-        "step {} is a spike: loss {} (z {:.1f}), gradient norm {} (z {:.1f}); spike_guard.action "
-        "{}",
-        human_count(state.batches), human_number(report.loss), report.spike.loss,
-        human_number(report.grad_norm), report.spike.norm, to_string(config.spike_guard.action));
+  if (report.is_spike || is_news(report.rise)) {
+    log::warn("step {}: {}; spike_guard.action {}", human_count(state.batches),
+              describe_alarm(report), to_string(config.spike_guard.action));
   }
   if (report.outcome == StepOutcome::applied) return;
   log::warn("step {} skipped: {} (loss {}, gradient norm {}); {} skipped so far",
@@ -46,6 +43,7 @@ nlohmann::ordered_json step_line(StepReport const& report, std::int64_t batch, s
   if (config.spike_guard.action != SpikeAction::off) {
     line["loss_z"] = report.spike.loss;
     line["norm_z"] = report.spike.norm;
+    if (report.rise.steps > 0) line["risen_for"] = report.rise.steps;
   }
   if (report.rounding) {
     line["changed"] = report.rounding->changed;

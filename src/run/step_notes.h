@@ -8,7 +8,8 @@
 
 namespace lomo {
 
-/// Whether there is anything to say of a step beside its progress: a spike, or it was not applied.
+/// Whether there is anything to say of a step beside its progress: a spike, a rise of the loss, or
+/// it was not applied.
 bool is_unusual(StepReport const& report);
 /// Says it. `state`: after the step.
 void tell(StepReport const& report, TrainingState const& state, TrainConfig const& config);

@@ -1,5 +1,7 @@
 #include "lomo/run/training_state.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <initializer_list>
 #include <string>
 #include <system_error>
@@ -23,9 +25,23 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::int64_t kVersion = 2;
+constexpr std::int64_t kVersion = 3;
 constexpr char const* kStateFile = "training_state.json";
 constexpr char const* kOptimizerFile = "optimizer.safetensors";
+
+Json or_null(std::optional<double> value) {
+  return value ? Json(*value) : Json();
+}
+
+Json to_json(BatchLoss const& loss) {
+  return {{"mean", loss.mean}, {"error", loss.error}};
+}
+
+Json to_json(std::vector<BatchLoss> const& losses) {
+  Json list = Json::array();
+  for (BatchLoss const& loss : losses) list.push_back(to_json(loss));
+  return list;
+}
 
 Json to_json(TrainingState const& state) {
   return {{"version", kVersion},
@@ -40,7 +56,20 @@ Json to_json(TrainingState const& state) {
           {"spike_guard",
            {{"losses", state.trainer.spike_guard.losses},
             {"norms", state.trainer.spike_guard.norms},
-            {"lr_factor", state.trainer.spike_guard.lr_factor}}},
+            {"lr_factor", state.trainer.spike_guard.lr_factor},
+            {"evaluation", or_null(state.trainer.spike_guard.evaluation)},
+            {"first",
+             state.trainer.spike_guard.first ? to_json(*state.trainer.spike_guard.first) : Json()},
+            {"recent", to_json(state.trainer.spike_guard.recent)},
+            {"risen", state.trainer.spike_guard.risen}}},
+          {"record",
+           {{"first", state.record.first},
+            {"last", state.record.last},
+            {"applied", state.record.applied},
+            {"unapplied", state.record.unapplied},
+            {"nonfinite", state.record.nonfinite},
+            {"realised", state.record.realised},
+            {"measured", state.record.measured}}},
           {"epoch", state.position.epoch},
           {"next", state.position.next},
           {"batches", state.batches},
@@ -50,6 +79,20 @@ Json to_json(TrainingState const& state) {
           {"evaluation", state.evaluation},
           {"metrics_before", state.metrics_before},
           {"config", state.config}};
+}
+
+/// In pieces: a shard is larger than what a run may take of the host's memory.
+void copy_bytes(fs::path const& from, fs::path const& to) {
+  constexpr std::uint64_t kPiece = 4u << 20;
+  const InputFile source(from, Exit::data);
+  AtomicFile copy(to);
+  std::vector<std::byte> piece;
+  for (std::uint64_t at = 0; at < source.size(); at += piece.size()) {
+    piece.resize(std::min(kPiece, source.size() - at));
+    source.read(at, piece);
+    copy.write(piece);
+  }
+  copy.commit();
 }
 
 constexpr Range<std::int64_t> kCount{0};
@@ -66,11 +109,41 @@ void read(JsonReader reader, LossScaleState& state) {
   reader.finish();
 }
 
+BatchLoss read_loss(JsonReader reader) {
+  require_all(reader, {"mean", "error"});
+  BatchLoss loss;
+  reader.get("mean", loss.mean);
+  reader.get("error", loss.error);
+  reader.finish();
+  return loss;
+}
+
+void read(JsonReader reader, RunRecord& record) {
+  require_all(reader,
+              {"first", "last", "applied", "unapplied", "nonfinite", "realised", "measured"});
+  reader.get("first", record.first);
+  reader.get("last", record.last);
+  reader.get("applied", record.applied, kCount);
+  reader.get("unapplied", record.unapplied, kCount);
+  reader.get("nonfinite", record.nonfinite, kCount);
+  reader.get("realised", record.realised);
+  reader.get("measured", record.measured, kCount);
+  reader.finish();
+}
+
 void read(JsonReader reader, SpikeGuardState& state) {
-  require_all(reader, {"losses", "norms", "lr_factor"});
+  require_all(reader, {"losses", "norms", "lr_factor", "recent", "risen"});
   reader.get("losses", state.losses);
   reader.get("norms", state.norms);
   reader.get("lr_factor", state.lr_factor, positive<double>());
+  reader.get("evaluation", state.evaluation);
+  if (reader.raw("first") != nullptr && !reader.raw("first")->is_null()) {
+    state.first = read_loss(*reader.object("first"));
+  }
+  for (JsonReader& loss : reader.objects("recent")) {
+    state.recent.push_back(read_loss(std::move(loss)));
+  }
+  reader.get("risen", state.risen, kCount);
   if (state.losses.size() != state.norms.size()) {
     reader.fail("norms", "losses and norms are of the same steps, there must be as many");
   }
@@ -135,6 +208,14 @@ fs::path find_checkpoint(fs::path const& path) {
                               "a run folder with one under checkpoints/");
 }
 
+void copy_model(fs::path const& checkpoint, fs::path const& to) {
+  for (auto const& entry : fs::directory_iterator(checkpoint)) {
+    const std::string name = entry.path().filename().string();
+    if (name == kStateFile || name == kOptimizerFile || name == kManifestName) continue;
+    copy_bytes(entry.path(), to / name);
+  }
+}
+
 TrainingState read_training_state(fs::path const& folder) {
   const fs::path file = folder / kStateFile;
   const Json json = read_json(file, Exit::data);
@@ -147,8 +228,8 @@ TrainingState read_training_state(fs::path const& folder) {
                                ", the checkpoint has " + std::to_string(version));
   }
   require_all(reader, {"applied", "skipped", "skipped_in_a_row", "consumed", "loss_scale",
-                       "spike_guard", "epoch", "next", "batches", "train_sequences", "train_tokens",
-                       "train_hash", "config"});
+                       "spike_guard", "record", "epoch", "next", "batches", "train_sequences",
+                       "train_tokens", "train_hash", "config"});
   TrainingState state;
   reader.get("applied", state.trainer.applied, kCount);
   reader.get("skipped", state.trainer.skipped, kCount);
@@ -156,6 +237,7 @@ TrainingState read_training_state(fs::path const& folder) {
   reader.get("consumed", state.trainer.consumed, kCount);
   read(*reader.object("loss_scale"), state.trainer.loss_scale);
   read(*reader.object("spike_guard"), state.trainer.spike_guard);
+  read(*reader.object("record"), state.record);
   reader.get("epoch", state.position.epoch, kCount);
   reader.get("next", state.position.next, kCount);
   reader.get("batches", state.batches, kCount);

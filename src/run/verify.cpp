@@ -2,22 +2,27 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <system_error>
 
 #include "lomo/core/activity.h"
 #include "lomo/core/error.h"
+#include "lomo/core/text.h"
 #include "lomo/io/hash.h"
 #include "lomo/io/manifest.h"
 #include "lomo/io/tensor_scan.h"
 #include "lomo/model/config_json.h"
 #include "lomo/model/weights.h"
 #include "lomo/run/training_state.h"
+#include "verify_files.h"
 
 namespace lomo {
 
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr double kLargestWeight = 1e4;  // see verify.h
 
 std::string shape_text(std::vector<std::int64_t> const& shape) {
   SafetensorsEntry entry;
@@ -37,29 +42,65 @@ void collect(std::vector<std::string>& problems, F&& part) {
   }
 }
 
-/// Non-finite values are problems; the hashes add up to the folder's.
-void scan_weights(CheckpointFolder const& checkpoint, Verification& result) {
+/// "model.safetensors: tensor "lm_head.weight" ".
+std::string name_of(CheckpointFolder::Tensor const& tensor) {
+  return tensor.file->path().string() + ": tensor \"" + tensor.entry->name + "\" ";
+}
+
+void judge_values(CheckpointFolder::Tensor const& tensor, TensorScan const& scan,
+                  Verification& result) {
+  const bool number = tensor.entry->dtype != DType::i32;
+  if (scan.nonfinite > 0) {
+    result.problems.push_back(name_of(tensor) + "has " + std::to_string(scan.nonfinite) +
+                              " values that are not finite, the first at " +
+                              element_text(*tensor.entry, scan.first_bad));
+  } else if (number && scan.largest == 0 && tensor.entry->numel() > 0) {
+    result.problems.push_back(name_of(tensor) + "is all zeros");
+  }
+  if (scan.largest > kLargestWeight) {
+    result.problems.push_back(name_of(tensor) + "has a value of magnitude " +
+                              human_number(scan.largest) +
+                              "; trained weights are below a few hundred");
+  }
+}
+
+/// Some exporters write the head of a tied model too; it must then be what it is tied to.
+void compare_tied_head(CheckpointFolder const& checkpoint,
+                       std::map<std::string, std::uint64_t> const& hashes, Verification& result) {
+  constexpr char const* kHead = "lm_head.weight";
+  constexpr char const* kEmbedding = "model.embed_tokens.weight";
+  const auto head = checkpoint.find(kHead), embedding = checkpoint.find(kEmbedding);
+  if (head.entry == nullptr || embedding.entry == nullptr) return;
+  if (head.entry->dtype == embedding.entry->dtype && hashes.at(kHead) == hashes.at(kEmbedding)) {
+    return;
+  }
+  result.problems.push_back(name_of(head) +
+                            "differs from the embedding, but config.json ties the "
+                            "two; set tie_word_embeddings to false");
+}
+
+/// What its values are; the hashes add up to the folder's.
+std::map<std::string, std::uint64_t> scan_weights(CheckpointFolder const& checkpoint,
+                                                  Verification& result) {
   Hasher all;
+  std::map<std::string, std::uint64_t> hashes;
   Activity activity("checking the values of tensors",
                     static_cast<double>(checkpoint.names().size()));
   for (std::string const& name : checkpoint.names()) {  // sorted, so that shards do not matter
     activity.advance();
-    const auto [file, entry] = checkpoint.find(name);
-    const TensorScan scan = scan_tensor(*file, *entry);
+    const auto tensor = checkpoint.find(name);
+    const TensorScan scan = scan_tensor(*tensor.file, *tensor.entry);
     all.add(name);
-    all.add(safetensors_name(entry->dtype));
-    for (const std::int64_t extent : entry->shape) all.add(extent);
+    all.add(safetensors_name(tensor.entry->dtype));
+    for (const std::int64_t extent : tensor.entry->shape) all.add(extent);
     all.add(static_cast<std::int64_t>(scan.hash));
+    hashes[name] = scan.hash;
     result.tensors += 1;
-    result.elements += entry->numel();
-    if (scan.nonfinite > 0) {
-      result.problems.push_back(file->path().string() + ": tensor \"" + name + "\" has " +
-                                std::to_string(scan.nonfinite) +
-                                " values that are not finite, the first at " +
-                                element_text(*entry, scan.first_bad));
-    }
+    result.elements += tensor.entry->numel();
+    judge_values(tensor, scan, result);
   }
   result.weights_hash = all.text();
+  return hashes;
 }
 
 void compare_shapes(CheckpointFolder const& checkpoint, ModelConfig const& config,
@@ -75,6 +116,10 @@ void compare_shapes(CheckpointFolder const& checkpoint, ModelConfig const& confi
       result.problems.push_back(file->path().string() + ": tensor \"" + weight.name +
                                 "\" has shape " + entry->shape_text() + ", config.json asks for " +
                                 shape_text(weight.shape));
+    } else if (entry->dtype == DType::i32 || entry->dtype == DType::f64) {
+      result.problems.push_back(name_of({file, entry}) + "holds " +
+                                std::string(safetensors_name(entry->dtype)) +
+                                "; weights are read as F32, BF16 or F16");
     }
   }
   std::sort(expected.begin(), expected.end());
@@ -108,18 +153,33 @@ Verification verify_folder(fs::path const& folder) {
                                 "a run, or any Hugging Face LLaMA folder");
   }
   Verification result;
+  std::set<std::string> read{kManifestName};
   result.manifest = has_manifest(folder);
   if (result.manifest) result.problems = check_manifest(folder);
+  std::int64_t vocab = 0;
   collect(result.problems, [&] {
     const CheckpointFolder checkpoint(folder);
-    scan_weights(checkpoint, result);
-    compare_shapes(checkpoint, read_model_config(folder / "config.json"), result);
+    read.insert("model.safetensors.index.json");
+    for (SafetensorsFile const& file : checkpoint.files()) {
+      read.insert(file.path().filename().string());
+    }
+    const auto hashes = scan_weights(checkpoint, result);
+    const ModelConfig config = read_model_config(folder / "config.json");
+    vocab = config.vocab;
+    compare_shapes(checkpoint, config, result);
+    if (config.tied_embeddings) compare_tied_head(checkpoint, hashes, result);
   });
+  verify_companions(folder, vocab, result, read);
   result.training_state = fs::exists(folder / "training_state.json", error);
-  if (result.training_state) collect(result.problems, [&] { read_training_state(folder); });
+  if (result.training_state) {
+    read.insert("training_state.json");
+    collect(result.problems, [&] { read_training_state(folder); });
+  }
   if (const fs::path path = folder / "optimizer.safetensors"; fs::exists(path, error)) {
+    read.insert(path.filename().string());
     collect(result.problems, [&] { scan_optimizer(path, result); });
   }
+  verify_listing(folder, read, result);
   return result;
 }
 

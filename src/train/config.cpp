@@ -183,11 +183,19 @@ void read(JsonReader reader, OptimizerSection& optimizer) {
 void read(JsonReader reader, ScheduleSection& schedule) {
   reader.get("kind", schedule.kind, kSchedules);
   reader.get("warmup", schedule.warmup, kNotNegative);
+  if (schedule.warmup >= 1 && schedule.warmup != std::floor(schedule.warmup)) {
+    reader.fail("warmup", "expected a share of the run below 1, or a whole number of steps");
+  }
+  reader.get("final", schedule.final, Range<double>{0.0, 1.0});
+  reader.get("published", schedule.published);
+  if (schedule.published && schedule.final > 0) {
+    reader.fail("final", "the published schedule ends at 0; leave out one of the two keys");
+  }
   reader.finish();
 }
 
 void read(JsonReader reader, ClipSection& clip) {
-  reader.get("norm", clip.norm, kNotNegative);
+  reader.get("norm", clip.norm, kNotNegative);  // null: as if it were not there
   reader.get("value", clip.value, kNotNegative);
   reader.get("strategy", clip.strategy, kClipStrategies);
   if (Json const* kept = reader.raw("kept_blocks"); kept != nullptr && !kept->is_null()) {
@@ -268,7 +276,7 @@ void read(JsonReader reader, SaveSection& save) {
   reader.get("keep_every", save.keep_every, kKept);
   reader.get("keep_best", save.keep_best, kKept);
   reader.get("best_metric", save.best_metric);
-  reader.get("final_model", save.final_model);
+  reader.get("final_model", save.final_model, kFinalModels);
   reader.get_bytes("shard_size", save.shard_size);
   if (save.shard_size == 0) reader.fail("shard_size", "a shard holds at least one tensor");
   reader.finish();

@@ -114,9 +114,13 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                       {"eps1", o.eps1},
                       {"eps2", o.eps2},
                       {"clip_threshold", o.clip_threshold}};
-  out["schedule"] = {{"kind", to_string(config.schedule.kind)}, {"warmup", config.schedule.warmup}};
+  ScheduleSection const& schedule = config.schedule;
+  out["schedule"] = {{"kind", to_string(schedule.kind)},
+                     {"warmup", schedule.warmup},
+                     {"final", schedule.final},
+                     {"published", schedule.published}};
   ClipSection const& clip = config.clip;
-  out["clip"] = {{"norm", clip.norm},
+  out["clip"] = {{"norm", clip.norm ? Out(*clip.norm) : Out()},
                  {"value", clip.value},
                  {"strategy", name_of(clip.strategy, kClipStrategies)},
                  {"kept_blocks", clip.kept_blocks ? Out(*clip.kept_blocks) : Out()}};
@@ -149,10 +153,14 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                  {"max_tokens", e.max_tokens},
                  {"generate_examples", e.generate_examples}};
   SaveSection const& s = config.save;
-  out["save"] = {{"every_steps", s.every_steps}, {"every_minutes", s.every_minutes},
-                 {"keep_last", s.keep_last},     {"keep_every", s.keep_every},
-                 {"keep_best", s.keep_best},     {"best_metric", s.best_metric},
-                 {"final_model", s.final_model}, {"shard_size", format_bytes(s.shard_size)}};
+  out["save"] = {{"every_steps", s.every_steps},
+                 {"every_minutes", s.every_minutes},
+                 {"keep_last", s.keep_last},
+                 {"keep_every", s.keep_every},
+                 {"keep_best", s.keep_best},
+                 {"best_metric", s.best_metric},
+                 {"final_model", name_of(s.final_model, kFinalModels)},
+                 {"shard_size", format_bytes(s.shard_size)}};
   out["output"] = config.output;
   return out;
 }

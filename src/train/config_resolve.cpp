@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string>
 
 #include "lomo/core/error.h"
@@ -9,6 +10,7 @@ namespace lomo {
 namespace {
 
 constexpr double kHotStochasticLr = 1e-2;  // published rates assume nearest rounding's lost updates
+constexpr double kUnclippedLr = 5e-3;      // above it plain gradients ruined every model measured
 constexpr double kAdamLr = 1e-4;           // LOMO has no per-element scale to make up for it
 
 /// What the folder's config says for a key of model.shape.
@@ -55,6 +57,11 @@ void resolve(TrainConfig& config, ModelConfig const& model) {
         "only a check of the whole gradient keeps such a step away from every weight. Set "
         "gradient_check to \"step\", or train in bf16.");
   }
+  const bool adalomo = config.optimizer.name == OptimizerKind::adalomo;  // it bounds each update
+  if (!config.clip.norm) config.clip.norm = adalomo ? 0 : 1;
+  SaveSection& save = config.save;
+  if (save.final_model == FinalModel::best)
+    save.keep_best = std::max<std::int64_t>(save.keep_best, 1);
   const bool fused = is_fused(config.optimizer.name);
   const bool answers = config.spike_guard.action != SpikeAction::off &&
                        config.spike_guard.action != SpikeAction::warn;
@@ -81,6 +88,12 @@ std::vector<std::string> warnings(TrainConfig const& config) {
         "optimizer.lr is above 1e-2 with stochastic rounding: the published rates (3e-2, 5e-2) go "
         "with nearest rounding, which loses most of each update; about a tenth of them is usual "
         "here.");
+  }
+  const bool plain = o.name == OptimizerKind::lomo || o.name == OptimizerKind::sgd;
+  if (plain && config.clip.norm == 0.0 && config.clip.value == 0 && o.lr > kUnclippedLr) {
+    list.push_back(
+        "clip.norm is 0 and optimizer.lr above 5e-3: at such rates unclipped gradients have ruined "
+        "models within a dozen steps. Set clip.norm to 1, its default.");
   }
   if (o.name == OptimizerKind::lomo && o.lr < kAdamLr) {
     list.push_back(

@@ -42,7 +42,8 @@ void mean_loss(std::vector<SequenceScore> const& scores, EvalReport& report) {
     targets += s.targets;
   }
   report.examples = static_cast<std::int64_t>(scores.size());
-  const double mean = targets > 0 ? loss / static_cast<double>(targets) : 0;
+  double mean = targets > 0 ? loss / static_cast<double>(targets) : 0;
+  if (std::isnan(mean)) mean = std::nan("");  // of no sign: it is shown to people
   report.metrics = {{"loss", mean}, {"perplexity", std::exp(mean)}};
 }
 
@@ -79,6 +80,18 @@ std::string lines_of(EvalSet const& set, EvalReport const& report) {
 }
 
 }  // namespace
+
+std::vector<std::string> metric_names(std::string const& task) {
+  if (task == "jsonl" || task == "text" || task == "ids") return {"loss", "perplexity"};
+  if (task == "cb") return {"score", "accuracy", "f1"};
+  if (task == "multirc") return {"score", "accuracy", "f1a", "em"};
+  if (task == "record") return {"score", "accuracy", "f1", "em"};
+  return {"accuracy"};
+}
+
+bool smaller_is_better(std::string const& metric) {
+  return metric == "loss" || metric == "perplexity";
+}
 
 std::string EvalReport::summary() const {
   std::string text;

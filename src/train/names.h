@@ -40,6 +40,8 @@ inline const Names<GradientCheck> kGradientChecks = {{"step", GradientCheck::ste
 inline const Names<ClipStrategy> kClipStrategies = {{"auto", ClipStrategy::automatic},
                                                     {"one_pass", ClipStrategy::one_pass},
                                                     {"two_pass", ClipStrategy::two_pass}};
+inline const Names<FinalModel> kFinalModels = {
+    {"last", FinalModel::last}, {"best", FinalModel::best}, {"none", FinalModel::none}};
 inline const Names<DType> kCommDtypes = {{"bf16", DType::bf16}, {"f32", DType::f32}};
 inline const Names<Score> kScores = {{"sum", Score::sum}, {"mean", Score::mean}};
 

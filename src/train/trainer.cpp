@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lomo/core/error.h"
+#include "lomo/core/text.h"
 
 namespace lomo {
 
@@ -39,22 +40,6 @@ std::size_t count_tensors(std::vector<ParameterGroup*> const& groups) {
 
 }  // namespace
 
-std::string_view to_string(StepOutcome outcome) {
-  switch (outcome) {
-    case StepOutcome::applied:
-      return "applied";
-    case StepOutcome::no_targets:
-      return "no targets";
-    case StepOutcome::nonfinite:
-      return "not finite";
-    case StepOutcome::overflow:
-      return "overflow";
-    case StepOutcome::spike:
-      return "spike";
-  }
-  return "?";
-}
-
 HeadOptions head_options(TrainConfig const& config) {
   HeadOptions head;
   head.block_rows = config.memory.head_block_rows;
@@ -62,6 +47,11 @@ HeadOptions head_options(TrainConfig const& config) {
   head.keep_logits_bytes = config.memory.keep_logits_bytes;
   head.comm_dtype = config.ranks.comm_dtype;
   return head;
+}
+
+Schedule schedule_of(TrainConfig const& config, std::int64_t total) {
+  ScheduleSection const& s = config.schedule;
+  return {s.kind, config.optimizer.lr, s.warmup, total, s.final, s.published};
 }
 
 Trainer::Trainer(Llama& model, TrainConfig const& config, Schedule const& schedule)
@@ -117,7 +107,7 @@ StepReport Trainer::step(Batch const& batch) {
   }
 
   Pass pass = model_.forward(batch, recompute_);
-  report.loss = mean_loss(pass);
+  measure_loss(pass, report);
   if (std::isfinite(report.loss)) {
     StepContext context;
     context.step = state_.applied + 1;
@@ -138,7 +128,7 @@ StepReport Trainer::step(Batch const& batch) {
     state_.skipped_in_a_row = 0;
     report.step = state_.applied;
     scaler_.succeed();
-    spike_guard_.applied(report.loss, report.grad_norm);
+    spike_guard_.applied({report.loss, report.loss_error}, report.grad_norm);
   } else {
     skip(report);
   }
@@ -158,13 +148,20 @@ void Trainer::count(Batch const& batch, StepReport& report) const {
   }
 }
 
-double Trainer::mean_loss(Pass const& pass) const {
-  if (!model_.backend().computes()) return 0;
-  double sum = 0;
+/// The mean over the targets of all ranks, and its standard error.
+void Trainer::measure_loss(Pass const& pass, StepReport& report) const {
+  if (!model_.backend().computes()) return;
+  double sum = 0, squares = 0;
   for (std::vector<float> const& losses : model_.losses_by_rank(pass)) {
-    for (const float loss : losses) sum += loss;
+    for (const float loss : losses) {
+      sum += loss;
+      squares += static_cast<double>(loss) * static_cast<double>(loss);
+    }
   }
-  return sum / static_cast<double>(pass.all_loss_rows());
+  const BatchLoss loss = batch_loss(sum, squares, pass.all_loss_rows());
+  // Of no sign: it is shown to people.
+  report.loss = std::isnan(loss.mean) ? std::nan("") : loss.mean;
+  report.loss_error = loss.error;
 }
 
 void Trainer::fused_step(Pass& pass, StepReport& report, StepContext& context) {
@@ -226,17 +223,18 @@ bool Trainer::decide(GradientStats const& stats, StepReport& report, StepContext
   context.lr = static_cast<float>(report.lr);
   if (clip_.norm > 0) {
     // The small constant is the published one: it keeps a zero gradient from dividing by zero.
-    report.coefficient = std::min(1.0, clip_.norm / (report.grad_norm + 1e-6));
+    report.coefficient = std::min(1.0, *clip_.norm / (report.grad_norm + 1e-6));
     context.gradient.coefficient = static_cast<float>(report.coefficient);
   }
   return true;
 }
 
-/// Looks for a spike and answers it.
+/// Looks for a spike or a rise and answers it.
 bool Trainer::check_spike(StepReport& report) {
   report.spike = spike_guard_.scores(report.loss, report.grad_norm);
   report.is_spike = spike_guard_.is_spike(report.spike);
-  if (!report.is_spike) return true;
+  report.rise = spike_guard_.rise({report.loss, report.loss_error});
+  if (!report.is_spike && report.rise.steps == 0) return true;
   switch (spike_guard_.action()) {
     case SpikeAction::off:
     case SpikeAction::warn:
@@ -245,6 +243,7 @@ bool Trainer::check_spike(StepReport& report) {
       report.outcome = StepOutcome::spike;
       return false;
     case SpikeAction::cut_lr: {
+      if (!report.is_spike && !is_news(report.rise)) break;
       const double before = spike_guard_.lr_factor();
       spike_guard_.cut();
       report.lr *= spike_guard_.lr_factor() / before;
@@ -253,12 +252,9 @@ bool Trainer::check_spike(StepReport& report) {
     case SpikeAction::stop:
       throw Error(
           Exit::diverged,
-          "the step after " + std::to_string(state_.applied) + " is a spike: loss " +
-              std::to_string(report.loss) + " (z " + std::to_string(report.spike.loss) +
-              "), gradient norm " + std::to_string(report.grad_norm) + " (z " +
-              std::to_string(report.spike.norm) +
-              "), and spike_guard.action is \"stop\". Nothing of it was applied; resume from the "
-              "last checkpoint with a lower optimizer.lr or another spike_guard.action.");
+          "after step " + std::to_string(state_.applied) + " " + describe_alarm(report) +
+              ", and spike_guard.action is \"stop\". Nothing of this step was applied. Lower "
+              "optimizer.lr, or choose another spike_guard.action.");
   }
   return true;
 }
@@ -295,28 +291,14 @@ void Trainer::skip(StepReport& report) {
   }
   state_.skipped_in_a_row += 1;
   if (state_.skipped_in_a_row >= stop_after_skips_) {
-    throw Error(
-        Exit::diverged,
-        std::to_string(state_.skipped_in_a_row) + " steps in a row were skipped after step " +
-            std::to_string(state_.applied) + " (loss " + std::to_string(report.loss) +
-            ", gradient norm " + std::to_string(report.grad_norm) +
-            "). Lower optimizer.lr, set clip.norm, or look at the data; the last checkpoint "
-            "is not touched." +
-            (report.partial ? " " + describe(*report.partial) : std::string()));
+    throw Error(Exit::diverged,
+                std::to_string(state_.skipped_in_a_row) +
+                    " steps in a row were skipped after step " + std::to_string(state_.applied) +
+                    " (loss " + human_number(report.loss) + ", gradient norm " +
+                    human_number(report.grad_norm) +
+                    "). Lower optimizer.lr, set clip.norm to 1, or look at the data." +
+                    (report.partial ? " " + describe(*report.partial) : std::string()));
   }
-}
-
-std::string describe(FusedUpdate::UpdatedTensors const& partial) {
-  constexpr std::size_t kListed = 4;
-  std::string text = "There was no gradient check before the update (gradient_check \"tile\"): ";
-  text += std::to_string(partial.updated.size()) + " tensors were already updated";
-  for (std::size_t i = 0; i < std::min(kListed, partial.updated.size()); ++i) {
-    text += (i == 0 ? " (" : ", ") + partial.updated[i];
-  }
-  if (partial.updated.size() > kListed) text += ", ...";
-  if (!partial.updated.empty()) text += ")";
-  return text + " and " + partial.stopped_in +
-         " up to its first tile that is not finite; nothing after it was touched.";
 }
 
 }  // namespace lomo

@@ -31,7 +31,7 @@ TEST_CASE("what clip.strategy auto resolves to is written down, and a resumed ru
   make_model_and_data(place);
   write_config(place, R"({"name": "lomo", "lr": 0.05})",
                R"(, "eval": {"before": false}, "memory": {"budget": "64MiB"},
-                  "save": {"every_steps": 8, "final_model": false})");
+                  "save": {"every_steps": 8, "final_model": "none"})");
   const auto go = [&](std::vector<std::string> const& more) {
     std::vector<std::string> all{"--config", place / "run.json", "--output", place / "out"};
     all.insert(all.end(), more.begin(), more.end());

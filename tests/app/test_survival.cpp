@@ -82,11 +82,11 @@ TEST_CASE("the best checkpoint by a metric stays beside the newest") {
   make_model_and_data(place);
   write_config(place, kLomo, R"(, "eval": {"every_steps": 2, "at_end": false},
       "save": {"every_steps": 2, "keep_last": 1, "keep_best": 1, "best_metric": "loss",
-               "final_model": false})");
+               "final_model": "none"})");
   // A rate that grows worse with time: the best model is an early one.
   const ProcessResult result =
       run(place, command(place, "out",
-                         {"--set", "optimizer.lr=3", "--set", "clip.norm=0", "--set",
+                         {"--set", "optimizer.lr=1", "--set", "clip.norm=0", "--set",
                           "schedule.kind=constant", "--set", "spike_guard.action=off"}));
   INFO(result.err);
   REQUIRE(result.code == 0);
@@ -157,7 +157,7 @@ TEST_CASE("what cannot change in the middle of a run is refused with a list, the
   const Workplace place;
   make_model_and_data(place);
   write_config(place, kLomo,
-               R"(, "eval": {"before": false}, "save": {"every_steps": 8, "final_model": false})");
+               R"(, "eval": {"before": false}, "save": {"every_steps": 8, "final_model": "none"})");
   const ProcessResult first = run(place, command(place, "out", {}));
   INFO(first.err);
   REQUIRE(first.code == 0);

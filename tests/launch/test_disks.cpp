@@ -82,7 +82,7 @@ void check_full_disk(Workplace const& place, std::string const& run, std::string
   for (Arguments& arguments : same) {
     arguments[1] = place / "run.json";
     arguments.insert(arguments.end(), {"--set", "train.max_steps=" + std::to_string(steps), "--set",
-                                       "save.every_steps=0", "--set", "save.final_model=true"});
+                                       "save.every_steps=0", "--set", "save.final_model=last"});
   }
   const ProcessResult whole = launch(inspect, same);
   INFO(whole.err);
@@ -160,7 +160,7 @@ TEST_CASE("ranks are refused at start what one process is, once and with its exi
     if (!disk.mounted()) LOMO_SKIP("this process may not mount a file system");
     REQUIRE(launch(place, 2,
                    command(place, "small/out",
-                           {"--ignore-disk-space", "--set", "save.final_model=false"}))
+                           {"--ignore-disk-space", "--set", "save.final_model=none"}))
                 .code == 0);
     REQUIRE(disk.make_read_only());
     refused(command(place, "small/new"), "Read-only file system");

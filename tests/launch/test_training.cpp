@@ -57,7 +57,7 @@ TEST_CASE("a checkpoint goes from one rank to two, to four and back without a bi
   const Workplace place;
   make_model_and_data(place);
   write_config(place, kAdaLomo, R"(, "eval": {"before": false, "at_end": false},
-      "save": {"final_model": false})");
+      "save": {"final_model": "none"})");
   REQUIRE(run(place, command(place, "of1", {"--set", "train.max_steps=5"})).code == 0);
   const std::vector<std::string> files{"model.safetensors", "optimizer.safetensors"};
   std::string before = "of1";

@@ -6,6 +6,7 @@
 
 #include "lomo/core/error.h"
 #include "lomo/train/config.h"
+#include "lomo/train/config_check.h"
 #include "support/catch.h"
 #include "support/source_dir.h"
 
@@ -74,6 +75,11 @@ TEST_CASE("a config error names the file, the place and what to do") {
   CHECK(contains(refusal("/spike_guard/action", "ignore"), "warn"));
   CHECK(contains(refusal("/spike_guard/min_steps", 500), "spike_guard.window"));
   CHECK(contains(refusal("/memory/tile_bytes", "eight"), "/memory/tile_bytes"));
+  CHECK(contains(refusal("/schedule/warmup", 1.5), "whole number of steps"));
+  CHECK(contains(refusal("/schedule/warmup", -1), "/schedule/warmup"));
+  CHECK(contains(refusal("/schedule/final", 1.5), "/schedule/final"));
+  CHECK(contains(refusal("/save/final_model", "newest"), "best"));
+  CHECK(contains(refusal("/save/final_model", true), "last"));
 }
 
 TEST_CASE("a key of before the first release is refused with its new name") {
@@ -135,10 +141,67 @@ TEST_CASE("the checkpoint resolves dtype and rounding, and must have the shape t
     TrainConfig late = parse_config(minimal(), "run.json");
     late.gradient_check = GradientCheck::tile;
     late.spike_guard.action = action;
+    late.clip.norm = 0;
     CHECK_THROWS_WITH(resolve(late, model), Catch::Contains("spike_guard.action"));
-    late.clip.norm = 1;
+    late.clip.norm.reset();
     resolve(late, model);
   }
+}
+
+TEST_CASE(
+    "the norm is clipped at 1 unless AdaLomo bounds each update or the config says otherwise") {
+  const auto clip = [](char const* optimizer, Json norm) {
+    Json json = minimal();
+    json["optimizer"]["name"] = optimizer;
+    json["clip"]["norm"] = std::move(norm);
+    TrainConfig config = parse_config(json, "run.json");
+    resolve(config, ModelConfig{});
+    // The effective config says which.
+    return to_json(config)["clip"]["norm"].get<double>();
+  };
+  for (char const* name : {"lomo", "sgd", "adamw"}) CHECK(clip(name, nullptr) == 1);
+  CHECK(clip("adalomo", nullptr) == 0);
+  for (char const* name : {"lomo", "sgd", "adamw", "adalomo"}) {
+    CHECK(clip(name, 0) == 0);
+    CHECK(clip(name, 0.5) == 0.5);
+  }
+  TrainConfig absent = parse_config(minimal(), "run.json");
+  CHECK_FALSE(absent.clip.norm);
+  resolve(absent, ModelConfig{});
+  CHECK(absent.clip.norm == 1.0);
+}
+
+TEST_CASE("plain gradients at a high rate without clipping are warned about") {
+  const auto warned = [](char const* optimizer, double lr, Json norm, double value) {
+    Json json = minimal();
+    json["optimizer"] = {{"name", optimizer}, {"lr", lr}};
+    json["clip"] = {{"norm", std::move(norm)}, {"value", value}};
+    TrainConfig config = parse_config(json, "run.json");
+    resolve(config, ModelConfig{});
+    for (std::string const& warning : warnings(config)) {
+      if (contains(warning, "clip.norm")) return true;
+    }
+    return false;
+  };
+  CHECK(warned("lomo", 0.03, 0, 0));
+  CHECK(warned("sgd", 0.01, 0, 0));
+  CHECK_FALSE(warned("lomo", 0.03, nullptr, 0));
+  CHECK_FALSE(warned("lomo", 0.03, 1, 0));
+  CHECK_FALSE(warned("lomo", 0.001, 0, 0));
+  CHECK_FALSE(warned("lomo", 0.03, 0, 0.1));  // clipped by value
+  CHECK_FALSE(warned("adamw", 0.03, 0, 0));   // its step does not grow with the gradient
+  CHECK_FALSE(warned("adalomo", 0.03, 0, 0));
+}
+
+TEST_CASE("the best model as the final one keeps a best checkpoint") {
+  Json json = minimal();
+  json["save"]["final_model"] = "best";
+  TrainConfig config = parse_config(json, "run.json");
+  resolve(config, ModelConfig{});
+  CHECK(config.save.keep_best == 1);
+  config.save.keep_best = 3;
+  resolve(config, ModelConfig{});
+  CHECK(config.save.keep_best == 3);
 }
 
 TEST_CASE("learning rates of another method are warned about") {
@@ -172,8 +235,9 @@ TEST_CASE("every shipped config parses; those of the paper are fp16") {
     resolve(config, ModelConfig{});
     CHECK((config.optimizer.rounding == Rounding::stochastic) ==
           (config.model.dtype == DType::bf16));
-    CHECK(config.gradient_check ==
-          (path.filename() == "pretrain.json" ? GradientCheck::tile : GradientCheck::step));
+    CHECK(config.gradient_check == GradientCheck::step);
+    CHECK(config.schedule.published == (paper || path.parent_path().filename() == "quickstart"));
+    CHECK(unused_keys(config).empty());
     ++seen;
   }
   CHECK(seen >= 18);

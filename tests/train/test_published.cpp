@@ -51,7 +51,8 @@ class Duel {
         dtype_(parse_dtype(run.value("dtype", "f32")).value()),
         model_(*backend_, config_of_generator(run["tied"]), dtype_, HeadOptions{8, 0}),
         trainer_(model_, config(),
-                 Schedule(ScheduleKind::linear, run["lr"], run["warmup"], run["total"])) {
+                 Schedule(ScheduleKind::linear, run["lr"], run["warmup"], run["total"], 0,
+                          /*published=*/true)) {
     take_theirs(0);
   }
 

@@ -11,6 +11,7 @@ struct TensorScan {
   std::uint64_t hash = 0;      // XXH3 of the bytes
   std::int64_t nonfinite = 0;  // elements that are NaN or infinite
   std::int64_t first_bad = -1;
+  double largest = 0;  // magnitude of the finite elements; 0 of integers
 };
 TensorScan scan_tensor(SafetensorsFile const& file, SafetensorsEntry const& entry);
 

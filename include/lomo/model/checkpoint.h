@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -36,6 +37,8 @@ void initialise_weights(Backend& backend, LlamaWeights& weights, ModelConfig con
 struct AuxiliaryFiles {
   Json config;                               // its config.json; null: none
   std::map<std::string, std::string> files;  // tokenizer and generation files, by name
+  /// Of `files` together.
+  std::uint64_t bytes() const;
 };
 /// Throws Error(Exit::data) on a file that cannot be read.
 AuxiliaryFiles read_auxiliary_files(std::filesystem::path const& folder);

@@ -57,7 +57,11 @@ std::unique_ptr<Tokenizer> open_tokenizer(std::filesystem::path const& folder,
 std::unique_ptr<Llama> load_model(Engine const& engine, ModelConfig const& model,
                                   TrainConfig const& config, std::filesystem::path const& folder);
 
-enum class RunEnd { finished, stopped };
+enum class RunEnd {
+  finished,
+  stopped,   // on request, after saving
+  diverged,  // after the last step; the model lies aside (RunFolder::damaged_model)
+};
 
 /// Trains as the config says: checks, reads data, then weights, evaluates, trains, saves. `resume`
 /// names the checkpoint to continue from, or is empty; a config that differs from the checkpoint's

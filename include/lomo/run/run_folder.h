@@ -19,6 +19,7 @@ namespace lomo {
 ///   checkpoints/set-aside/ those a resumed run did not start from though they were newer
 ///   predictions/      answers by evaluation, in SuperGLUE's submission format
 ///   model/            the final model, a Hugging Face folder
+///   model-damaged/    in its place, that of a run whose last steps were not finite
 class RunFolder {
  public:
   /// Throws Error(Exit::usage) when the folder holds anything already or cannot be written: to be
@@ -42,6 +43,7 @@ class RunFolder {
   std::filesystem::path metrics() const { return root_ / "metrics.jsonl"; }
   std::filesystem::path log() const { return root_ / "train.log"; }
   std::filesystem::path model() const { return root_ / "model"; }
+  std::filesystem::path damaged_model() const { return root_ / "model-damaged"; }
   std::filesystem::path predictions() const { return root_ / "predictions"; }
   std::filesystem::path checkpoints() const { return root_ / "checkpoints"; }
   std::filesystem::path checkpoint(std::int64_t step) const;

@@ -11,6 +11,7 @@
 #include "lomo/model/checkpoint.h"
 #include "lomo/model/llama.h"
 #include "lomo/optim/update_rule.h"
+#include "lomo/run/run_outcome.h"
 #include "lomo/train/trainer.h"
 
 namespace lomo {
@@ -21,6 +22,7 @@ struct TrainingState {
   TrainerState trainer;
   DataPosition position;
   std::int64_t batches = 0;  // taken so far, skipped ones included
+  RunRecord record;
   // Of the training data, which must not have changed: its size, and a hash of every id and target.
   std::int64_t train_sequences = 0, train_tokens = 0;
   std::string train_hash;
@@ -49,6 +51,11 @@ std::optional<std::filesystem::path> newest_checkpoint(std::filesystem::path con
 /// A checkpoint folder, which must be whole, or the newest whole one of a run folder. Throws
 /// Error(Exit::data) when there is none.
 std::filesystem::path find_checkpoint(std::filesystem::path const& path);
+
+/// Copies the files of a checkpoint that make a model folder into the existing folder `to`: all but
+/// the training state, the optimizer and the manifest. Throws Error when one cannot be read or
+/// written.
+void copy_model(std::filesystem::path const& checkpoint, std::filesystem::path const& to);
 
 /// Throws Error(Exit::data) on a state that is damaged or of another version.
 TrainingState read_training_state(std::filesystem::path const& folder);

@@ -64,7 +64,9 @@ struct OptimizerSection {
 
 struct ScheduleSection {
   ScheduleKind kind = ScheduleKind::linear;
-  double warmup = 0;  // up to 1 a share of the run, above 1 steps
+  double warmup = 0;       // below 1 a share of the run, from 1 on steps
+  double final = 0;        // share of the peak that the rate reaches after the last step
+  bool published = false;  // the published LOMO's count of steps
 };
 
 /// How the check of a whole gradient (its norm, whether it is finite) comes before the update.
@@ -75,7 +77,8 @@ enum class ClipStrategy : std::uint8_t {
 };
 
 struct ClipSection {
-  double norm = 0, value = 0;  // 0: off
+  std::optional<double> norm;  // 0: off; none: 1, for adalomo 0
+  double value = 0;            // 0: off
   ClipStrategy strategy = ClipStrategy::automatic;
   /// Blocks whose factors are kept, from the top down; the rest is run twice. None: not resolved.
   std::optional<std::int64_t> kept_blocks;
@@ -139,6 +142,13 @@ struct EvalSection {
   std::int64_t generate_examples = 64;  // free answers that the model writes; 0: none
 };
 
+/// What becomes model/ of the run folder.
+enum class FinalModel : std::uint8_t {
+  last,  // the model after the last step
+  best,  // that of the best evaluation by save.best_metric
+  none,
+};
+
 struct SaveSection {
   std::int64_t every_steps = 0;  // 0: never by steps
   double every_minutes = 0;      // 0: never by the clock
@@ -146,7 +156,7 @@ struct SaveSection {
   std::int64_t keep_every = 0;   // also those of every so many steps; 0: no more
   std::int64_t keep_best = 0;    // also so many of the best
   std::string best_metric;       // empty: the task's first
-  bool final_model = true;
+  FinalModel final_model = FinalModel::last;
   std::size_t shard_size = std::size_t{5} << 30;
 };
 
@@ -188,7 +198,8 @@ std::filesystem::path find_config(std::string const& name,
 /// Every key, defaults included; parse_config reads it back to the same config.
 nlohmann::ordered_json to_json(TrainConfig const& config);
 
-/// Resolves what depends on the checkpoint: dtype, rounding. Refuses a model.shape that differs
+/// Resolves what depends on the checkpoint or the optimizer: dtype, rounding, clip.norm, and
+/// save.keep_best where the best model is to be the final one. Refuses a model.shape that differs
 /// from the folder's, and what needs a gradient check before the update (fp16, a guard that skips)
 /// without one.
 void resolve(TrainConfig& config, ModelConfig const& model);

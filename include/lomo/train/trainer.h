@@ -19,7 +19,7 @@ enum class StepOutcome : std::uint8_t {
   no_targets,  // nothing in the batch carries loss
   nonfinite,   // loss or gradient: with a gradient check nothing changed
   overflow,    // of an fp16 gradient: nothing changed, the loss scale falls
-  spike,       // spike_guard.action skip: nothing changed
+  spike,       // or a rise, under spike_guard.action skip: nothing changed
 };
 std::string_view to_string(StepOutcome outcome);
 
@@ -34,12 +34,14 @@ struct StepReport {
   StepOutcome outcome = StepOutcome::applied;
   std::int64_t step = 0;  // updates applied so far, this one included
   double loss = 0;        // mean over the batch's targets, nats
+  double loss_error = 0;  // its standard error
   double grad_norm = 0;   // of the whole gradient before clipping
   double lr = 0;
   double coefficient = 1;  // of the norm clipping
   double loss_scale = 1;   // fp16: the one the step was made with
   SpikeScores spike;
   bool is_spike = false;
+  Rise rise;
   std::optional<RoundingReport> rounding;  // of 16-bit runs, every metrics.rounding_every steps
   /// Set when a step without a gradient check met a non-finite tile: what had changed by then.
   std::optional<FusedUpdate::UpdatedTensors> partial;
@@ -50,6 +52,10 @@ struct StepReport {
 
 /// "... 12 tensors were already updated (lm_head.weight, ...) and ... up to its first bad tile".
 std::string describe(FusedUpdate::UpdatedTensors const& partial);
+
+/// "a step is a spike: loss 9.1 (z 8.2), ..." and "the loss of the last four steps, 6.1, is above
+/// that at the start, 1.9": what the guard found, one or both.
+std::string describe_alarm(StepReport const& report);
 
 /// What a checkpoint stores.
 struct TrainerState {
@@ -64,6 +70,8 @@ struct TrainerState {
 
 /// What a config says of the head.
 HeadOptions head_options(TrainConfig const& config);
+/// The learning rates of a run of `total` steps.
+Schedule schedule_of(TrainConfig const& config, std::int64_t total);
 
 /// The training step: forward, gradient check, update.
 ///
@@ -80,7 +88,7 @@ HeadOptions head_options(TrainConfig const& config);
 /// the step counts as skipped though earlier tiles were applied; StepReport::partial names them.
 ///
 /// The order of checks: a loss that is not finite; a gradient that is not (fp16: an overflow, see
-/// LossScaler); a spike (SpikeGuard); then the norm clipping.
+/// LossScaler); a spike or a rise (SpikeGuard); then the norm clipping.
 class Trainer {
  public:
   Trainer(Llama& model, TrainConfig const& config, Schedule const& schedule);
@@ -88,8 +96,12 @@ class Trainer {
   /// `batch` is this rank's share of the global batch (data/share.h); of the report all but
   /// `seconds` is of the whole and the same on every rank.
   /// Blocks. Throws Error(Exit::diverged) after train.stop_after_skips skipped steps in a row, at
-  /// an overflow with the smallest loss scale, and at a spike when spike_guard.action is stop.
+  /// an overflow with the smallest loss scale, and at a spike or a rise when spike_guard.action is
+  /// stop.
   StepReport step(Batch const& batch);
+
+  /// The loss of an evaluation before the first step, for the guard.
+  void evaluated_before(double loss) { spike_guard_.evaluated(loss); }
 
   TrainerState state() const;
   void restore(TrainerState const& state);
@@ -99,7 +111,7 @@ class Trainer {
   void find_norms_by(NormMethod method) { norm_method_ = method; }
 
  private:
-  double mean_loss(Pass const& pass) const;
+  void measure_loss(Pass const& pass, StepReport& report) const;
   void count(Batch const& batch, StepReport& report) const;
   GradientComm gradient_comm() const { return {model_.ranks(), comm_dtype_}; }
   void fused_step(Pass& pass, StepReport& report, StepContext& context);

@@ -111,7 +111,7 @@ void make_run(Workplace const& place, bool adalomo) {
   write_config(place,
                adalomo ? R"({"name": "adalomo", "lr": 0.002})" : R"({"name": "lomo", "lr": 0.1})",
                R"(, "eval": {"before": false, "at_end": false}, "ranks": {"comm_dtype": "f32"},
-                  "save": {"final_model": false})");
+                  "save": {"final_model": "none"})");
 }
 
 const Where kCpu{"cpu"}, kGpu{"cuda"}, kTwoGpus{"cuda", 2};

@@ -64,7 +64,7 @@ TEST_CASE("ten steps of stories260K on the GPU are those of the CPU") {
       << place / "stories.jsonl"
       << R"(", "max_length": 32}, "batch": {"sequences": 1},
       "train": {"epochs": 1, "seed": 3}, "optimizer": )"
-      << optimizer_of(adalomo) << R"(, "clip": {"norm": 1.0}, "save": {"final_model": false}})";
+      << optimizer_of(adalomo) << R"(, "clip": {"norm": 1.0}, "save": {"final_model": "none"}})";
   const auto cpu = train(place, "cpu", "cpu");
   const Environment environment = hosted();
   check_losses(train(place, "cuda", "cuda"), cpu, {5, 172, 512, 260'032}, adalomo);

@@ -1,0 +1,153 @@
+#!/usr/bin/env bash
+# Which rates of LOMO leave a model better than it was, with the norm clipped at 1 and unclipped:
+# four small pre-trained models, three storages, short runs, judged by held-out loss. Prints a table
+# for docs/EXPERIMENTS.md; with --write it replaces the one there.
+#
+# Two models are real checkpoints of the test data; two are pre-trained here, the quickstart's own
+# and one of 2 blocks on Shakespeare. python3 encodes the poems, whose tokenizer is a JSON file.
+#
+# Environment:
+#   LOMO_TEST_DATA          the folder with checkpoints/ and corpora/
+#   BIN=build/release/bin   where lomo-train, lomo-make-stories and lomo-make-tokenizer are
+#   STEPS=20  PRETRAIN=150  RATES="0.003 0.01 0.03 0.1"  OPTIMIZER=lomo
+#   JOBS=2 (default: all cores this process may use), each on one thread
+#   RUN=runs/rates-<time>   the run folder; runs that are complete in it are not run again
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+cd "$root"
+source=${LOMO_TEST_DATA:?the folder of the test data}
+bin=${BIN:-$root/build/release/bin}
+steps=${STEPS:-20}
+pretrain=${PRETRAIN:-150}
+read -ra rates <<<"${RATES:-0.003 0.01 0.03 0.1}"
+optimizer=${OPTIMIZER:-lomo}
+jobs=${JOBS:-$(nproc)}
+run=${RUN:-runs/rates-$(date +%Y%m%d-%H%M%S)}
+data=$run/data
+mkdir -p "$data"
+
+# split FILE NAME: 2000 lines to train on and the 200 after them.
+split() {
+  head -n 2000 "$1" >"$data/$2-train.txt"
+  sed -n 2001,2200p "$1" >"$data/$2-held-out.txt"
+}
+
+# pretrained NAME SHAPE TRAIN HELD_OUT: a model of random weights after some steps of AdaLomo.
+pretrained() {
+  if [[ -d $run/$1/model ]]; then return; fi
+  rm -rf "${run:?}/$1" "$run/$1-random"
+  "$bin/lomo-train" init --config "$2" --tokenizer "$data/tokenizer.model" \
+    --output "$run/$1-random" --seed 1 >&2
+  "$bin/lomo-train" --config configs/quickstart/pretrain.json --threads "$jobs" \
+    --log-level warn --set model.path="$run/$1-random" --set train.max_steps="$pretrain" \
+    --set data.train="$3" --set data.validation="$4" --set data.eval_examples=50 \
+    --output "$run/$1" >&2
+}
+
+split "$source/corpora/tinystories-sample/tinystories.txt" stories
+split "$source/corpora/tinyshakespeare/input.txt" shakespeare
+python3 - "$source/checkpoints/zh-poem-750K" "$data" <<'PYTHON'
+import json, sys
+checkpoint, data = sys.argv[1:]
+vocab = json.load(open(f"{checkpoint}/vocab.json"))
+poems = json.load(open(f"{checkpoint}/poetry_corpus.json"))[:600]
+lines = [json.dumps({"ids": [1] + [vocab.get(c, 0) for c in p["content"]][:120] + [2]}) for p in poems]
+for name, part in (("train", lines[:540]), ("held-out", lines[540:])):
+    open(f"{data}/poems-{name}.jsonl", "w").write("\n".join(part) + "\n")
+PYTHON
+if [[ ! -f $data/tokenizer.model ]]; then
+  "$bin/lomo-make-stories" --output "$data" --seed 1 >&2
+  "$bin/lomo-make-tokenizer" --output "$data/tokenizer.model" --vocab 1024 \
+    "$data/tokenizer.txt" >&2
+fi
+sed -e 's/"hidden_size": 128/"hidden_size": 64/' -e 's/"num_hidden_layers": 4/"num_hidden_layers": 2/' \
+  -e 's/"head_dim": 32/"head_dim": 16/' -e 's/"intermediate_size": 344/"intermediate_size": 160/' \
+  configs/quickstart/model.json >"$data/shakespeare.json"
+pretrained quickstart configs/quickstart/model.json "$data/stories.jsonl" \
+  "$data/stories-heldout.jsonl"
+pretrained shakespeare "$data/shakespeare.json" "$data/shakespeare-train.txt" \
+  "$data/shakespeare-held-out.txt"
+
+# The fine-tuning data are other than those of the pre-training, but for the real checkpoints.
+models=(
+  "stories260K|$source/checkpoints/stories260K/hf|text|$data/stories-train.txt|$data/stories-held-out.txt"
+  "zh-poem-750K|$source/checkpoints/zh-poem-750K/hf|ids|$data/poems-train.jsonl|$data/poems-held-out.jsonl"
+  "quickstart-1M|$run/quickstart/model|text|$data/shakespeare-train.txt|$data/shakespeare-held-out.txt"
+  "shakespeare-200K|$run/shakespeare/model|text|$data/stories-train.txt|$data/stories-held-out.txt"
+)
+
+# finetune MODEL PATH TASK TRAIN HELD_OUT DTYPE CLIP RATE
+finetune() {
+  local out=$run/$1-$6-$7-$8
+  if [[ -f $out/done ]]; then return; fi
+  rm -rf "$out"
+  cat >"$out.json" <<JSON
+{"model": {"path": "$2", "dtype": "$6"},
+ "data": {"task": "$3", "train": "$4", "validation": "$5", "max_length": 96},
+ "batch": {"sequences": 0, "max_tokens": 384},
+ "train": {"max_steps": $steps, "epochs": 9, "seed": 1, "recompute": "none"},
+ "optimizer": {"name": "$optimizer", "lr": $8},
+ "schedule": {"kind": "constant"}, "clip": {"norm": $7, "strategy": "one_pass"},
+ "metrics": {"rounding_every": 0}, "save": {"final_model": "none"}}
+JSON
+  # A run that diverged ends with 5, which is a result.
+  "$bin/lomo-train" --config "$out.json" --threads 1 --log-level warn --output "$out" \
+    >"$out.log" 2>&1 || [[ $? == 5 ]]
+  touch "$out/done"
+}
+
+# loss FOLDER TAG: held out, nats a token; empty when it is not a number or the run ended early.
+loss() {
+  sed -n "/\"event\":\"eval\",\"tag\":\"$2\"/s/.*\"loss\":\([0-9.e+-]*\).*/\1/p" \
+    "$1/metrics.jsonl" | tail -n 1
+}
+
+for model in "${models[@]}"; do
+  IFS='|' read -r name path task train held_out <<<"$model"
+  for dtype in f32 bf16 f16; do
+    for clip in 1 0; do
+      for rate in "${rates[@]}"; do
+        while (($(jobs -rp | wc -l) >= jobs)); do wait -n; done
+        finetune "$name" "$path" "$task" "$train" "$held_out" "$dtype" "$clip" "$rate" &
+      done
+    done
+  done
+done
+wait
+
+table="| model | weights | clip.norm | before |"
+rule="| --- | --- | --- | --- |"
+for rate in "${rates[@]}"; do
+  table+=" $rate |"
+  rule+=" --- |"
+done
+table+=$'\n'$rule
+for model in "${models[@]}"; do
+  name=${model%%|*}
+  for dtype in f32 bf16 f16; do
+    for clip in 1 0; do
+      before=$(loss "$run/$name-$dtype-$clip-${rates[0]}" before)
+      table+=$'\n'$(printf '| %s | %s | %s | %.3f |' "$name" "$dtype" "$clip" "$before")
+      for rate in "${rates[@]}"; do
+        after=$(loss "$run/$name-$dtype-$clip-$rate" end)
+        if [[ -z $after ]]; then
+          table+=" **not finite** |"
+        elif awk "BEGIN { exit !($after > $before) }"; then
+          table+=$(printf ' **%.3f** |' "$after")
+        else
+          table+=$(printf ' %.3f |' "$after")
+        fi
+      done
+    done
+  done
+done
+echo "$table"
+
+if [[ ${1:-} == --write ]]; then
+  TABLE=$table awk '
+    /^<!-- rates.sh -->$/ { print; print ENVIRON["TABLE"]; skip = 1; next }
+    /^<!-- end of rates.sh -->$/ { skip = 0 }
+    !skip' docs/EXPERIMENTS.md >"$run/EXPERIMENTS.md"
+  cp "$run/EXPERIMENTS.md" docs/EXPERIMENTS.md
+fi
