@@ -68,7 +68,7 @@ void PreparedRun::check_config_changes() {
 
 void PreparedRun::describe_data(RunEnvironment const& setting) const {
   const Sampler::Largest largest = sampler->largest(total);
-  log_data(config, tokenizer.get(), inputs, setting.ranks.size(), can_draw(),
+  log_data(config, tokenizer.get(), inputs, setting.ranks.size(), console::can_draw(),
            counted(total, "step") + ", the largest of " + counted(largest.tokens, "token"));
   std::size_t longest = 0;
   for (Sequence const& s : inputs.train.sequences) longest = std::max(longest, s.tokens.size());
