@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "support/data.h"
 #include "training.h"
 
 using namespace lomo::test;
