@@ -120,7 +120,8 @@ give_up() {
       kill -KILL "$job"
       return 6
     fi
-    sleep 1 >/dev/null 2>&1
+    sleep 1 >/dev/null 2>&1 &
+    wait "$!"  # which, unlike sleep itself, a signal ends
   done
 }
 give_up &

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 #include "lomo/core/text.h"
 #include "lomo/train/progress.h"
@@ -16,11 +17,25 @@ namespace {
 constexpr std::array kAllParts{Part::data, Part::setup, Part::training, Part::evaluation,
                                Part::saving};
 
+constexpr std::size_t kColumn = 18, kWidth = 80;
+
 std::string row(std::string const& label, std::string const& value) {
-  constexpr std::size_t kColumn = 18;
   std::string text = "  " + label;
   text.resize(std::max(text.size(), kColumn + 2), ' ');
   return text + " " + value + "\n";
+}
+
+/// A list with commas, in as many rows as it takes to stay within 80 columns.
+std::string list_row(std::string label, std::string list) {
+  constexpr std::size_t kRoom = kWidth - kColumn - 4;
+  std::string text;
+  while (list.size() > kRoom) {
+    const std::size_t comma = list.rfind(", ", kRoom - 1);
+    if (comma == std::string::npos) break;
+    text += row(std::exchange(label, ""), list.substr(0, comma + 1));
+    list.erase(0, comma + 2);
+  }
+  return text + row(label, list);
 }
 
 std::string number(Json const& metrics, std::string const& name) {
@@ -81,18 +96,17 @@ std::string ClosingTable::render() const {
   if (resumed_after > 0) {
     text += row("", "times, tokens and training loss: since step " + human_count(resumed_after));
   }
-  text += row("time", time_by_part(clock));
+  text += list_row("time", time_by_part(clock));
   std::string speed = human_count(std::llround(tokens_per_second)) + " tokens/s";
   if (peak_share > 0) speed += ", " + human_percent(peak_share) + " of the measured GEMM peak";
   text += row("speed", speed);
   if (rounding) {
     text += row("rounding", human_percent(rounding->changed) + " of the weights changed, " +
-                                human_percent(rounding->realised) +
-                                " of the last measured step realized");
+                                human_percent(rounding->realised) + " of the step realized");
   }
   if (loss_scale != 1) text += row("loss scale", human_number(loss_scale));
-  text += row("peak memory", human_bytes(peak_bytes) + ": " + format_memory(memory));
-  if (peaks.size() > 1) text += row("by rank", list_of_bytes(peaks));
+  text += list_row("peak memory", human_bytes(peak_bytes) + ": " + format_memory(memory));
+  if (peaks.size() > 1) text += list_row("by rank", list_of_bytes(peaks));
   if (!model.empty()) text += row("model", std::filesystem::absolute(model).string());
   text += row("run folder", std::filesystem::absolute(run).string());
   return text;

@@ -143,7 +143,7 @@ TEST_CASE("an evaluation stops at its next batch and is not recorded") {
       "--set", "eval.before=false",
       "--set", "eval.max_tokens=16"};
   // In the middle of a run, and after its last step.
-  for (std::string const& when : {"eval.every_steps=1", "train.max_steps=1"}) {
+  for (const std::string when : {"eval.every_steps=1", "train.max_steps=1"}) {
     const std::string name = when.substr(0, 4);
     auto all = command(place, name, more);
     all.insert(all.end(), {"--set", when});

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "support/data.h"
 #include "training.h"
 
 using namespace lomo::test;
@@ -81,7 +82,7 @@ TEST_CASE("the table at the end says what the run came to") {
   INFO(result.out << result.err);
   REQUIRE(result.code == 0);
   for (char const* row : {"training loss", "  loss ", "perplexity", "best loss",
-                          "epochs               3.00", "24 applied, 0 skipped", "targets", "time",
+                          "epochs             3.00", "24 applied, 0 skipped", "targets", "time",
                           "speed", "peak memory", "model", "run folder"}) {
     INFO(row);
     CHECK(contains(result.out, row));
