@@ -207,15 +207,27 @@ class Builder {
     return ended ? ids.first(ids.size() - 1) : ids;
   }
 
+  /// Pieces of spaces alone do not make an answer.
+  bool is_blank(std::int32_t id) const {
+    const std::string text = tokenizer_.piece_text(id);
+    return !text.empty() && text.find_first_not_of(' ') == std::string::npos;
+  }
+
   void look_at_answers(std::vector<EncodedAnswer> const& all, std::string const& where) {
     DataStatistics& found = data_.statistics;
     bool empty = false, unknown = false, same = false;
     for (std::size_t i = 0; i < all.size(); ++i) {
-      const auto ids = own(all[i]);
-      empty = empty || ids.empty();
-      unknown = unknown || (!ids.empty() && std::ranges::all_of(ids, [this](std::int32_t id) {
-                  return id == unknown_;
-                }));
+      bool unknowns = false, others = false;
+      for (const std::int32_t id : own(all[i])) {
+        if (id == unknown_) {
+          unknowns = true;
+        } else if (!is_blank(id)) {
+          others = true;
+          break;
+        }
+      }
+      empty = empty || (!unknowns && !others);
+      unknown = unknown || (unknowns && !others);
       for (std::size_t j = 0; j < i; ++j) same = same || all[i].ids == all[j].ids;
     }
     if (empty) found.no_tokens.add(where);

@@ -82,7 +82,7 @@ TEST_CASE("Token ids need no tokenizer") {
   CHECK(data.sequences[2].tokens.empty());
   CHECK(data.where[1] == file.string() + ":2");
   CHECK(has(refusal(Exit::data, [&] { read_ids(file, 2); }),
-            "ids.jsonl:1: field \"ids\" has 4 ids, more than max_length + 1 = 3"));
+            "the longest has 3 tokens (" + file.string() + ":1)"));
   CHECK(has(refusal(Exit::data, [] { read_ids(file_of("none.jsonl", "\n"), 0); }),
             "none.jsonl: holds no records"));
   const auto complaint = [](std::string const& line) {

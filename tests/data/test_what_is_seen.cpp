@@ -37,14 +37,14 @@ Tokenizer const& small() {
 /// One as it was usual before: no bytes, and blanks at the ends of a text are left out.
 Tokenizer const& plain() {
   static const Tokenizer tokenizer = [] {
-    std::string model;
+    const fs::path folder = test::scratch("plain");
+    const fs::path texts = test::write_file(
+        folder / "texts", "The dog saw the cat and ran to the house.\nAnswer: Yes\nAnswer: No\n");
     const auto trained = sentencepiece::SentencePieceTrainer::Train(
-        {{"vocab_size", "40"}, {"model_type", "bpe"}, {"minloglevel", "2"}},
-        {"The dog saw the cat. The cat saw the dog and ran to the old house by the river.",
-         "Answer: Yes", "Answer: No"},
-        &model);
+        "--input=" + texts.string() + " --model_prefix=" + (folder / "plain").string() +
+        " --vocab_size=40 --model_type=bpe --minloglevel=2");
     REQUIRE(trained.ok());
-    return Tokenizer(test::write_file(test::scratch("plain") / "plain.model", model));
+    return Tokenizer(folder / "plain.model");
   }();
   return tokenizer;
 }

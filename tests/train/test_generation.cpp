@@ -17,8 +17,10 @@ namespace {
 /// Free answers on a tokenizer of the program's own making.
 struct Asked {
   Asked() {
-    const std::vector<std::string> texts = {"The dog saw the cat. Answer: Yes Answer: No"};
-    train_tokenizer(texts, 285, folder / "t.model");
+    const std::vector<std::string> texts = {
+        "The dog saw the cat. The cat saw the dog and ran to the old house by the river.",
+        "Answer: Yes", "Answer: No", "Is the answer Yes or No?"};
+    train_tokenizer(texts, 330, folder / "t.model");
     tokenizer.emplace(folder / "t.model");
     for (std::string const& answer :
          {std::string("Yes"), std::string(200, 'x'), std::string("No"), std::string("the cat")}) {
@@ -45,10 +47,11 @@ TEST_CASE("free answers: the first short ones, as many as asked for, on one rank
   const auto all = free_answers(asked.set, {}, 1);
   REQUIRE(all.size() == 3);  // not the one of 200 letters
   CHECK(all[1].example == 2);
+  CHECK(all[0].owed == " ");
   for (FreeAnswer const& free : all) {
-    CHECK(free.owed == " ");
     CHECK(free.lengths.prompt == static_cast<std::int64_t>(free.prompt.size()));
-    CHECK(asked.tokenizer->decode(free.prompt) == "The dog. Answer:");
+    // What an answer's first token does not take in stands before it.
+    CHECK(asked.tokenizer->decode(free.prompt) + free.owed == "The dog. Answer: ");
     CHECK(free.lengths.total > free.lengths.prompt + 8);
   }
   EvalSection one;
