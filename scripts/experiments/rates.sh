@@ -9,7 +9,7 @@
 # Environment:
 #   LOMO_TEST_DATA          the folder with checkpoints/ and corpora/
 #   BIN=build/release/bin   where lomo-train, lomo-make-stories and lomo-make-tokenizer are
-#   STEPS=20  PRETRAIN=150  RATES="0.003 0.01 0.03 0.1"  OPTIMIZER=lomo
+#   STEPS=20  PRETRAIN=100  RATES="0.01 0.03 0.1"  OPTIMIZER=lomo
 #   JOBS=2 (default: all cores this process may use), each on one thread
 #   RUN=runs/rates-<time>   the run folder; runs that are complete in it are not run again
 set -euo pipefail
@@ -19,8 +19,8 @@ cd "$root"
 source=${LOMO_TEST_DATA:?the folder of the test data}
 bin=${BIN:-$root/build/release/bin}
 steps=${STEPS:-20}
-pretrain=${PRETRAIN:-150}
-read -ra rates <<<"${RATES:-0.003 0.01 0.03 0.1}"
+pretrain=${PRETRAIN:-100}
+read -ra rates <<<"${RATES:-0.01 0.03 0.1}"
 optimizer=${OPTIMIZER:-lomo}
 jobs=${JOBS:-$(nproc)}
 run=${RUN:-runs/rates-$(date +%Y%m%d-%H%M%S)}
@@ -52,7 +52,7 @@ import json, sys
 checkpoint, data = sys.argv[1:]
 vocab = json.load(open(f"{checkpoint}/vocab.json"))
 poems = json.load(open(f"{checkpoint}/poetry_corpus.json"))[:600]
-lines = [json.dumps({"ids": [1] + [vocab.get(c, 0) for c in p["content"]][:120] + [2]}) for p in poems]
+lines = [json.dumps({"ids": [1] + [vocab.get(c, 0) for c in p["content"]][:90] + [2]}) for p in poems]
 for name, part in (("train", lines[:540]), ("held-out", lines[540:])):
     open(f"{data}/poems-{name}.jsonl", "w").write("\n".join(part) + "\n")
 PYTHON

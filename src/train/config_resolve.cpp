@@ -10,7 +10,7 @@ namespace lomo {
 namespace {
 
 constexpr double kHotStochasticLr = 1e-2;  // published rates assume nearest rounding's lost updates
-constexpr double kUnclippedLr = 5e-3;      // above it plain gradients ruined every model measured
+constexpr double kUnclippedLr = 5e-3;      // half the rate from which on unclipped runs were ruined
 constexpr double kAdamLr = 1e-4;           // LOMO has no per-element scale to make up for it
 
 /// What the folder's config says for a key of model.shape.

@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 namespace lomo {
 
 namespace {
 
-constexpr double kMinSpread = 0.01;  // of the mean
+constexpr double kMinSpread = 0.01;  // of the mean; of logarithms as it is
 constexpr double kRise = 1.25;       // of the loss at the start, by each of the last steps
 constexpr std::size_t kRecent = 3;   // steps that a step is taken together with
 
@@ -26,16 +27,30 @@ bool is_news(Rise const& rise) {
   return rise.steps > 0 && std::has_single_bit(static_cast<std::uint64_t>(rise.steps));
 }
 
-double z_score(std::vector<double> const& history, double x) {
+namespace {
+
+/// How far x lies above the mean of the history, in deviations of at least `share` of the mean and
+/// `minimum`.
+double standardised(std::vector<double> const& history, double x, double share, double minimum) {
   if (history.empty()) return 0;
   const auto n = static_cast<double>(history.size());
   double mean = 0;
   for (const double v : history) mean += v / n;
   double variance = 0;
   for (const double v : history) variance += (v - mean) * (v - mean) / n;
-  const double spread = std::max(std::sqrt(variance), kMinSpread * std::abs(mean));
+  const double spread = std::max({std::sqrt(variance), share * std::abs(mean), minimum});
   if (spread > 0) return (x - mean) / spread;
   return x > mean ? HUGE_VAL : 0;  // a history of zeros
+}
+
+double logarithm(double norm) {
+  return std::log(std::max(norm, std::numeric_limits<double>::min()));
+}
+
+}  // namespace
+
+double z_score(std::vector<double> const& history, double x) {
+  return standardised(history, x, kMinSpread, 0);
 }
 
 SpikeScores SpikeGuard::scores(double loss, double norm) const {
@@ -43,7 +58,9 @@ SpikeScores SpikeGuard::scores(double loss, double norm) const {
       static_cast<std::int64_t>(state_.losses.size()) < section_.min_steps) {
     return {};
   }
-  return {z_score(state_.losses, loss), z_score(state_.norms, norm)};
+  std::vector<double> norms;
+  for (const double one : state_.norms) norms.push_back(logarithm(one));
+  return {z_score(state_.losses, loss), standardised(norms, logarithm(norm), 0, kMinSpread)};
 }
 
 Rise SpikeGuard::rise(BatchLoss loss) const {

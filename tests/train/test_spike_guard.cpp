@@ -57,6 +57,15 @@ TEST_CASE("a guard judges from min_steps on, by the last window of applied steps
   CHECK(other.scores(9, 3).loss == spike_guard.scores(9, 3).loss);
 }
 
+TEST_CASE("norms are judged by their logarithms") {
+  SpikeGuard spike_guard(section(SpikeAction::warn));
+  for (int i = 0; i < 8; ++i) spike_guard.applied({2}, i % 2 == 0 ? 1 : 4);  // deviation: log 2
+  CHECK(spike_guard.scores(2, 32).norm == Approx(4).epsilon(1e-12));         // 2 * 2^4
+  CHECK_FALSE(spike_guard.is_spike(spike_guard.scores(2, 32)));
+  CHECK(spike_guard.is_spike(spike_guard.scores(2, 128)));
+  CHECK(spike_guard.scores(2, 0).norm < 0);
+}
+
 TEST_CASE("a new level is accepted when its steps are applied") {
   SpikeGuard spike_guard(section(SpikeAction::warn));
   for (int i = 0; i < 8; ++i) spike_guard.applied({wobble(i, 0.1)}, 1);

@@ -43,10 +43,10 @@ struct Rise {
 
 /// Watches loss and gradient norm, in double, for two things.
 ///
-/// A spike is a step that stands out from those before it. With mean m and standard deviation s of
-/// the last `window` applied steps, z = (x - m) / max(s, 0.01 |m|): a series that hardly moves has
-/// no scale of its own, so it gets a hundredth of its mean. A step is a spike when either z is
-/// above `threshold`. No spike is found before `min_steps` steps.
+/// A spike is a step that stands out. With mean m and standard deviation s of the last `window`
+/// applied steps, its z is (x - m) / max(s, 0.01 |m|) of losses and (x - m) / max(s, 0.01) of the
+/// norms' logarithms: a series that hardly moves has no scale of its own. Either z above
+/// `threshold` makes a spike; none is found before `min_steps` steps.
 ///
 /// A rise is a model that is worse than the one the run began with, as a rate that is too high
 /// makes it within a few steps, before there is a history. The loss at the start is that of the
