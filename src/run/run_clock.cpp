@@ -69,8 +69,9 @@ Remaining remaining(EvalSection const& eval, SaveSection const& save, bool evalu
     }
   }
   const bool periodic = save.every_steps > 0 || save.every_minutes > 0;
-  rest.saves = multiples(save.every_steps, done, total) + (save.final_model ? 1 : 0) +
-               (periodic || !save.final_model ? 1 : 0);
+  rest.saves = multiples(save.every_steps, done, total) +
+               (save.final_model != FinalModel::none ? 1 : 0) +
+               (periodic || save.final_model == FinalModel::none ? 1 : 0);
   return rest;
 }
 
