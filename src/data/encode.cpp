@@ -100,7 +100,10 @@ EncodedAnswer marked(Tokenizer const& tokenizer, Example const& example, std::st
   EncodedAnswer encoded;
   encoded.loss_from = static_cast<std::size_t>(parting.first - ids.begin());
   encoded.truncated = prompt.size() < example.prompt.size();
-  encoded.joined_space = prompt.ends_with(' ') && encoded.loss_from < alone.size();
+  if (prompt.ends_with(' ') && encoded.loss_from < ids.size()) {
+    const std::string first = tokenizer.piece_text(ids[encoded.loss_from]);
+    encoded.joined_space = first.starts_with(' ') && first.find_first_not_of(' ') != first.npos;
+  }
   encoded.ids = std::move(ids);
   if (tokenizer.eos() >= 0) encoded.ids.push_back(tokenizer.eos());
   return encoded;
