@@ -51,7 +51,7 @@ TEST_CASE("ranks that are asked to stop before the first step all end, with 7") 
   make_model_and_data(place);
   write_many(place, "ids.jsonl", 40000);
   write_config(place, kLomo, "");
-  const Environment environment({{"LOMO_TRAIN", LOMO_TRAIN_PROGRAM}});
+  const Environment environment(Variables{{"LOMO_TRAIN", LOMO_TRAIN_PROGRAM}});
   const auto arguments = [&](std::string const& name) {
     return Arguments{"2", place / "run.json", "--output", place / name, "--threads", "1"};
   };
@@ -97,7 +97,7 @@ TEST_CASE("an evaluation on ranks stops at its next batch and is not recorded") 
   make_model_and_data(place);
   write_many(place, "held-out.jsonl", 60000);
   write_config(place, kLomo, "");
-  const Environment environment({{"LOMO_TRAIN", LOMO_TRAIN_PROGRAM}});
+  const Environment environment(Variables{{"LOMO_TRAIN", LOMO_TRAIN_PROGRAM}});
   const Process job(
       place, LOMO_MPIRUN_SCRIPT,
       {"2", place / "run.json", "--output", place / "out", "--threads", "1", "--set",
