@@ -345,6 +345,7 @@ class Run {
       evaluations.after_failed = true;
       if (is_root_) log::error("the evaluation after the last step failed: {}", error.what());
     }
+    return true;
   }
 
   /// The closing table between what is wrong with the run, which is its first word and its last.

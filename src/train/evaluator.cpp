@@ -82,7 +82,8 @@ std::string lines_of(EvalSet const& set, EvalReport const& report) {
 }  // namespace
 
 std::vector<std::string> metric_names(std::string const& task) {
-  if (task == "jsonl" || task == "text" || task == "ids") return {"loss", "perplexity"};
+  if (task == "jsonl") return {"loss", "perplexity", "exact_match"};
+  if (task == "text" || task == "ids") return {"loss", "perplexity"};
   if (task == "cb") return {"score", "accuracy", "f1"};
   if (task == "multirc") return {"score", "accuracy", "f1a", "em"};
   if (task == "record") return {"score", "accuracy", "f1", "em"};
