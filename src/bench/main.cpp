@@ -4,7 +4,7 @@
 #include <set>
 
 #include "../app/error_reporter.h"
-#include "../app/setting.h"
+#include "../app/run_environment.h"
 #include "bench.h"
 #include "lomo/core/error.h"
 #include "lomo/model/config_json.h"

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kJudgedSteps = 10;     // at either end of a run
 constexpr std::int64_t kSkippedAtEnd = 3;    // a single overflow of fp16 is nothing unusual
-constexpr double kMinRealised = 0.5;       // of the intended step
+constexpr double kMinRealised = 0.5;         // of the intended step
 constexpr double kEvaluationRise = 0.001;    // of a loss; the examples are the same, so no noise
 constexpr double kTrainingRise = 0.02;       // of a loss of several steps
 constexpr double kTrainingRiseOfFew = 0.25;  // of one or two
