@@ -113,6 +113,9 @@ void read(JsonReader reader, DataSection& data) {
   reader.get("passage_field", data.passage_field);
   reader.get("document_separator", data.document_separator);
   reader.get("prompts", data.prompts);
+  reader.get("template", data.chat_template);
+  reader.get("format", data.format, kChatFormats);
+  reader.get("loss_on", data.loss_on, kLossOn);
   reader.get("max_length", data.max_length, Range<std::int64_t>{2});
   reader.get("too_long", data.too_long, kTooLong);
   reader.get("train_examples", data.train_examples, kCount);

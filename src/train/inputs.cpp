@@ -1,13 +1,16 @@
 #include "lomo/train/inputs.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <utility>
 
 #include "lomo/core/activity.h"
 #include "lomo/core/error.h"
+#include "lomo/core/log.h"
 #include "lomo/core/text.h"
+#include "lomo/data/chat.h"
 #include "lomo/data/encode.h"
 #include "lomo/data/readers.h"
 #include "lomo/data/subset.h"
@@ -38,6 +41,9 @@ std::string group_of(Document const&) {
   return {};
 }
 std::string group_of(Positioned const&) {
+  return {};
+}
+std::string group_of(Conversation const&) {
   return {};
 }
 
@@ -165,6 +171,34 @@ Inputs load_text(TrainConfig const& config, Tokenizer const& tokenizer, InputNee
   return inputs;
 }
 
+Inputs load_chat(TrainConfig const& config, InputNeeds needs) {
+  DataSection const& data = config.data;
+  const auto tokenizer = sentencepiece_chat_tokenizer(config.model.path);
+  ChatTemplate chat(config.model.path, data.chat_template);
+  chat.set_default("bos_token", tokenizer->bos_token());
+  chat.set_default("eos_token", tokenizer->eos_token());
+  log::info("chat template: {}", chat.origin());
+  if (chat.mentions("strftime_now") && std::getenv("SOURCE_DATE_EPOCH") == nullptr) {
+    log::warn(
+        "the chat template writes the day of rendering; set SOURCE_DATE_EPOCH, or a run resumed on "
+        "another day finds other data");
+  }
+  auto split = read_split<Conversation>(config, needs, [&](std::string const& file) {
+    return read_conversations(file, data.format);
+  });
+  const auto build = [&](std::vector<Conversation> const& conversations, std::string const& which) {
+    ChatReport report;
+    Dataset dataset =
+        build_dataset(chat, *tokenizer, conversations, data.max_length, data.loss_on, report);
+    for (std::string const& sentence : report.sentences()) log::warn("{}: {}", which, sentence);
+    return dataset;
+  };
+  Inputs inputs;
+  if (needs.train) inputs.train = build(split.train, "training data");
+  inputs.eval.data = build(split.validation, "validation data");
+  return inputs;
+}
+
 Dataset dataset_of(std::vector<Positioned>&& items) {
   Dataset data;
   for (Positioned& item : items) {
@@ -208,6 +242,8 @@ Inputs load_inputs(TrainConfig const& config, Tokenizer const* tokenizer,
     inputs = load_text(config, require(tokenizer, config), needs);
   } else if (data.task == "jsonl") {
     inputs = load_jsonl(config, require(tokenizer, config), needs);
+  } else if (data.task == "chat") {
+    inputs = load_chat(config, needs);
   } else {
     inputs = load_task(config, require(tokenizer, config), prompts, needs);
   }

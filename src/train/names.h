@@ -12,13 +12,22 @@ namespace lomo {
 template <class E>
 using Names = std::initializer_list<std::pair<std::string_view, E>>;
 
-inline constexpr std::array<std::string_view, 11> kTasks{
-    "boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc", "jsonl", "text", "ids"};
+inline constexpr std::array<std::string_view, 12> kTasks{"boolq",  "cb",   "copa", "multirc",
+                                                         "record", "rte",  "wic",  "wsc",
+                                                         "jsonl",  "chat", "text", "ids"};
 
 inline const Names<Subset> kSubsets = {
     {"published", Subset::published}, {"seeded", Subset::seeded}, {"first", Subset::first}};
 inline const Names<TooLong> kTooLong = {
     {"error", TooLong::error}, {"skip", TooLong::skip}, {"cut", TooLong::cut}};
+inline const Names<ChatFormat> kChatFormats = {{"auto", ChatFormat::automatic},
+                                               {"messages", ChatFormat::messages},
+                                               {"sharegpt", ChatFormat::sharegpt},
+                                               {"alpaca", ChatFormat::alpaca},
+                                               {"completion", ChatFormat::completion}};
+inline const Names<LossOn> kLossOn = {{"all_answers", LossOn::all_answers},
+                                      {"last_answer", LossOn::last_answer},
+                                      {"everything", LossOn::everything}};
 inline const Names<Recompute> kRecomputes = {{"none", Recompute::none},
                                              {"block", Recompute::block}};
 inline const Names<OptimizerKind> kOptimizers = {{"lomo", OptimizerKind::lomo},

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lomo/data/chat.h"
 #include "lomo/data/data_statistics.h"
 #include "lomo/data/subset.h"
 #include "lomo/io/json.h"
@@ -26,13 +27,16 @@ struct ModelSection {
 };
 
 struct DataSection {
-  std::string task;  // boolq ... wsc, jsonl, text, ids
+  std::string task;  // boolq ... wsc, jsonl, chat, text, ids
   std::vector<std::string> train, validation;
   double validation_share = 0;  // of train, cut off when no validation file is named
   std::string prompt_field = "prompt", answer_field = "answer", text_field = "text";
   std::string passage_field;       // jsonl: what truncation may cut; empty: the prompt's start
   std::string document_separator;  // plain text; empty: a file is one document
   std::string prompts;             // template file; empty: the shipped one
+  std::string chat_template;       // chat: a file or a built-in name; empty: the model folder's
+  ChatFormat format = ChatFormat::automatic;
+  LossOn loss_on = LossOn::all_answers;
   std::int64_t max_length = 1024;
   TooLong too_long = TooLong::error;
   std::int64_t train_examples = 0, eval_examples = 0;  // 0: all

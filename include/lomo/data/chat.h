@@ -1,0 +1,92 @@
+#pragma once
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lomo/data/chat_template.h"
+#include "lomo/data/conversation.h"
+#include "lomo/data/dataset.h"
+
+namespace lomo {
+
+/// An id and the bytes [begin, end) of the text that it stands for.
+struct TokenSpan {
+  std::int32_t id = 0;
+  std::size_t begin = 0, end = 0;
+  bool special = false;
+};
+
+/// What chat data needs of a tokenizer.
+class ChatTokenizer {
+ public:
+  virtual ~ChatTokenizer() = default;
+  /// Encodes the whole text, special tokens in it read as tokens, nothing added.
+  virtual std::vector<TokenSpan> encode_with_offsets(std::string_view text) const = 0;
+  /// The texts of the tokens that start and end a text; empty: none.
+  virtual std::string bos_token() const = 0;
+  virtual std::string eos_token() const = 0;
+};
+
+/// By the sentencepiece model of `folder` (or that file). Its control tokens, such as <s> and </s>,
+/// are the special ones; the texts between them are encoded one by one.
+std::unique_ptr<ChatTokenizer> sentencepiece_chat_tokenizer(std::filesystem::path const& folder);
+
+/// Which part of a conversation carries loss.
+enum class LossOn : std::uint8_t { all_answers, last_answer, everything };
+
+/// A rendered conversation and the bytes of it that carry loss.
+struct MarkedText {
+  std::string text;
+  std::vector<jinja::Span> loss;
+  std::int64_t turns = 0;            // answers of the assistant
+  std::int64_t turns_rewritten = 0;  // that carry no loss, since the template rewrites them
+};
+
+/// Renders `messages` and finds what carries loss.
+///
+/// Where the template has generation blocks it is what they write, exactly; the last answer's are
+/// those beyond what the rendering has in common with that of the messages before it.
+///
+/// Else it is found by rendering prefixes. For the assistant's message i, let
+///   open   = the rendering of the messages before i, with add_generation_prompt,
+///   closed = the rendering of the messages up to i, without,
+///   full   = the rendering of all messages, without.
+/// The answer begins where `open` ends, if `closed` and `full` begin with `open`. The closing of a
+/// turn is what the template writes after the content: the longest common end of two renderings
+/// whose message i says two different things. The answer ends after the first special token of the
+/// closing, or else after the closing without whitespace at its end; or before the closing, where
+/// `full` goes on otherwise. A turn of which `full` does not have the content as `closed` has it
+/// (a template that strips what was thought, for example) or whose prefix the template refuses
+/// carries no loss and is counted.
+MarkedText mark_loss(ChatTemplate const& chat, ChatTokenizer const& tokenizer,
+                     OrderedJson const& messages, OrderedJson const& tools, LossOn loss_on);
+
+/// What became of conversations.
+struct ChatReport {
+  std::int64_t conversations = 0;
+  std::int64_t truncated = 0;        // lost their earliest turns
+  std::int64_t too_long = 0;         // left out: the last turn alone is too long
+  std::int64_t without_loss = 0;     // left out: nothing in them carries loss
+  std::int64_t turns_rewritten = 0;  // see MarkedText
+  std::int64_t special_tokens = 0;   // that stand inside of messages
+  std::int64_t ignored_reasoning = 0, ignored_tool_calls = 0, ignored_tools = 0;  // conversations
+  std::string first_too_long, first_without_loss, first_special;                  // where
+
+  /// A sentence for each count that is not zero.
+  std::vector<std::string> sentences() const;
+};
+
+/// One sequence a conversation. Ids that share a byte with a part that carries loss are targets,
+/// as transformers has it. One of more than max_length + 1 ids (0: no limit) loses whole turns, the
+/// earliest first: all messages before the second, third ... message of the user, system messages
+/// at the start apart. Throws Error(Exit::data) with the place of a conversation that the template
+/// refuses.
+Dataset build_dataset(ChatTemplate const& chat, ChatTokenizer const& tokenizer,
+                      std::span<Conversation const> conversations, std::int64_t max_length,
+                      LossOn loss_on, ChatReport& report);
+
+}  // namespace lomo

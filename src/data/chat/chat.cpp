@@ -1,0 +1,200 @@
+#include "lomo/data/chat.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lomo/core/error.h"
+
+namespace lomo {
+
+namespace {
+
+/// The texts of a message's content.
+std::vector<std::string> texts_of(OrderedJson const& message) {
+  std::vector<std::string> texts;
+  const auto content = message.find("content");
+  if (content == message.end()) return texts;
+  if (content->is_string()) return {content->get<std::string>()};
+  for (OrderedJson const& part : *content) texts.push_back(part["text"].get<std::string>());
+  return texts;
+}
+
+/// Lists of parts become one text for a template that knows none.
+OrderedJson readable(ChatTemplate const& chat, OrderedJson messages) {
+  if (chat.mentions("text")) return messages;
+  for (OrderedJson& message : messages) {
+    const auto content = message.find("content");
+    if (content == message.end() || !content->is_array()) continue;
+    std::string all;
+    for (std::string const& text : texts_of(message)) all += text;
+    *content = all;
+  }
+  return messages;
+}
+
+bool any_has(OrderedJson const& messages, char const* field) {
+  return std::any_of(messages.begin(), messages.end(),
+                     [&](OrderedJson const& message) { return message.contains(field); });
+}
+
+/// Ids with a mark on those that share a byte with a part that carries loss.
+struct Encoded {
+  std::vector<TokenSpan> tokens;
+  std::vector<bool> loss;
+};
+
+Encoded encode(ChatTokenizer const& tokenizer, MarkedText const& marked) {
+  Encoded encoded{tokenizer.encode_with_offsets(marked.text), {}};
+  for (TokenSpan const& token : encoded.tokens) {
+    encoded.loss.push_back(std::any_of(
+        marked.loss.begin(), marked.loss.end(),
+        [&](jinja::Span const& span) { return token.begin < span.end && span.begin < token.end; }));
+  }
+  return encoded;
+}
+
+Sequence sequence_of(Encoded const& encoded) {
+  Sequence sequence;
+  for (std::size_t i = 0; i + 1 < encoded.tokens.size(); ++i) {
+    sequence.tokens.push_back(encoded.tokens[i].id);
+    sequence.targets.push_back(encoded.loss[i + 1] ? encoded.tokens[i + 1].id : kNoTarget);
+  }
+  return sequence;
+}
+
+/// The messages without `turns` of the earliest turns; none when nothing would be left of them.
+/// System messages at the start stay.
+OrderedJson without_turns(OrderedJson const& messages, std::size_t turns) {
+  std::vector<std::size_t> starts;
+  std::size_t system = 0;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const std::string role = messages[i].value("role", "");
+    if (system == i && (role == "system" || role == "developer")) ++system;
+    if (role == "user") starts.push_back(i);
+  }
+  OrderedJson left = OrderedJson::array();
+  if (turns == 0) return messages;
+  if (turns >= starts.size()) return left;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    if (i < system || i >= starts[turns]) left.push_back(messages[i]);
+  }
+  return left;
+}
+
+/// Makes sequences of conversations and keeps the report.
+class Builder {
+ public:
+  Builder(ChatTemplate const& chat, ChatTokenizer const& tokenizer, std::int64_t max_length,
+          LossOn loss_on, ChatReport& report)
+      : chat_(chat),
+        tokenizer_(tokenizer),
+        max_length_(max_length),
+        loss_on_(loss_on),
+        report_(report) {}
+
+  void add(Conversation const& conversation, Dataset& data) {
+    ++report_.conversations;
+    count_ignored(conversation);
+    const OrderedJson messages = readable(chat_, conversation.messages);
+    std::size_t dropped = 0;
+    MarkedText marked = mark(messages, conversation);
+    Encoded encoded = encode(tokenizer_, marked);
+    OrderedJson left = messages;
+    while (!fits(encoded)) {
+      left = without_turns(messages, ++dropped);
+      if (left.empty()) return note(report_.too_long, report_.first_too_long, conversation);
+      marked = mark(left, conversation);
+      encoded = encode(tokenizer_, marked);
+    }
+    report_.turns_rewritten += marked.turns_rewritten;
+    Sequence sequence = sequence_of(encoded);
+    const bool learns = std::any_of(sequence.targets.begin(), sequence.targets.end(),
+                                    [](std::int32_t target) { return target != kNoTarget; });
+    if (!learns) return note(report_.without_loss, report_.first_without_loss, conversation);
+    count_special(left, conversation);
+    report_.truncated += dropped > 0 ? 1 : 0;
+    data.truncated += dropped > 0 ? 1 : 0;
+    data.sequences.push_back(std::move(sequence));
+    data.where.push_back(conversation.where);
+  }
+
+ private:
+  static void note(std::int64_t& count, std::string& first, Conversation const& conversation) {
+    if (count++ == 0) first = conversation.where;
+  }
+
+  bool fits(Encoded const& encoded) const {
+    return max_length_ <= 0 || std::cmp_less_equal(encoded.tokens.size(), max_length_ + 1);
+  }
+
+  MarkedText mark(OrderedJson const& messages, Conversation const& conversation) const {
+    try {
+      return mark_loss(chat_, tokenizer_, messages, conversation.tools, loss_on_);
+    } catch (Error const& error) {
+      throw Error(error.code(), conversation.where + ": " + error.what());
+    }
+  }
+
+  void count_ignored(Conversation const& conversation) {
+    const auto ignored = [&](char const* field) {
+      return any_has(conversation.messages, field) && !chat_.mentions(field);
+    };
+    report_.ignored_reasoning += ignored("reasoning_content") ? 1 : 0;
+    report_.ignored_tool_calls += ignored("tool_calls") ? 1 : 0;
+    report_.ignored_tools += !conversation.tools.is_null() && !chat_.mentions("tools") ? 1 : 0;
+  }
+
+  void count_special(OrderedJson const& messages, Conversation const& conversation) {
+    for (OrderedJson const& message : messages) {
+      for (std::string const& text : texts_of(message)) {
+        for (TokenSpan const& token : tokenizer_.encode_with_offsets(text)) {
+          if (token.special) note(report_.special_tokens, report_.first_special, conversation);
+        }
+      }
+    }
+  }
+
+  ChatTemplate const& chat_;
+  ChatTokenizer const& tokenizer_;
+  std::int64_t max_length_;
+  LossOn loss_on_;
+  ChatReport& report_;
+};
+
+std::string counted(std::int64_t count, std::string const& one) {
+  return std::to_string(count) + " " + one + (count == 1 ? "" : "s");
+}
+
+}  // namespace
+
+std::vector<std::string> ChatReport::sentences() const {
+  std::vector<std::string> all;
+  const auto say = [&](std::int64_t count, std::string const& what, std::string const& rest,
+                       std::string const& first = {}) {
+    if (count == 0) return;
+    all.push_back(counted(count, what) + rest +
+                  (first.empty() ? "" : (count == 1 ? ": " : "; the first is ") + first));
+  };
+  say(truncated, "conversation", " lost the earliest turns, to fit in data.max_length");
+  say(too_long, "conversation", " left out: the last turn alone is longer than data.max_length",
+      first_too_long);
+  say(without_loss, "conversation", " left out: nothing carries loss", first_without_loss);
+  say(turns_rewritten, "answer", " without loss: the template rewrites them in later turns");
+  say(special_tokens, "special token", " inside of messages, read as tokens", first_special);
+  say(ignored_reasoning, "conversation",
+      " with \"reasoning_content\", which the template does not read");
+  say(ignored_tool_calls, "conversation", " with \"tool_calls\", which the template does not read");
+  say(ignored_tools, "conversation", " with \"tools\", which the template does not read");
+  return all;
+}
+
+Dataset build_dataset(ChatTemplate const& chat, ChatTokenizer const& tokenizer,
+                      std::span<Conversation const> conversations, std::int64_t max_length,
+                      LossOn loss_on, ChatReport& report) {
+  Dataset data;
+  Builder builder(chat, tokenizer, max_length, loss_on, report);
+  for (Conversation const& conversation : conversations) builder.add(conversation, data);
+  return data;
+}
+
+}  // namespace lomo

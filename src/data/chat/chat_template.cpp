@@ -1,0 +1,131 @@
+#include "lomo/data/chat_template.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "builtin_templates.h"
+#include "lomo/core/error.h"
+#include "lomo/io/files.h"
+#include "lomo/io/json.h"
+
+namespace lomo {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// An object of a folder; null when the file is not there.
+Json object_of(fs::path const& file) {
+  if (!fs::exists(file)) return nullptr;
+  Json json = read_json(file, Exit::data);
+  if (!json.is_object()) throw Error(Exit::data, file.string() + ": must hold one JSON object");
+  return json;
+}
+
+/// The template under "chat_template": a text, or that named `default` of a list. Empty: none.
+std::string template_in(fs::path const& file) {
+  const Json json = object_of(file);
+  if (!json.contains("chat_template") || json["chat_template"].is_null()) return {};
+  Json const& value = json["chat_template"];
+  if (value.is_string()) return value.get<std::string>();
+  std::string names;
+  if (value.is_array()) {
+    for (Json const& entry : value) {
+      const bool whole = entry.is_object() && entry.contains("name") && entry["name"].is_string() &&
+                         entry.contains("template") && entry["template"].is_string();
+      if (!whole) break;
+      if (entry["name"] == "default") return entry["template"].get<std::string>();
+      names += " \"" + entry["name"].get<std::string>() + "\"";
+    }
+  }
+  throw Error(Exit::data, file.string() +
+                              ": /chat_template must be a text, or a list in which one of {name, "
+                              "template} is named \"default\"" +
+                              (names.empty() ? "" : "; found" + names) +
+                              ". data.template can name a file");
+}
+
+/// bos_token and the like of a folder, as transformers hands them to templates.
+OrderedJson special_tokens(fs::path const& folder) {
+  OrderedJson tokens = OrderedJson::object();
+  for (char const* file : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    const Json json = object_of(folder / file);
+    for (char const* name : {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token",
+                             "cls_token", "mask_token"}) {
+      if (!json.contains(name) || tokens.contains(name)) continue;
+      Json const& value = json[name];
+      Json const& text = value.is_object() && value.contains("content") ? value["content"] : value;
+      if (text.is_string()) tokens[name] = text.get<std::string>();
+    }
+  }
+  return tokens;
+}
+
+std::string builtin_names() {
+  std::string names;
+  for (auto const& [name, source] : kBuiltinTemplates) {
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  return names;
+}
+
+}  // namespace
+
+ChatTemplate::Source ChatTemplate::find(fs::path const& folder, std::string const& choice) {
+  for (auto const& [name, source] : kBuiltinTemplates) {
+    if (choice == name) return {std::string(source), "built-in " + choice};
+  }
+  if (!choice.empty()) {
+    if (fs::is_regular_file(choice)) return {read_file(choice, Exit::data), choice};
+    throw Error(Exit::usage, "data.template: \"" + choice +
+                                 "\" is neither a file nor a built-in template (" +
+                                 builtin_names() + ")");
+  }
+  const fs::path file = folder / "chat_template.jinja";
+  if (fs::is_regular_file(file)) return {read_file(file, Exit::data), file.string()};
+  for (char const* name : {"chat_template.json", "tokenizer_config.json"}) {
+    std::string text = template_in(folder / name);
+    if (!text.empty()) return {std::move(text), (folder / name).string()};
+  }
+  throw Error(Exit::data,
+              folder.string() +
+                  ": has no chat template (chat_template.jinja, or \"chat_template\" in "
+                  "chat_template.json or tokenizer_config.json). data.template can name "
+                  "a file, or a built-in one: " +
+                  builtin_names());
+}
+
+ChatTemplate::ChatTemplate(Source const& source, OrderedJson variables)
+    : origin_(source.origin),
+      template_(source.text, source.origin),
+      variables_(std::move(variables)),
+      now_(jinja::rendering_time()) {}
+
+ChatTemplate::ChatTemplate(fs::path const& folder, std::string const& choice)
+    : ChatTemplate(find(folder, choice), special_tokens(folder)) {}
+
+ChatTemplate::ChatTemplate(std::string const& source, std::string const& name,
+                           OrderedJson variables)
+    : ChatTemplate(Source{source, name}, std::move(variables)) {}
+
+void ChatTemplate::set_default(std::string const& variable, std::string const& token) {
+  if (!token.empty() && !variables_.contains(variable)) variables_[variable] = token;
+}
+
+jinja::Rendering ChatTemplate::render(OrderedJson const& messages, OrderedJson const& tools,
+                                      bool add_generation_prompt) const {
+  OrderedJson variables = variables_;
+  variables["messages"] = messages;
+  variables["tools"] = tools;
+  variables["documents"] = nullptr;
+  variables["add_generation_prompt"] = add_generation_prompt;
+  return template_.render(variables, now_);
+}
+
+std::vector<std::string> builtin_chat_templates() {
+  std::vector<std::string> names;
+  for (auto const& [name, source] : kBuiltinTemplates) names.emplace_back(name);
+  return names;
+}
+
+}  // namespace lomo
