@@ -132,8 +132,8 @@ std::vector<Reader> readers(TrainConfig const& config) {
   const OptimizerKind kind = config.optimizer.name;
   const bool adamw = kind == OptimizerKind::adamw, adalomo = kind == OptimizerKind::adalomo;
   std::string const& task = config.data.task;
-  const bool jsonl = task == "jsonl", text = task == "text";
-  const bool superglue = !jsonl && !text && task != "ids";
+  const bool jsonl = task == "jsonl", text = task == "text", chat = task == "chat";
+  const bool superglue = !jsonl && !text && !chat && task != "ids";
   return {{"optimizer.momentum", kind == OptimizerKind::sgd, "optimizer sgd"},
           {"optimizer.beta1", adamw, "optimizer adamw"},
           {"optimizer.beta2", adamw, "optimizer adamw"},
@@ -153,6 +153,9 @@ std::vector<Reader> readers(TrainConfig const& config) {
           {"data.passage_field", jsonl, "data.task jsonl"},
           {"data.text_field", text, "data.task text"},
           {"data.document_separator", text, "data.task text"},
+          {"data.template", chat, "data.task chat"},
+          {"data.format", chat, "data.task chat"},
+          {"data.loss_on", chat, "data.task chat"},
           {"data.prompts", superglue, "a SuperGLUE task"},
           {"eval.score", superglue, "a SuperGLUE task"}};
 }

@@ -83,7 +83,7 @@ std::string lines_of(EvalSet const& set, EvalReport const& report) {
 
 std::vector<std::string> metric_names(std::string const& task) {
   if (task == "jsonl") return {"loss", "perplexity", "exact_match"};
-  if (task == "text" || task == "ids") return {"loss", "perplexity"};
+  if (task == "chat" || task == "text" || task == "ids") return {"loss", "perplexity"};
   if (task == "cb") return {"score", "accuracy", "f1"};
   if (task == "multirc") return {"score", "accuracy", "f1a", "em"};
   if (task == "record") return {"score", "accuracy", "f1", "em"};
