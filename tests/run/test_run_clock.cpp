@@ -32,7 +32,7 @@ TEST_CASE("what is left of a run counts its evaluations and saves") {
   eval.every_steps = 10;
   eval.every_epochs = 0;
   SaveSection save;
-  save.final_model = true;
+  save.final_model = FinalModel::last;
   save.every_steps = 25;
   // After steps 20 ... 90, and at the end; saved after 25, 50, 75, and twice at the end.
   Remaining rest = remaining(eval, save, true, 10, 100, 0);
