@@ -135,7 +135,7 @@ std::string PlanReport::text() const {
   const bool fits = verdict.fits();
   const std::size_t margin =
       fits ? verdict.memory - verdict.needed : verdict.needed - verdict.memory;
-  out += format("\n%s %s: %s and an headroom of %s %s, %s %s\n", fits ? "fits" : "does not fit",
+  out += format("\n%s %s: %s and headroom of %s %s, %s %s\n", fits ? "fits" : "does not fit",
                 gib(verdict.memory).c_str(), gib(plan.slab).c_str(), gib(verdict.headroom).c_str(),
                 "for everything else", gib(margin).c_str(), fits ? "to spare" : "too much");
   return out;

@@ -69,7 +69,7 @@ TEST_CASE("advice names the fewest GPUs for a batch, and how many blocks to reco
   const ProcessResult result = plan(place, {"llama65b.json", 8, 4096, "24GiB"}, {"--advise"});
   INFO(result.err << result.out);
   CHECK(result.code == 0);
-  CHECK(contains(result.out, "fewest GPUs for all 32768 tokens of a step: 8"));
+  CHECK(contains(result.out, "fewest GPUs for all 32,768 tokens of a step: 8"));
   CHECK(contains(result.out, "--set train.recompute=2 "));
   CHECK_FALSE(contains(result.out, "--set train.recompute=block "));  // as it is
 }

@@ -116,7 +116,9 @@ TEST_CASE("evaluation and generation hold what is planned, by category, and fill
         CHECK(real.peak == plan.peak);
         CHECK(real.at_peak == plan.at_peak);
       };
-      on_slab(planned_evaluation(config, shape, batches.train, make_dry), [&](Llama& model) {
+      PlannedBatches scored;
+      scored.eval = batches.train;
+      on_slab(planned_evaluation(config, shape, scored, make_dry), [&](Llama& model) {
         for (Batch const& batch : batches.train) model.losses(batch);
       });
       for (const auto& [prompt, total] : {std::pair{1, 1}, {1, 40}, {33, 34}, {20, 64}}) {
