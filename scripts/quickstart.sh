@@ -83,7 +83,10 @@ peak_memory() {
     --set optimizer.name="$1" --set optimizer.lr="$2" --set train.max_steps=3 \
     --set eval.before=false --set eval.every_epochs=0 --set eval.at_end=false \
     --set save.final_model=none --output "$run/memory-$1"
-  sed -n 's/^ *peak memory *//p' "$run/memory-$1.txt"
+  # Lines that begin further right go on with the figure.
+  awk 'sub(/^ *peak memory */, "") { text = $0; next }
+       text != "" { if (match($0, /[^ ]/) <= 20) exit; sub(/^ */, " "); text = text $0 }
+       END { print text }' "$run/memory-$1.txt"
 }
 lomo=$(peak_memory lomo 0.03)
 sgd=$(peak_memory sgd 0.03)
