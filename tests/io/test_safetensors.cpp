@@ -101,7 +101,8 @@ TEST_CASE("hostile safetensors headers each give one clear error") {
   CHECK(contains(refusal(one("F32", "[4]", "[0,16]"), p8), "cut short"));
   CHECK(contains(refusal(one("F32", "[2]", "[0,18446744073709551615]"), p8), "data_offsets"));
   CHECK(contains(refusal(one("F32", "[1]", "[4,8]"), p8), "the one before it ends at 0"));
-  CHECK(contains(refusal(one("F32", "[1]", "[0,4]"), p8), "at its end it has 4 bytes of no tensor"));
+  CHECK(
+      contains(refusal(one("F32", "[1]", "[0,4]"), p8), "at its end it has 4 bytes of no tensor"));
   CHECK(contains(refusal("{}", p8), "at its end it has 8 bytes of no tensor"));
   CHECK(contains(refusal(R"({"a":{"dtype":"F32","shape":[1]}})", "1234"), "\"data_offsets\""));
   CHECK(contains(refusal(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":1}})", "1234"),
