@@ -4,11 +4,11 @@
 #include <string>
 #include <vector>
 
+#include "data/small_tokenizer.h"
 #include "data/support.h"
 #include "lomo/core/random.h"
 #include "lomo/data/encode.h"
 #include "lomo/data/tasks.h"
-#include "lomo/data/train_tokenizer.h"
 #include "support/data.h"
 #include "support/source_dir.h"
 #include "text.h"
@@ -16,23 +16,11 @@
 using namespace lomo;
 using test::has;
 using test::refusal;
+using test::small;
 namespace fs = std::filesystem;
 using Ids = std::vector<std::int32_t>;
 
 namespace {
-
-/// A small tokenizer of the program's own making: needs no data.
-Tokenizer const& small() {
-  static const Tokenizer tokenizer = [] {
-    const std::vector<std::string> texts = {
-        "The dog saw the cat. The cat saw the dog and ran to the old house by the river.",
-        "Answer: Yes", "Answer: No", "Is the answer Yes or No?"};
-    const fs::path file = test::scratch("encode") / "small.model";
-    train_tokenizer(texts, 330, file);
-    return Tokenizer(file);
-  }();
-  return tokenizer;
-}
 
 Example example_of(std::string const& passage, std::string const& rest) {
   Example e;

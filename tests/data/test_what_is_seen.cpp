@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "data/small_tokenizer.h"
 #include "data/support.h"
 #include "lomo/data/encode.h"
 #include "lomo/data/example_view.h"
@@ -16,23 +17,11 @@
 using namespace lomo;
 using test::has;
 using test::refusal;
+using test::small;
 namespace fs = std::filesystem;
 using Ids = std::vector<std::int32_t>;
 
 namespace {
-
-/// A tokenizer of the program's own making, which spells what it does not know in bytes.
-Tokenizer const& small() {
-  static const Tokenizer tokenizer = [] {
-    const std::vector<std::string> texts = {
-        "The dog saw the cat. The cat saw the dog and ran to the old house by the river.",
-        "Answer: Yes", "Answer: No", "Is the answer Yes or No?"};
-    const fs::path file = test::scratch("seen") / "small.model";
-    train_tokenizer(texts, 330, file);
-    return Tokenizer(file);
-  }();
-  return tokenizer;
-}
 
 /// One as it was usual before: no bytes, and blanks at the ends of a text are left out.
 Tokenizer const& plain() {

@@ -134,6 +134,15 @@ Stmt Parser::parse_statement(std::string const& tag, Place place) {
   refuse(program_.name, place, "unknown tag '" + tag + "'");
 }
 
+void Parser::parse_else(Stmt& statement, std::string const& tag, std::string_view end,
+                        Place opened) {
+  if (tag == "else") {
+    expect_block_end();
+    parse_block(statement.otherwise, {end}, opened);
+  }
+  expect_block_end();
+}
+
 Stmt Parser::parse_if(Place place) {
   Stmt statement = make_statement(StmtType::condition, place);
   std::string end = "elif";
@@ -143,11 +152,7 @@ Stmt Parser::parse_if(Place place) {
     expect_block_end();
     end = parse_block(branch.body, {"elif", "else", "endif"}, place);
   }
-  if (end == "else") {
-    expect_block_end();
-    parse_block(statement.otherwise, {"endif"}, place);
-  }
-  expect_block_end();
+  parse_else(statement, end, "endif", place);
   return statement;
 }
 
@@ -162,11 +167,7 @@ Stmt Parser::parse_for(Place place) {
   ++loops_;
   const std::string end = parse_block(statement.body, {"else", "endfor"}, place);
   --loops_;
-  if (end == "else") {
-    expect_block_end();
-    parse_block(statement.otherwise, {"endfor"}, place);
-  }
-  expect_block_end();
+  parse_else(statement, end, "endfor", place);
   return statement;
 }
 

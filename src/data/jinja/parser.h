@@ -47,6 +47,8 @@ class Parser {
 
   /// Statements up to one of the tags `ends`, which is taken, name included; that name.
   std::string parse_block(Block& block, std::initializer_list<std::string_view> ends, Place opened);
+  /// After a block that ended at `tag`: the one of its "else", if that is it, up to `end`.
+  void parse_else(Stmt& statement, std::string const& tag, std::string_view end, Place opened);
   Stmt parse_statement(std::string const& tag, Place place);
   Stmt parse_if(Place place);
   Stmt parse_for(Place place);
