@@ -53,19 +53,19 @@ void on_signal(int signal) {
   errno = reason;
 }
 
-void listen(int signal) {
-  struct sigaction action {};
-  action.sa_handler = on_signal;
-  sigemptyset(&action.sa_mask);
-  action.sa_flags = SA_RESTART;
-  sigaction(signal, &action, nullptr);
-}
-
 sigset_t requests() {
   sigset_t set;
   sigemptyset(&set);
   for (const int signal : kRequests) sigaddset(&set, signal);
   return set;
+}
+
+void listen(int signal) {
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  action.sa_mask = requests();  // of several at once the first is handled first
+  action.sa_flags = SA_RESTART;
+  sigaction(signal, &action, nullptr);
 }
 
 }  // namespace

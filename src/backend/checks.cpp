@@ -88,7 +88,7 @@ void Check::dense(Arg a) const {
 }
 
 void Check::found_inf(Tensor found_inf) const {
-  if (found_inf) vector({"spike_guard", found_inf}, kF64, 2);
+  if (found_inf) vector({"found_inf", found_inf}, kF64, 2);
 }
 
 void Check::rounding(RoundingPlan const& plan) const {

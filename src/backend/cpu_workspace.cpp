@@ -33,7 +33,11 @@ std::size_t CpuWorkspaces::product(std::int64_t m, std::int64_t n, std::int64_t 
 }
 
 std::size_t CpuWorkspaces::linear(Tensor y, Tensor x) const {
-  return product(y.rows(), y.cols(), x.cols());
+  const std::size_t whole = product(y.rows(), y.cols(), x.cols());
+  if (y.dtype() != DType::f32) return whole;
+  const std::int64_t rows = std::min(kTile, y.rows());
+  return std::max(whole, chunk(kPanel * x.cols(), x.dtype()) + chunk(rows * kPanel, DType::f32) +
+                             product(rows, kPanel, x.cols()));
 }
 
 std::size_t CpuWorkspaces::linear_backward_input(Tensor dx, Tensor dy) const {

@@ -96,6 +96,7 @@ class CpuBackend final : public Backend {
                          RoundingPlan const& plan, Tensor found_inf) override;
 
   void weight(Tensor g, Tensor dy, Tensor x, bool accumulate, Scratch scratch);
+  void linear_by_panels(Tensor y, Tensor x, Tensor w, bool adds, Scratch scratch);
   void weight_by_panels(Tensor g, Tensor dy, Tensor x, bool accumulate, Scratch scratch);
 
   struct Mapping;  // the reserved address range

@@ -8,12 +8,43 @@ namespace lomo::cpu {
 
 using workspace::kDepth;
 using workspace::kPanel;
+using workspace::kTile;
 
 void CpuBackend::do_linear(Tensor y, Tensor x, Tensor w, Tensor residual) {
   const Buffer work = workspace_of("linear", workspaces_.linear(y, x));
   const bool adds = residual.shape().rank() == 2;
   if (adds && residual.raw() != y.raw()) do_copy(y, residual);
+  if (tiles_ == WeightTiles::panels && y.dtype() == DType::f32) {
+    return linear_by_panels(y, x, w, adds, Scratch(work));
+  }
   gemm_->product(y, {x}, {w, Gemm::Use::transposed}, adds, Scratch(work));
+}
+
+// Logits are recomputed for other rows of w than forward had: where extents change an element's
+// bits, all products have the extent of a panel.
+void CpuBackend::linear_by_panels(Tensor y, Tensor x, Tensor w, bool adds, Scratch scratch) {
+  const Tensor packed = scratch.take(Shape(kPanel, w.cols()), w.dtype());
+  const Tensor sums = scratch.take(Shape(std::min(kTile, x.rows()), kPanel), DType::f32);
+  for (std::int64_t col = 0; col < y.cols(); col += kPanel) {
+    const std::int64_t width = std::min(kPanel, y.cols() - col);
+    Tensor panel = w.row_block(col, width);
+    if (width < kPanel || !w.dense()) {
+      if (width < kPanel) do_zero(packed);
+      do_copy(packed.row_block(0, width), panel);
+      panel = packed;
+    }
+    for (std::int64_t row = 0; row < x.rows(); row += kTile) {
+      const std::int64_t count = std::min(kTile, x.rows() - row);
+      const Tensor sum = sums.row_block(0, count);
+      const Tensor out = y.row_block(row, count).col_block(col, width);
+      if (adds) {
+        if (width < kPanel) do_zero(sum);
+        do_copy(sum.col_block(0, width), out);
+      }
+      gemm_->product(sum, {x.row_block(row, count)}, {panel, Gemm::Use::transposed}, adds, scratch);
+      do_copy(out, sum.col_block(0, width));
+    }
+  }
 }
 
 void CpuBackend::do_linear_backward_input(Tensor dx, Tensor dy, Tensor w, bool accumulate) {

@@ -115,13 +115,13 @@ TEST_CASE("a wrong type, rank or device is refused by name") {
         }) == "linear_backward_weights: g (3, 4) is bf16 but x (2, 4) is f32");
   CHECK(message([&] {
           b.accumulate_squared_norm(t(2), t({2, 3}), 1);
-        }) == "measure: stats (2) is f32, it must be f64");
+        }) == "accumulate_squared_norm: stats (2) is f32, it must be f64");
   CHECK(message([&] {
           b.accumulate_squared_norm(t(3, kD), t({2, 3}), 1);
-        }) == "measure: stats (3) must have 2 elements");
+        }) == "accumulate_squared_norm: stats (3) must have 2 elements");
   CHECK(message([&] {
           b.sgd_update(t({2, 3}), t({2, 3}), {}, {}, t(1, kD));
-        }) == "sgd_update: guard (1) must have 2 elements");
+        }) == "sgd_update: found_inf (1) must have 2 elements");
   Backend::AdamStep zeroth;
   zeroth.t = 0;
   CHECK(message([&] { b.adamw_update(t(3), t(3), t(3), t(3), zeroth, {}); }) ==

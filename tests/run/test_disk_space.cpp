@@ -99,7 +99,7 @@ TEST_CASE("a disk without room is told with what is to be written") {
   const std::string message = test::error_of(Exit::usage, [&] {
     require_disk_space(scratch.path(), config, {std::uint64_t{1} << 60, 0, 10, 0});
   });
-  CHECK(test::contains(message, "the final model of 1073741824.0 GiB"));
+  CHECK(test::contains(message, "the final model of 1,024.0 PiB"));
   CHECK_FALSE(test::contains(message, "checkpoint of"));
   CHECK_NOTHROW(require_disk_space(scratch.path(), config, {1000, 0, 10, 0}));
 }

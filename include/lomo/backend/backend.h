@@ -82,7 +82,8 @@ class Backend {
   // ---- linear layers ----------------------------------------------------------------------------
 
   /// y (N,O) = x (N,I) w^T [+ residual (N,O)].   w (O,I).  y is T or f32, the rest T.
-  /// `residual` may be y itself. Row n of y depends on row n of x alone.
+  /// `residual` may be y itself. Row n of y depends on row n of x alone. An element's bits do not
+  /// depend on which other rows of w are there when y is f32.
   void linear(Tensor y, Tensor x, Tensor w, Tensor residual = {});
   /// dx (N,I) = dy (N,O) w (O,I), or adds to dx when `accumulate`.  dx is T or f32.
   void linear_backward_input(Tensor dx, Tensor dy, Tensor w, bool accumulate = false);
