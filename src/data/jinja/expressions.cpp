@@ -304,7 +304,8 @@ Value Evaluator::call_macro(Macro const& macro, Arguments const& arguments) {
                 (parameters.size() == 1 ? " argument" : " arguments"));
   }
   Scope* scope = arena_.scope(macro.scope);
-  for (auto const& [name, value] : arguments.named) {
+  for (auto const& argument : arguments.named) {
+    std::string const& name = argument.first;
     const auto at = std::find_if(parameters.begin(), parameters.end(),
                                  [&](Parameter const& p) { return p.name == name; });
     if (at == parameters.end()) {
