@@ -25,8 +25,8 @@ inline constexpr std::int64_t kTileDepth = 1024;  // of the sum
 inline constexpr std::size_t kLibraryBytes = std::size_t{4} << 20;
 /// Rows summed up in one product of a weight gradient: bounds the packed copies of a long batch.
 inline constexpr std::int64_t kDepth = 4096;
-/// Rows of a weight gradient, and columns of an f32 result of `linear`, in one product where extents
-/// change an element's bits.
+/// Rows of a weight gradient, and columns of an f32 result of `linear`, in one product where
+/// extents change an element's bits.
 inline constexpr std::int64_t kPanel = 128;
 
 /// What the matrix library may take for c (m,n) = a (m,k) b (k,n): each thread a padded f32 copy of
