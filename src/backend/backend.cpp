@@ -82,7 +82,7 @@ Buffer Backend::workspace_of(std::string_view op, std::size_t bytes) {
                          "workspace of " + std::string(op));
 }
 
-void Backend::start_profile(Profile* profile) {
+void Backend::set_profile(Profile* profile) {
   synchronize();
   if (ledger_.profile() != nullptr) finish_clock();
   ledger_.keep(profile);

@@ -14,10 +14,10 @@ namespace {
 /// Only words longer than this are cut within.
 constexpr std::size_t kLongWord = 64;
 
-/// bos and the joint encoding, without eos.
-std::vector<std::int32_t> with_bos(Tokenizer const& tokenizer, std::string_view text) {
+/// What starts a text, and the joint encoding, without what ends it.
+std::vector<std::int32_t> with_start(Tokenizer const& tokenizer, std::string_view text) {
   std::vector<std::int32_t> ids = tokenizer.encode(text);
-  if (tokenizer.bos() >= 0) ids.insert(ids.begin(), tokenizer.bos());
+  ids.insert(ids.begin(), tokenizer.before().begin(), tokenizer.before().end());
   return ids;
 }
 
@@ -30,7 +30,7 @@ class Fit {
   bool operator()(std::string const& prompt) {
     ids_.clear();
     for (std::string_view answer : answers_) {
-      ids_.push_back(with_bos(tokenizer_, prompt + std::string(answer)));
+      ids_.push_back(with_start(tokenizer_, prompt + std::string(answer)));
       const auto count = static_cast<std::int64_t>(ids_.back().size());
       if (max_length_ > 0 && count > max_length_) return false;
     }
@@ -94,13 +94,13 @@ std::vector<EncodedAnswer> encode_answers(Tokenizer const& tokenizer, Example co
                                           std::int64_t max_length) {
   Fit fits(tokenizer, std::move(answers), max_length);
   const std::string prompt = fit_prompt(example, fits);
-  const std::vector<std::int32_t> alone = with_bos(tokenizer, prompt);
+  const std::vector<std::int32_t> alone = with_start(tokenizer, prompt);
   std::vector<EncodedAnswer> all;
   for (std::vector<std::int32_t> const& ids : fits.ids()) {
     const auto parting = std::mismatch(ids.begin(), ids.end(), alone.begin(), alone.end());
     EncodedAnswer encoded{ids, static_cast<std::size_t>(parting.first - ids.begin()),
                           prompt.size() < example.prompt.size()};
-    if (tokenizer.eos() >= 0) encoded.ids.push_back(tokenizer.eos());
+    encoded.ids.insert(encoded.ids.end(), tokenizer.closing().begin(), tokenizer.closing().end());
     all.push_back(std::move(encoded));
   }
   return all;
@@ -138,8 +138,8 @@ Dataset build_dataset(Tokenizer const& tokenizer, std::span<Document const> docu
                       std::int64_t max_length) {
   Dataset data;
   for (Document const& document : documents) {
-    std::vector<std::int32_t> ids = with_bos(tokenizer, document.text);
-    if (tokenizer.eos() >= 0) ids.push_back(tokenizer.eos());
+    std::vector<std::int32_t> ids = with_start(tokenizer, document.text);
+    ids.insert(ids.end(), tokenizer.closing().begin(), tokenizer.closing().end());
     const std::size_t step = max_length > 0 ? static_cast<std::size_t>(max_length) : ids.size();
     // Neighbouring pieces share one id: the last target of one is the first token of the next.
     for (std::size_t from = 0; from + 1 < ids.size(); from += step) {

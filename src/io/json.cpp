@@ -92,6 +92,22 @@ Json parse_json(std::string_view text, std::string const& where, Exit exit) {
   }
 }
 
+bool JsonEvents::parse_error(std::size_t, std::string const&,
+                             nlohmann::detail::exception const& error) {
+  if (auto const* syntax = dynamic_cast<Json::parse_error const*>(&error)) throw *syntax;
+  throw Error(error.what());
+}
+
+void scan_json(std::string_view text, std::string const& where, Exit exit, JsonEvents& events) {
+  try {
+    Json::sax_parse(text.data(), text.data() + text.size(), &events);
+  } catch (Json::parse_error const& error) {
+    throw Error(exit, place(where, text, error.byte) + ": not valid JSON: " + reason(error.what()));
+  } catch (Json::exception const& error) {
+    throw Error(exit, where + ": not valid JSON: " + reason(error.what()));
+  }
+}
+
 Json read_json(std::filesystem::path const& file, Exit exit, std::size_t largest) {
   return parse_json(read_file(file, exit, largest), file.string(), exit);
 }

@@ -69,7 +69,7 @@ void StepRecorder::before(Backend& backend, std::int64_t number) {
   step_ += 1;
   if (!records()) return;
   if (steps_.empty()) agree_on_the_time();
-  backend.start_profile(&profile_);
+  backend.set_profile(&profile_);
   steps_.push_back({number, Profile::Clock::now(), {}});
 }
 
@@ -79,7 +79,7 @@ void StepRecorder::after(Backend& backend) {
   // Exchanges that nobody waited for in the step are over when host collectives, which are sent
   // behind them, have passed.
   process_group_.host().barrier();
-  backend.start_profile(nullptr);
+  backend.set_profile(nullptr);
   if (step_ == request_.last) write();
 }
 

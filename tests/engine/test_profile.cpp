@@ -46,9 +46,9 @@ TEST_CASE("an engine that is observed notes what it runs, when, and what it cost
   for (int round = 0; round < 2; ++round) {
     Profile profile;
     be->ledger().restart();
-    be->start_profile(&profile);
+    be->set_profile(&profile);
     work.run();
-    be->start_profile(nullptr);
+    be->set_profile(nullptr);
     work.run();
     CHECK(names_of(profile) == Work::names());
     Profile::Time issued, free;

@@ -53,7 +53,7 @@ TEST_CASE("a trace of ranks shows what was issued beside what, on each of them")
         CHECK_FALSE(sent.empty());
         for (Sent const& one : sent) {
           INFO(one.exchange.tensor << " at " << one.exchange.begin);
-          CHECK_FALSE(one.beside.empty());
+          CHECK_FALSE(one.overlapped.empty());
         }
       }
     }

@@ -104,9 +104,9 @@ std::size_t named_workspace(TrainConfig const& config, ModelConfig const& c, Bat
     const Tensor g = tensor(t, in, DType::f32);
     // A tile's dy is a column block of a wider matrix.
     const Tensor dy(nullptr, Shape(rows, t), out + 1, dtype, Device::dry);
-    scratch =
-        std::max({scratch, of.linear(y, x), of.linear_backward_input(x, y),
-                  of.linear_backward_weight(g, dy, x), of.rmsnorm_backward(x, x), of.measure(g)});
+    scratch = std::max({scratch, of.linear(y, x), of.linear_backward_input(x, y),
+                        of.linear_backward_weight(g, dy, x), of.rmsnorm_backward(x, x),
+                        of.accumulate_squared_norm(g)});
   }
   const std::size_t figures = bytes(c.head_width / 2, DType::f32) + 4 * Slab::kAlignment;
   return logits + ids + figures + bytes(static_cast<std::int64_t>(scratch), DType::f16);

@@ -122,11 +122,11 @@ TEST_CASE("a timeline has exchanges as they ran, one after the other, and what w
   const Buffer tiles = make(*bench.backend, total(rows), 5, DType::f32);
   const Buffer arrived = make(*bench.backend, total(rows), 5, DType::f32);
   Profile profile;
-  bench.backend->start_profile(&profile);
+  bench.backend->set_profile(&profile);
   const auto gather = bench.communicator->all_gather(all, mine, rows);
   const auto exchange = bench.communicator->all_to_all(arrived, tiles, rows, rows);
   bench.communicator->wait(exchange);
-  bench.backend->start_profile(nullptr);
+  bench.backend->set_profile(nullptr);
   if (bench.size == 1) return;  // alone nothing is exchanged
 
   REQUIRE(profile.spans().size() == 3);

@@ -115,7 +115,7 @@ inline std::vector<Gathered> gathers_of(TracedRank const& rank) {
 /// was issued until it was waited for. Factors of one layer are waited for together.
 struct Sent {
   Traced exchange;
-  std::vector<Traced> on_side_stream;
+  std::vector<Traced> overlapped;
 };
 
 enum class Parcel : std::uint8_t { tile, factors };
@@ -129,7 +129,7 @@ inline std::vector<Sent> sent_by(TracedRank const& rank, Parcel parcel) {
     for (std::size_t j = i + 1; j < rank.events.size(); ++j) {
       Traced const& event = rank.events[j];
       if (event.is_wait() && event.exchange >= sent.exchange.exchange) break;
-      if (event.computes()) sent.on_side_stream.push_back(event);
+      if (event.computes()) sent.overlapped.push_back(event);
     }
     all.push_back(sent);
   }

@@ -60,7 +60,7 @@ class Backend {
   /// From here on notes in `profile` when operations run, and exchanges of tensors of this engine,
   /// until it is given null. Blocks both times until all work is done, not in between. After the
   /// second every operation has its times, and every exchange that was waited for.
-  void start_profile(Profile* profile);
+  void set_profile(Profile* profile);
 
   // ---- a side stream ---------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ TEST_CASE("what two GPUs send each other is hidden under what they compute") {
       CHECK_FALSE(sent.empty());
       for (Sent const& one : sent) {
         INFO(one.exchange.tensor << " at " << one.exchange.begin);
-        CHECK(std::ranges::any_of(one.beside,
+        CHECK(std::ranges::any_of(one.overlapped,
                                   [&](Traced const& work) { return at_once(work, one.exchange); }));
       }
     }

@@ -80,13 +80,13 @@ TEST_CASE("a timeline shows what is computed beside an exchange, and what waits 
   const Buffer mine = make_poisoned(bench.engine, {2, 3}, DType::f32);
   const Buffer other = make_poisoned(bench.engine, {2, 3}, DType::f32);
   Profile profile;
-  bench.engine.start_profile(&profile);
+  bench.engine.set_profile(&profile);
   bench.engine.zero(mine);
   const auto fence = bench.communicator->all_gather(all, mine, rows);
   bench.engine.zero(other);
   bench.communicator->wait(fence);
   bench.engine.zero(all);
-  bench.engine.start_profile(nullptr);
+  bench.engine.set_profile(nullptr);
 
   std::map<std::string, std::vector<Profile::Span>> by_name;
   for (Profile::Span const& span : profile.spans()) {
