@@ -2,6 +2,8 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <limits>
+#include <map>
 #include <numeric>
 #include <vector>
 
@@ -15,6 +17,7 @@
 #include "lomo/run/run.h"
 #include "lomo/train/progress.h"
 #include "run_environment.h"
+#include "tokenizer_option.h"
 
 namespace lomo::app {
 
@@ -49,6 +52,25 @@ std::int32_t draw(std::vector<float> const& logits, double temperature, double t
     if (left < 0) return order[i];
   }
   return order[count - 1];
+}
+
+/// An embedding may have more rows than the tokenizer has tokens; what they give is no text.
+void forbid_rows_without_token(Tokenizer const& tokenizer, std::vector<float>& logits) {
+  logits.resize(std::min(logits.size(), static_cast<std::size_t>(tokenizer.size())));
+  for (std::size_t id = 0; id < logits.size(); ++id) {
+    if (!tokenizer.has(static_cast<std::int32_t>(id))) {
+      logits[id] = -std::numeric_limits<float>::infinity();
+    }
+  }
+}
+
+void warn_of_special(Tokenizer const& tokenizer, std::string const& prompt) {
+  std::map<std::string, std::int64_t> counts;
+  tokenizer.count_special(prompt, counts);
+  if (counts.empty()) return;
+  log::warn(
+      "special tokens in the prompt are read as text: {}. --parse-special reads them as tokens",
+      special_list(counts));
 }
 
 /// Prints text as it grows. Holds back what may still change: a character not yet complete.
@@ -88,6 +110,8 @@ void GenerateCommand::options(CLI::App& app) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   app.add_option("--seed", seed, "of the draws")->capture_default_str();
+  add_tokenizer_option(app, tokenizer_from);
+  app.add_flag("--parse-special", parse_special, "read special tokens in the prompt as tokens");
   app.add_option("--dtype", dtype, "f32 or bf16; default: the checkpoint's own")
       ->check(CLI::IsMember({"f32", "bf16"}));
 }
@@ -100,18 +124,14 @@ int GenerateCommand::run(Common const& common) const {
   config.model.path = model;
   if (!dtype.empty()) config.model.dtype = parse_dtype(dtype);
   resolve(config, shape);
-  const Tokenizer tokenizer(folder);
+  const Tokenizer tokenizer(folder, {tokenizer_file(tokenizer_from), parse_special});
+  require_rows(tokenizer, shape.vocab, folder);
+  for (std::string const& warning : tokenizer.warnings()) log::warn("{}", warning);
+  if (!parse_special) warn_of_special(tokenizer, prompt);
   std::vector<std::int32_t> ids = tokenizer.encode(prompt);
-  if (tokenizer.bos() >= 0) ids.insert(ids.begin(), tokenizer.bos());
-  if (ids.empty()) throw Error(Exit::usage, "--prompt is empty and the tokenizer has no bos");
-  for (const std::int32_t id : ids) {
-    if (id >= shape.vocab) {
-      throw Error(Exit::data, "token " + std::to_string(id) +
-                                  " of the prompt is not below the "
-                                  "model's vocabulary of " +
-                                  std::to_string(shape.vocab) +
-                                  ". Tokenizer and model do not belong together.");
-    }
+  ids.insert(ids.begin(), tokenizer.before().begin(), tokenizer.before().end());
+  if (ids.empty()) {
+    throw Error(Exit::usage, "--prompt is empty and the tokenizer starts texts with nothing");
   }
   const auto prompt_length = static_cast<std::int64_t>(ids.size());
   const RunEnvironment setting = run_environment(common);
@@ -133,8 +153,9 @@ int GenerateCommand::run(Common const& common) const {
   stream.show(tokenizer.decode(ids));
   std::vector<float> logits = llama->extend(cache, ids);
   for (std::int64_t i = 0; i < max_tokens; ++i) {
+    forbid_rows_without_token(tokenizer, logits);
     const std::int32_t next = draw(logits, temperature, top_p, random);
-    if (next == tokenizer.eos()) break;
+    if (std::ranges::find(tokenizer.stops(), next) != tokenizer.stops().end()) break;
     ids.push_back(next);
     stream.show(tokenizer.decode(ids));
     if (i + 1 < max_tokens) logits = llama->extend(cache, {next});

@@ -22,7 +22,7 @@ constexpr std::size_t kShardBytes = std::size_t{5} << 30;
 void InitCommand::options(CLI::App& app) {
   app.add_option("--config", config, "a Hugging Face config.json, or a shipped one")->required();
   app.add_option("--output", output, "the model folder to make, new or empty")->required();
-  app.add_option("--tokenizer", tokenizer, "a tokenizer.model to copy into it");
+  app.add_option("--tokenizer", tokenizer, "a tokenizer.model or tokenizer.json to copy into it");
   app.add_option("--seed", seed, "of the random weights")->capture_default_str();
 }
 
@@ -42,7 +42,10 @@ int InitCommand::run(Common const& common) const {
   fs::create_directories(output, error);
   if (error) throw Error(Exit::usage, "--output " + output + ": " + error.message());
   save_model(*backend, model.weights(), shape, output, {}, kShardBytes);
-  if (!tokenizer.empty()) copy_file(tokenizer, fs::path(output) / "tokenizer.model");
+  if (!tokenizer.empty()) {
+    const bool json = fs::path(tokenizer).extension() == ".json";
+    copy_file(tokenizer, fs::path(output) / (json ? "tokenizer.json" : "tokenizer.model"));
+  }
   log::info("{} parameters in {}, random weights of seed {}: {}", shape.parameters(),
             to_string(shape.dtype), seed, output);
   return static_cast<int>(Exit::done);

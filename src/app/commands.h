@@ -69,12 +69,20 @@ struct AblateCommand {
 };
 
 struct GenerateCommand {
-  std::string model, prompt, dtype;
+  std::string model, prompt, dtype, tokenizer_from = "auto";
   std::int64_t max_tokens = 256;
   double temperature = 0, top_p = 1;
   std::uint64_t seed = 1;
+  bool parse_special = false;
   void options(CLI::App& app);
   int run(Common const& common) const;
+};
+
+struct TokenizeCommand {
+  std::string model, file, tokenizer_from = "auto";
+  bool no_special = false, parse_special = false, decode = false;
+  void options(CLI::App& app);
+  int run() const;
 };
 
 struct VerifyCommand {

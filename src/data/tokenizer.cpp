@@ -271,6 +271,31 @@ std::vector<std::string> const& Tokenizer::warnings() const {
   return impl_->warnings;
 }
 
+std::string special_list(std::map<std::string, std::int64_t> const& counts) {
+  constexpr std::size_t kShown = 8;
+  std::string list;
+  std::size_t shown = 0;
+  for (auto const& [token, count] : counts) {
+    if (shown == kShown) return list + " and " + std::to_string(counts.size() - shown) + " more";
+    list += (shown++ == 0 ? "" : ", ") + token + " (" + std::to_string(count) + ")";
+  }
+  return list;
+}
+
+void require_rows(Tokenizer const& tokenizer, std::int64_t rows, fs::path const& folder) {
+  if (tokenizer.size() <= rows) return;
+  auto id = static_cast<std::int32_t>(rows);
+  while (!tokenizer.has(id)) ++id;
+  throw Error(Exit::data, folder.string() +
+                              ": the tokenizer has tokens that the model has no row "
+                              "for: the embedding has " +
+                              std::to_string(rows) +
+                              " rows, and the first token beyond them is \"" + tokenizer.piece(id) +
+                              "\" (" + std::to_string(id) +
+                              "). Tokenizer and model do not belong together, or the embedding "
+                              "was not resized for added tokens.");
+}
+
 void Tokenizer::count_special(std::string_view text,
                               std::map<std::string, std::int64_t>& counts) const {
   tokenizers::TokenFinder const& finder = impl_->model->special_tokens();

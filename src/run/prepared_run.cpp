@@ -31,7 +31,11 @@ PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume,
     on_root(&host, [&] { RunFolder::check(config.output); });
   }
   auxiliary_files = read_auxiliary_files(source);
-  const auto tokenizer = open_tokenizer(source, config.data.task);
+  const auto tokenizer = open_tokenizer(source, config, shape);
+  if (tokenizer && is_root(&host)) {
+    log::info("{}", tokenizer->about());
+    for (std::string const& warning : tokenizer->warnings()) log::warn("{}", warning);
+  }
   inputs = load_inputs(config, tokenizer.get(), setting.prompts, {});
   check_ids(inputs.train, shape.vocab);
   check_ids(inputs.eval.data, shape.vocab);
@@ -65,6 +69,12 @@ void PreparedRun::describe_data() const {
         "{} training and {} evaluation examples were longer than data.max_length {}: the "
         "start of their passage is cut",
         inputs.train.truncated, inputs.eval.data.truncated, config.data.max_length);
+  }
+  if (!inputs.special_as_text.empty()) {
+    log::warn(
+        "special tokens written in the data are read as text: {}. data.parse_special true reads "
+        "them as tokens",
+        special_list(inputs.special_as_text));
   }
   std::size_t longest = 0;
   for (Sequence const& s : inputs.train.sequences) longest = std::max(longest, s.tokens.size());

@@ -78,6 +78,7 @@ void read(JsonReader reader, ModelSection& model) {
     model.shape = *shape;
     read_shape(*reader.object("shape"));
   }
+  reader.get("tokenizer", model.tokenizer, kTokenizerFiles);
   reader.finish();
 }
 
@@ -98,6 +99,7 @@ void read(JsonReader reader, DataSection& data) {
   reader.get("passage_field", data.passage_field);
   reader.get("document_separator", data.document_separator);
   reader.get("prompts", data.prompts);
+  reader.get("parse_special", data.parse_special);
   reader.get("max_length", data.max_length, Range<std::int64_t>{2});
   reader.get("train_examples", data.train_examples, kCount);
   reader.get("eval_examples", data.eval_examples, kCount);

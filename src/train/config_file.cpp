@@ -78,6 +78,7 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
   model["path"] = config.model.path;
   model["dtype"] = config.model.dtype ? Out(to_string(*config.model.dtype)) : Out();
   model["shape"] = config.model.shape;
+  model["tokenizer"] = name_of(config.model.tokenizer, kTokenizerFiles);
   DataSection const& d = config.data;
   out["data"] = {{"task", d.task},
                  {"train", d.train},
@@ -89,6 +90,7 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                  {"passage_field", d.passage_field},
                  {"document_separator", d.document_separator},
                  {"prompts", d.prompts},
+                 {"parse_special", d.parse_special},
                  {"max_length", d.max_length},
                  {"train_examples", d.train_examples},
                  {"eval_examples", d.eval_examples},

@@ -110,6 +110,27 @@ void encode_ranked(Tokenizer const& tokenizer, std::int64_t max_length, EvalSet&
   }
 }
 
+/// The texts of an item that are encoded.
+std::vector<std::string_view> texts_of(Example const& example) {
+  return {example.prompt, example.answer};
+}
+std::vector<std::string_view> texts_of(Document const& document) {
+  return {document.text};
+}
+
+template <class T>
+void count_special(TrainConfig const& config, Tokenizer const& tokenizer, Parts<T> const& parts,
+                   Inputs& inputs) {
+  if (config.data.parse_special) return;
+  for (auto const* items : {&parts.train, &parts.validation}) {
+    for (T const& item : *items) {
+      for (const std::string_view text : texts_of(item)) {
+        tokenizer.count_special(text, inputs.special_as_text);
+      }
+    }
+  }
+}
+
 Inputs load_task(TrainConfig const& config, Tokenizer const& tokenizer,
                  std::filesystem::path const& shipped, InputNeeds needs) {
   const Task task = parse_task(config.data.task);
@@ -118,6 +139,7 @@ Inputs load_task(TrainConfig const& config, Tokenizer const& tokenizer,
   auto split = read_split<Example>(
       config, needs, [&](std::string const& file) { return read_examples(task, file, prompts); });
   Inputs inputs;
+  count_special(config, tokenizer, split, inputs);
   if (needs.train) inputs.train = build_dataset(tokenizer, split.train, config.data.max_length);
   inputs.eval.task = task;
   inputs.eval.examples = std::move(split.validation);
@@ -131,6 +153,7 @@ Inputs load_jsonl(TrainConfig const& config, Tokenizer const& tokenizer, InputNe
   auto split = read_split<Example>(
       config, needs, [&](std::string const& file) { return read_jsonl(file, fields); });
   Inputs inputs;
+  count_special(config, tokenizer, split, inputs);
   if (needs.train) inputs.train = build_dataset(tokenizer, split.train, data.max_length);
   inputs.eval.data = build_dataset(tokenizer, split.validation, data.max_length);
   return inputs;
@@ -142,6 +165,7 @@ Inputs load_text(TrainConfig const& config, Tokenizer const& tokenizer, InputNee
   auto split = read_split<Document>(
       config, needs, [&](std::string const& file) { return read_documents(file, options); });
   Inputs inputs;
+  count_special(config, tokenizer, split, inputs);
   if (needs.train) inputs.train = build_dataset(tokenizer, split.train, data.max_length);
   inputs.eval.data = build_dataset(tokenizer, split.validation, data.max_length);
   return inputs;

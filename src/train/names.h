@@ -15,6 +15,9 @@ using Names = std::initializer_list<std::pair<std::string_view, E>>;
 inline constexpr std::array<std::string_view, 11> kTasks{
     "boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc", "jsonl", "text", "ids"};
 
+inline const Names<TokenizerFile> kTokenizerFiles = {{"auto", TokenizerFile::automatic},
+                                                     {"json", TokenizerFile::json},
+                                                     {"model", TokenizerFile::model}};
 inline const Names<Subset> kSubsets = {
     {"published", Subset::published}, {"seeded", Subset::seeded}, {"first", Subset::first}};
 inline const Names<Recompute> kRecomputes = {{"none", Recompute::none},

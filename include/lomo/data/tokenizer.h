@@ -88,4 +88,12 @@ class Tokenizer {
   std::unique_ptr<Impl> impl_;
 };
 
+/// What count_special() counted, for a message: "<s> (5), </s> (7)"; of many the first.
+std::string special_list(std::map<std::string, std::int64_t> const& counts);
+
+/// Throws Error(Exit::data) naming the first token that has no row in an embedding of so many rows.
+/// `folder` is named in the message.
+void require_rows(Tokenizer const& tokenizer, std::int64_t rows,
+                  std::filesystem::path const& folder);
+
 }  // namespace lomo

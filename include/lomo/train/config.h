@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lomo/data/subset.h"
+#include "lomo/data/tokenizer.h"
 #include "lomo/io/json.h"
 #include "lomo/model/config.h"
 #include "lomo/model/llama.h"
@@ -22,6 +23,7 @@ struct ModelSection {
   std::string path;            // Hugging Face folder
   std::optional<DType> dtype;  // storage type of the run; none: the checkpoint's own
   Json shape;                  // keys of a config.json the folder must agree with; null: none
+  TokenizerFile tokenizer = TokenizerFile::automatic;
 };
 
 struct DataSection {
@@ -32,6 +34,7 @@ struct DataSection {
   std::string passage_field;       // jsonl: what truncation may cut; empty: the prompt's start
   std::string document_separator;  // plain text; empty: a file is one document
   std::string prompts;             // template file; empty: the shipped one
+  bool parse_special = false;      // special tokens that a text spells out are tokens
   std::int64_t max_length = 1024;
   std::int64_t train_examples = 0, eval_examples = 0;  // 0: all
   Subset sampling = Subset::published;

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,8 @@ struct EvalSet {
 struct Inputs {
   Dataset train;
   EvalSet eval;
+  /// Special tokens that the texts spell out and that were read as text: how often each.
+  std::map<std::string, std::int64_t> special_as_text;
 };
 
 /// Which parts of the data a command needs.

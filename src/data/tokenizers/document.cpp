@@ -56,6 +56,7 @@ class Builder : public JsonEvents {
 
   bool start_object(std::size_t) override {
     deeper();
+    if (zone_ == Zone::rest && at_model("merges")) fail("/model/merges", "must be a list");
     if (zone_ == Zone::rest && at_model("vocab")) {
       zone_ = Zone::vocab;
     } else if (zone_ == Zone::rest) {
