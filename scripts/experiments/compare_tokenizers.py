@@ -60,7 +60,7 @@ def main(program, count, folders):
                  "--parse-special", file.name], check=True, stdout=subprocess.PIPE).stdout
             theirs = Tokenizer.from_file(str(pathlib.Path(folder) / "tokenizer.json"))
             differ = newer = 0
-            for line, given in zip(ours.decode().splitlines(), texts, strict=True):
+            for line, given in zip(ours.decode().rstrip("\n").split("\n"), texts, strict=True):
                 ids = theirs.encode(given, add_special_tokens=False).ids
                 if json.loads(line)["ids"] == ids:
                     continue
