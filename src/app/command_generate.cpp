@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <numeric>
 #include <string_view>
 #include <vector>
@@ -10,13 +11,16 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/core/random.h"
+#include "lomo/data/data_statistics.h"
 #include "lomo/data/open_prompt.h"
 #include "lomo/data/tokenizer.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/plan/report.h"
 #include "lomo/run/run.h"
+#include "lomo/train/generation.h"
 #include "lomo/train/progress.h"
 #include "run_environment.h"
+#include "tokenizer_option.h"
 
 namespace lomo::app {
 
@@ -51,6 +55,16 @@ std::int32_t draw(std::vector<float> const& logits, double temperature, double t
     if (left < 0) return order[i];
   }
   return order[count - 1];
+}
+
+void warn_of_special(Tokenizer const& tokenizer, std::string const& prompt) {
+  std::map<std::string, std::int64_t> counts;
+  tokenizer.count_special(prompt, counts);
+  if (counts.empty()) return;
+  log::warn(
+      "special tokens are written in the prompt: {}. They are read as characters; --parse-special "
+      "reads them as tokens",
+      special_list(counts));
 }
 
 /// Prints text as it grows. Holds back what may still change: a character not yet complete.
@@ -89,6 +103,8 @@ void GenerateCommand::options(CLI::App& app) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   app.add_option("--seed", seed, "of the draws")->capture_default_str();
+  add_tokenizer_option(app, tokenizer_from);
+  app.add_flag("--parse-special", parse_special, "read special tokens in the prompt as tokens");
   app.add_option("--dtype", dtype, "f32 or bf16; default: the checkpoint's own")
       ->check(CLI::IsMember({"f32", "bf16"}));
 }
@@ -102,18 +118,14 @@ int GenerateCommand::run(Common const& common) const {
   if (!dtype.empty()) config.model.dtype = parse_dtype(dtype);
   resolve(config, shape);
   check_weights(folder, shape);
-  const Tokenizer tokenizer(folder);
+  const Tokenizer tokenizer(folder, {tokenizer_file(tokenizer_from), parse_special});
+  require_rows(tokenizer, shape.vocab, folder);
+  for (std::string const& warning : tokenizer.warnings()) log::warn("{}", warning);
+  if (!parse_special) warn_of_special(tokenizer, prompt);
   const OpenPrompt open = encode_prompt(tokenizer, prompt);
   std::vector<std::int32_t> ids = open.ids;
-  if (ids.empty()) throw Error(Exit::usage, "--prompt is empty and the tokenizer has no bos");
-  for (const std::int32_t id : ids) {
-    if (id >= shape.vocab) {
-      throw Error(Exit::data, "token " + std::to_string(id) +
-                                  " of the prompt is not below the "
-                                  "model's vocabulary of " +
-                                  std::to_string(shape.vocab) +
-                                  ". Tokenizer and model do not belong together.");
-    }
+  if (ids.empty()) {
+    throw Error(Exit::usage, "--prompt is empty and the tokenizer starts texts with nothing");
   }
   const auto prompt_length = static_cast<std::int64_t>(ids.size());
   const RunEnvironment setting = run_environment(common);
@@ -141,9 +153,10 @@ int GenerateCommand::run(Common const& common) const {
   bool read = stream.show(tokenizer.decode(ids));
   std::vector<float> logits = llama->extend(cache, ids);
   for (std::int64_t i = 0; i < max_tokens && read; ++i) {
+    forbid_rows_without_token(tokenizer, logits);
     owed.restrict(logits);
     const std::int32_t next = draw(logits, temperature, top_p, random);
-    if (next == tokenizer.eos()) break;
+    if (std::ranges::count(tokenizer.stops(), next) > 0) break;
     owed.take(next);
     ids.push_back(next);
     read = stream.show(tokenizer.decode(ids));

@@ -46,7 +46,7 @@ void make_whole(fs::path const& output, std::function<void(fs::path const&)> con
 void InitCommand::options(CLI::App& app) {
   app.add_option("--config", config, "a Hugging Face config.json, or a shipped one")->required();
   app.add_option("--output", output, "the model folder to make, new or empty")->required();
-  app.add_option("--tokenizer", tokenizer, "a tokenizer.model to copy into it");
+  app.add_option("--tokenizer", tokenizer, "a tokenizer.model or tokenizer.json to copy into it");
   app.add_option("--seed", seed, "of the random weights")->capture_default_str();
 }
 
@@ -65,7 +65,9 @@ int InitCommand::run(Common const& common) const {
   initialise_weights(*backend, model.weights(), shape, seed);
   make_whole(output, [&](fs::path const& folder) {
     save_model(*backend, model.weights(), shape, folder, {}, kShardBytes);
-    if (!tokenizer.empty()) copy_file(tokenizer, folder / "tokenizer.model");
+    if (tokenizer.empty()) return;
+    const bool json = fs::path(tokenizer).extension() == ".json";
+    copy_file(tokenizer, folder / (json ? "tokenizer.json" : "tokenizer.model"));
   });
   log::info("{} in {}, random weights of seed {}: {}", counted(shape.parameters(), "parameter"),
             to_string(shape.dtype), seed, output);

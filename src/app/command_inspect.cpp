@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "lomo/core/console.h"
 #include "lomo/core/error.h"
+#include "lomo/model/config_json.h"
 #include "lomo/run/inspection.h"
 #include "lomo/run/run.h"
 #include "run_environment.h"
@@ -25,7 +26,10 @@ void InspectCommand::options(CLI::App& app) {
 int InspectCommand::run() const {
   const std::filesystem::path file = find_config(config, shipped_configs());
   const TrainConfig run = parse_config(read_config_file(file, overrides), file.string());
-  const auto tokenizer = open_tokenizer(run.model.path, run.data.task);
+  const std::filesystem::path shape = std::filesystem::path(run.model.path) / "config.json";
+  const std::int64_t rows = std::filesystem::exists(shape) ? read_model_config(shape).vocab
+                                                           : 0;  // weights need not be there
+  const auto tokenizer = open_tokenizer(run.model.path, run, rows);
   const Inputs inputs = load_inputs(run, tokenizer.get(), shipped_prompts(),
                                     {.train = !run.data.train.empty(), .eval = true});
   if (inputs.train.sequences.empty() && inputs.eval.empty()) {

@@ -73,10 +73,11 @@ struct AblateCommand {
 };
 
 struct GenerateCommand {
-  std::string model, prompt, dtype;
+  std::string model, prompt, dtype, tokenizer_from = "auto";
   std::int64_t max_tokens = 256;
   double temperature = 0, top_p = 1;
   std::uint64_t seed = 1;
+  bool parse_special = false;
   void options(CLI::App& app);
   int run(Common const& common) const;
 };
@@ -86,6 +87,13 @@ struct InspectCommand {
   std::vector<std::string> overrides;
   std::int64_t count = 3;
   bool pieces = false;
+  void options(CLI::App& app);
+  int run() const;
+};
+
+struct TokenizeCommand {
+  std::string model, file, tokenizer_from = "auto";
+  bool no_special = false, parse_special = false, decode = false;
   void options(CLI::App& app);
   int run() const;
 };

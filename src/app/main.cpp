@@ -28,6 +28,7 @@ constexpr char const* kFooter = R"(Examples:
   lomo-train eval --model runs/first/model --task rte --data data/RTE/val.jsonl
   lomo-train generate --model runs/first/model --prompt "Once upon a time"
   lomo-train inspect --config my.json                         # the data as the model sees them
+  lomo-train tokenize --model runs/first/model texts.jsonl
   lomo-train verify runs/first/model
   lomo-train init --config quickstart/model.json --output models/tiny
   mpirun -np 8 lomo-train --config llama65b.json              # on 8 ranks; see scripts/mpirun.sh
@@ -110,6 +111,10 @@ int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporte
   CLI::App* inspect_app = app.add_subcommand(
       "inspect", "Show examples as the model will see them, and what is cut or left out");
   inspect.options(*inspect_app);
+  TokenizeCommand tokenize;
+  CLI::App* tokenize_app =
+      app.add_subcommand("tokenize", "Show texts as token ids and pieces, or ids as text");
+  tokenize.options(*tokenize_app);
   VerifyCommand verify;
   CLI::App* verify_app = app.add_subcommand(
       "verify", "Check a checkpoint or model folder: headers, shapes, checksums, values");
@@ -138,7 +143,7 @@ int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporte
   ranks.set_timeout(std::chrono::seconds(timeout));
   start_log(common.log_level, ranks);
   for (CLI::App const* command :
-       {plan_app, ablate_app, generate_app, inspect_app, verify_app, init_app}) {
+       {plan_app, ablate_app, generate_app, inspect_app, tokenize_app, verify_app, init_app}) {
     require_one_rank(*command, ranks);
   }
   require_rank_consistency(&ranks.host(),
@@ -151,6 +156,7 @@ int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporte
   if (ablate_app->parsed()) return ablate.run(common);
   if (generate_app->parsed()) return generate.run(common);
   if (inspect_app->parsed()) return inspect.run();
+  if (tokenize_app->parsed()) return tokenize.run();
   if (verify_app->parsed()) return verify.run();
   if (init_app->parsed()) return init.run(common);
   if (argc == 1) throw Error(Exit::usage, "no --config and no command.\n" + app.help());

@@ -35,7 +35,7 @@ bool all_there(TrainConfig const& config) {
   DataSection const& data = config.data;
   if (data.train.empty() || !std::all_of(data.train.begin(), data.train.end(), there)) return false;
   if (!std::all_of(data.validation.begin(), data.validation.end(), there)) return false;
-  return data.task == "ids" || there(config.model.path + "/tokenizer.model");
+  return data.task == "ids" || Tokenizer::is_in(config.model.path);
 }
 
 }  // namespace
@@ -71,7 +71,7 @@ PlanTarget::Read PlanTarget::read(int ranks) const {
   } else if (sequences > 0 || targets > 0) {
     throw Error(Exit::usage, "--sequences and --targets go with --tokens");
   } else if (all_there(run)) {
-    const auto tokenizer = open_tokenizer(run.model.path, run.data.task);
+    const auto tokenizer = open_tokenizer(run.model.path, run, out.shape.vocab);
     const Inputs inputs = load_inputs(run, tokenizer.get(), shipped_prompts(), {});
     check_ids(inputs.train, out.shape.vocab);
     check_ids(inputs.eval.data, out.shape.vocab);

@@ -20,8 +20,9 @@ std::string have(std::int64_t count) {
   return count == 1 ? " has " : " have ";
 }
 
-/// The most frequent special tokens: "<s>" 12 times, "</s>" once.
-std::string named(std::map<std::string, std::int64_t> const& counts) {
+}  // namespace
+
+std::string special_list(std::map<std::string, std::int64_t> const& counts) {
   std::vector<std::pair<std::string, std::int64_t>> all(counts.begin(), counts.end());
   std::stable_sort(all.begin(), all.end(),
                    [](auto const& a, auto const& b) { return a.second > b.second; });
@@ -32,8 +33,6 @@ std::string named(std::map<std::string, std::int64_t> const& counts) {
   }
   return all.size() > kNamed ? list + " and others" : list;
 }
-
-}  // namespace
 
 void Finding::add(std::string const& where) {
   if (count++ == 0) first = where;
@@ -67,30 +66,10 @@ void DataStatistics::add(DataStatistics const& more) {
   unknown_ids += more.unknown_ids;
 }
 
-SpecialTexts::SpecialTexts(Tokenizer const& tokenizer)
-    : texts_(tokenizer.special_texts()), begins_(256, false) {
-  std::stable_sort(texts_.begin(), texts_.end(),
-                   [](std::string const& a, std::string const& b) { return a.size() > b.size(); });
-  for (std::string const& text : texts_) begins_[static_cast<unsigned char>(text.front())] = true;
-}
-
-void SpecialTexts::count_in(std::string const& text, std::string const& where,
-                            DataStatistics& found) const {
-  bool any = false;
-  for (std::size_t at = 0; at < text.size();) {
-    std::size_t step = 1;
-    if (begins_[static_cast<unsigned char>(text[at])]) {
-      for (std::string const& special : texts_) {
-        if (text.compare(at, special.size(), special) != 0) continue;
-        found.special_text_counts[special] += 1;
-        any = true;
-        step = special.size();
-        break;
-      }
-    }
-    at += step;
-  }
-  if (any) found.special_texts.add(where);
+void count_special(Tokenizer const& tokenizer, std::string_view text, std::string const& where,
+                   DataStatistics& found) {
+  if (tokenizer.parses_special()) return;
+  if (tokenizer.count_special(text, found.special_text_counts)) found.special_texts.add(where);
 }
 
 std::vector<std::string> data_warnings(DataStatistics const& found, std::string const& what,
@@ -127,8 +106,8 @@ std::vector<std::string> data_warnings(DataStatistics const& found, std::string 
   }
   if (found.special_texts.count > 0) {
     all.push_back("special tokens are written in " + examples(found.special_texts) + ": " +
-                  named(found.special_text_counts) +
-                  ". They are read as characters, not as tokens");
+                  special_list(found.special_text_counts) +
+                  ". They are read as characters; data.parse_special true reads them as tokens");
   }
   return all;
 }

@@ -17,10 +17,10 @@ namespace {
 /// Only words longer than this are cut within.
 constexpr std::size_t kLongWord = 64;
 
-/// bos and the joint encoding, without eos.
-std::vector<std::int32_t> with_bos(Tokenizer const& tokenizer, std::string_view text) {
+/// What starts a text, and the joint encoding, without what ends it.
+std::vector<std::int32_t> with_start(Tokenizer const& tokenizer, std::string_view text) {
   std::vector<std::int32_t> ids = tokenizer.encode(text);
-  if (tokenizer.bos() >= 0) ids.insert(ids.begin(), tokenizer.bos());
+  ids.insert(ids.begin(), tokenizer.before().begin(), tokenizer.before().end());
   return ids;
 }
 
@@ -33,7 +33,7 @@ class Fit {
   bool operator()(std::string const& prompt) {
     ids_.clear();
     for (std::string_view answer : answers_) {
-      ids_.push_back(with_bos(tokenizer_, prompt + std::string(answer)));
+      ids_.push_back(with_start(tokenizer_, prompt + std::string(answer)));
       const auto count = static_cast<std::int64_t>(ids_.back().size());
       if (max_length_ > 0 && count > max_length_) return false;
     }
@@ -93,7 +93,7 @@ std::optional<std::string> fit_prompt(Example const& example, Fit& fits) {
 
 using Answers = std::vector<std::string_view>;
 
-/// `ids` of a prompt, of which some may be cut, and an answer, without eos.
+/// `ids` of a prompt, of which some may be cut, and an answer, without what ends it.
 EncodedAnswer marked(Tokenizer const& tokenizer, Example const& example, std::string const& prompt,
                      std::vector<std::int32_t> const& alone, std::vector<std::int32_t> ids) {
   const auto parting = std::mismatch(ids.begin(), ids.end(), alone.begin(), alone.end());
@@ -105,7 +105,7 @@ EncodedAnswer marked(Tokenizer const& tokenizer, Example const& example, std::st
     encoded.joined_space = first.starts_with(' ') && first.find_first_not_of(' ') != first.npos;
   }
   encoded.ids = std::move(ids);
-  if (tokenizer.eos() >= 0) encoded.ids.push_back(tokenizer.eos());
+  encoded.ids.insert(encoded.ids.end(), tokenizer.closing().begin(), tokenizer.closing().end());
   return encoded;
 }
 
@@ -115,7 +115,7 @@ std::vector<EncodedAnswer> encode_answers(Tokenizer const& tokenizer, Example co
   Fit fits(tokenizer, answers, max_length);
   const auto prompt = fit_prompt(example, fits);
   if (!prompt) return {};
-  const std::vector<std::int32_t> alone = with_bos(tokenizer, *prompt);
+  const std::vector<std::int32_t> alone = with_start(tokenizer, *prompt);
   std::vector<EncodedAnswer> all;
   for (std::vector<std::int32_t> const& ids : fits.ids()) {
     all.push_back(marked(tokenizer, example, *prompt, alone, ids));
@@ -129,22 +129,22 @@ std::vector<EncodedAnswer> cut_answers(Tokenizer const& tokenizer, Example const
                                        Answers const& answers, std::int64_t max_length) {
   Fit half(tokenizer, {""}, std::max<std::int64_t>(max_length / 2, 1));
   const std::string prompt = fit_prompt(example, half).value_or("");
-  const std::vector<std::int32_t> alone = with_bos(tokenizer, prompt);
+  const std::vector<std::int32_t> alone = with_start(tokenizer, prompt);
   const auto room = static_cast<std::size_t>(max_length) + 1;
   std::vector<EncodedAnswer> all;
   for (std::string_view answer : answers) {
     all.push_back(marked(tokenizer, example, prompt, alone,
-                         with_bos(tokenizer, prompt + std::string(answer))));
+                         with_start(tokenizer, prompt + std::string(answer))));
     if (all.back().ids.size() > room) all.back().ids.resize(room);
   }
   return all;
 }
 
-/// Ids of the longest answer, with bos and without eos.
+/// Ids of the longest answer, with what starts a text and without what ends it.
 std::int64_t longest_of(Tokenizer const& tokenizer, Answers const& answers) {
   std::size_t longest = 0;
   for (std::string_view answer : answers) {
-    longest = std::max(longest, with_bos(tokenizer, answer).size());
+    longest = std::max(longest, with_start(tokenizer, answer).size());
   }
   return static_cast<std::int64_t>(longest);
 }
@@ -163,7 +163,7 @@ std::vector<EncodedAnswer> require_fit(Tokenizer const& tokenizer, Example const
 class Builder {
  public:
   Builder(Tokenizer const& tokenizer, EncodeOptions const& options)
-      : tokenizer_(tokenizer), options_(options), specials_(tokenizer) {}
+      : tokenizer_(tokenizer), options_(options) {}
 
   void add(Example const& example, std::int64_t index, Answers const& answers) {
     DataStatistics& found = data_.statistics;
@@ -189,7 +189,7 @@ class Builder {
     look_at_answers(all, example.where);
     std::string text = example.prompt;
     for (std::string_view answer : answers) text.append("\n").append(answer);
-    specials_.count_in(text, example.where, found);
+    count_special(tokenizer_, text, example.where, found);
   }
 
   Dataset take() {
@@ -206,8 +206,10 @@ class Builder {
   std::span<std::int32_t const> own(EncodedAnswer const& encoded) const {
     std::span<std::int32_t const> ids(encoded.ids);
     ids = ids.subspan(encoded.loss_from);
-    const bool ended = tokenizer_.eos() >= 0 && !ids.empty() && ids.back() == tokenizer_.eos();
-    return ended ? ids.first(ids.size() - 1) : ids;
+    std::vector<std::int32_t> const& closing = tokenizer_.closing();
+    const bool ended =
+        ids.size() >= closing.size() && std::ranges::equal(ids.last(closing.size()), closing);
+    return ended ? ids.first(ids.size() - closing.size()) : ids;
   }
 
   /// Pieces of spaces alone do not make an answer.
@@ -240,7 +242,6 @@ class Builder {
 
   Tokenizer const& tokenizer_;
   EncodeOptions const& options_;
-  SpecialTexts specials_;
   std::int32_t unknown_ = tokenizer_.unknown() >= 0 ? tokenizer_.unknown() : -2;  // no id
   Dataset data_;
 };
@@ -291,17 +292,16 @@ Dataset build_dataset(Tokenizer const& tokenizer, std::span<Document const> docu
   double bytes = 0;
   for (Document const& document : documents) bytes += static_cast<double>(document.text.size());
   Activity activity("tokenizing documents", bytes, Activity::Unit::bytes);
-  const SpecialTexts specials(tokenizer);
   std::int64_t index = -1;
   for (Document const& document : documents) {
     activity.advance(static_cast<double>(document.text.size()));
     ++index;
-    specials.count_in(document.text, document.where, data.statistics);
-    std::vector<std::int32_t> ids = with_bos(tokenizer, document.text);
+    count_special(tokenizer, document.text, document.where, data.statistics);
+    std::vector<std::int32_t> ids = with_start(tokenizer, document.text);
     if (tokenizer.unknown() >= 0) {
       data.statistics.unknown_ids += std::count(ids.begin(), ids.end(), tokenizer.unknown());
     }
-    if (tokenizer.eos() >= 0) ids.push_back(tokenizer.eos());
+    ids.insert(ids.end(), tokenizer.closing().begin(), tokenizer.closing().end());
     const std::size_t step = max_length > 0 ? static_cast<std::size_t>(max_length) : ids.size();
     // Neighbouring pieces share one id: the last target of one is the first token of the next.
     for (std::size_t from = 0; from + 1 < ids.size(); from += step) {

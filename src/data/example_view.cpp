@@ -150,6 +150,16 @@ std::string describe_named_tokens(Tokenizer const& tokenizer) {
             (piece.empty() ? "(no piece of the tokenizer)" : "\"" + printable(piece, "") + "\"") +
             " (" + token.origin + ")";
   }
+  const auto unusual = [&](char const* verb, std::vector<std::int32_t> const& ids,
+                           std::int32_t usual) {
+    if (usual < 0 || (ids.size() == 1 && ids.front() == usual)) return;
+    text += std::string("; texts ") + verb + " with " + (ids.empty() ? "no token" : "");
+    for (const std::int32_t id : ids) {
+      text += "\"" + printable(tokenizer.piece(id), "") + "\"" + (id == ids.back() ? "" : " ");
+    }
+  };
+  unusual("start", tokenizer.before(), tokenizer.bos());
+  unusual("end", tokenizer.closing(), tokenizer.eos());
   return text;
 }
 

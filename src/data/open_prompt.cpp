@@ -32,7 +32,7 @@ OpenPrompt encode_prompt(Tokenizer const& tokenizer, std::string_view prompt) {
     prompt.remove_suffix(spaces.size());
   }
   open.ids = tokenizer.encode(prompt);
-  if (tokenizer.bos() >= 0) open.ids.insert(open.ids.begin(), tokenizer.bos());
+  open.ids.insert(open.ids.begin(), tokenizer.before().begin(), tokenizer.before().end());
   return open;
 }
 

@@ -7,6 +7,7 @@
 #include "lomo/core/error.h"
 #include "lomo/data/prompts.h"
 #include "records.h"
+#include "text.h"
 
 namespace lomo {
 
@@ -130,6 +131,16 @@ std::vector<Document> read_documents(std::filesystem::path const& file,
   }
   require_some(documents.size(), file);
   return documents;
+}
+
+void each_line(std::filesystem::path const& file,
+               std::function<void(std::string const&, std::string const&)> const& take) {
+  Lines lines(file);
+  while (lines.next()) {
+    if (!std::all_of(lines.text().begin(), lines.text().end(), is_space)) {
+      take(lines.text(), lines.where());
+    }
+  }
 }
 
 }  // namespace lomo

@@ -1,199 +1,259 @@
 #include "lomo/data/tokenizer.h"
 
-#include <sentencepiece_processor.h>
-
 #include <algorithm>
-#include <charconv>
-#include <exception>
 #include <optional>
+#include <system_error>
+#include <utility>
 
 #include "lomo/core/error.h"
-#include "lomo/io/files.h"
-#include "lomo/io/json.h"
+#include "text.h"
+#include "tokenizers/folder.h"
+#include "tokenizers/json_model.h"
+#include "tokenizers/sample.h"
+#include "tokenizers/sentencepiece_model.h"
+#include "tokenizers/unicode.h"
 
 namespace lomo {
 
 namespace fs = std::filesystem;
+using tokenizers::Folder;
+using tokenizers::Model;
 
 struct Tokenizer::Impl {
-  sentencepiece::SentencePieceProcessor model;
+  std::unique_ptr<Model> model;
+  std::string file;
+  bool parse_special = false;
   NamedToken bos{"bos", -1, {}}, eos{"eos", -1, {}}, pad{"pad", -1, {}};
-  std::vector<std::string> added;  // special tokens that the folder adds to the model's
+  std::vector<std::int32_t> before, after, closing, stops;
+  std::map<std::string, std::string> template_tokens;
+  std::vector<std::string> warnings;
+
+  std::string name_of(std::int32_t id) const;
+  void resolve(Folder const& folder, NamedToken& token, std::int32_t own);
+  void resolve_ends(Folder const& folder);
+  void compare_ends(Folder const& folder);
+  void resolve_template_tokens(Folder const& folder);
 };
 
 namespace {
 
-fs::path find_model(fs::path const& place) {
-  if (fs::is_regular_file(place)) return place;
-  if (!fs::is_directory(place)) {
-    throw Error(Exit::data, place.string() + ": no such model folder or tokenizer.model");
-  }
-  fs::path model = place / "tokenizer.model";
-  if (fs::is_regular_file(model)) return model;
-  if (fs::exists(place / "tokenizer.json")) {
-    throw Error(Exit::data,
-                place.string() +
-                    ": only tokenizer.json found (Llama 3 and other byte-level BPE tokenizers); "
-                    "lomo-train reads sentencepiece's tokenizer.model. Put one there, or give the "
-                    "data as token ids (JSONL with \"ids\" and \"loss_from\")");
-  }
-  throw Error(Exit::data, place.string() +
-                              ": no tokenizer.model in this folder; copy the one that belongs to "
-                              "the model there, or give the data as token ids (JSONL with \"ids\" "
-                              "and \"loss_from\")");
+constexpr char const* kJson = "tokenizer.json";
+constexpr char const* kModel = "tokenizer.model";
+constexpr char const* kIdsInstead =
+    ", or give the data as token ids (JSONL with \"ids\" and \"loss_from\")";
+
+std::unique_ptr<Model> read_json_model(fs::path const& file, Folder const& folder) {
+  return std::make_unique<tokenizers::JsonModel>(tokenizers::read_document(file), folder.added(),
+                                                 folder.special());
 }
 
-/// Top-level fields of a serialized ModelProto: bit f is set when field f occurs. Nothing when the
-/// bytes do not end where a field ends. The library accepts a file cut between two pieces; its
-/// specs (fields 2 and 3) come last, so their absence shows the cut.
-std::optional<std::uint32_t> fields_of(std::string const& bytes) {
-  std::uint32_t seen = 0;
-  std::size_t at = 0;
-  const auto varint = [&]() -> std::optional<std::uint64_t> {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64 && at < bytes.size(); shift += 7) {
-      const auto byte = static_cast<unsigned char>(bytes[at++]);
-      value |= static_cast<std::uint64_t>(byte & 0x7fu) << shift;
-      if (byte < 0x80) return value;
-    }
-    return std::nullopt;
-  };
-  while (at < bytes.size()) {
-    const auto tag = varint();
-    if (!tag || (*tag & 7u) != 2) return std::nullopt;  // every field of ModelProto is a message
-    const auto size = varint();
-    if (!size || *size > bytes.size() - at) return std::nullopt;
-    at += static_cast<std::size_t>(*size);
-    if ((*tag >> 3) < 32) seen |= 1u << (*tag >> 3);
-  }
-  return seen;
+std::unique_ptr<Model> read_sentencepiece(fs::path const& file, Folder const& folder) {
+  return std::make_unique<tokenizers::SentencepieceModel>(file, folder.added(), folder.special(),
+                                                          folder.legacy());
 }
 
-void load_model(sentencepiece::SentencePieceProcessor& model, fs::path const& path) {
-  const std::string bytes = read_file(path, Exit::data);
-  const auto damaged = [&](std::string const& why) {
-    return Error(Exit::data, path.string() + ": not a whole sentencepiece model (" + why +
-                                 "); fetch the file again");
-  };
-  constexpr std::uint32_t kWanted = (1u << 1) | (1u << 2) | (1u << 3);
-  const auto fields = fields_of(bytes);
-  if (!fields) throw damaged("the file is cut short or not a protobuf");
-  if ((*fields & kWanted) != kWanted) throw damaged("its pieces or its specs are missing");
-  std::string refusal;
+/// Both files of a folder must be the same tokenizer.
+std::unique_ptr<Model> read_both(fs::path const& place, Folder const& folder) {
+  std::unique_ptr<Model> json;
   try {
-    if (const auto status = model.LoadFromSerializedProto(bytes); !status.ok()) {
-      refusal = status.ToString();
-    }
-  } catch (std::exception const& error) {  // sentencepiece's tries throw on pieces of length 0
-    refusal = error.what();
+    json = read_json_model(place / kJson, folder);
+  } catch (Error const& error) {
+    throw Error(error.code(), std::string(error.what()) +
+                                  ". The folder has a tokenizer.model too: model.tokenizer "
+                                  "(--tokenizer) \"model\" reads that one.");
   }
-  if (!refusal.empty()) throw damaged(refusal);
+  const auto model = read_sentencepiece(place / kModel, folder);
+  const auto difference = tokenizers::first_difference(*json, *model);
+  if (difference) {
+    throw Error(Exit::data, place.string() +
+                                ": tokenizer.json and tokenizer.model differ on the "
+                                "text " +
+                                *difference +
+                                ". Choose one by model.tokenizer (--tokenizer): \"json\", which "
+                                "transformers prefers, or \"model\".");
+  }
+  return json;
 }
 
-/// bos_token_id of generation_config.json or config.json: a number, a list (the first counts),
-/// null.
-std::optional<std::int32_t> id_of(Json const& value, std::string const& place) {
-  if (value.is_null()) return std::nullopt;
-  Json const& number = value.is_array() && !value.empty() ? value.front() : value;
-  if (!number.is_number_integer() || number.get<std::int64_t>() < 0 ||
-      number.get<std::int64_t>() > INT32_MAX) {
-    throw Error(Exit::data, place + " is " + value.dump() + "; it must be a token id");
-  }
-  return number.get<std::int32_t>();
+std::unique_ptr<Model> read_from(fs::path const& place, TokenizerFile file, Folder const& folder,
+                                 std::string& own_file) {
+  const auto there = [&](char const* name) {
+    std::error_code error;
+    return fs::exists(place / name, error);
+  };
+  const auto missing = [&](std::string const& what) {
+    return Error(Exit::data, place.string() + ": no " + what +
+                                 " in this folder; copy the one that belongs to the model there" +
+                                 kIdsInstead);
+  };
+  const bool json = there(kJson) && file != TokenizerFile::model;
+  const bool model = there(kModel) && file != TokenizerFile::json;
+  own_file = json ? kJson : kModel;
+  if (json && model) return read_both(place, folder);
+  if (json) return read_json_model(place / kJson, folder);
+  if (model) return read_sentencepiece(place / kModel, folder);
+  if (file == TokenizerFile::json) throw missing(kJson);
+  if (file == TokenizerFile::model) throw missing(kModel);
+  throw missing("tokenizer.json and no tokenizer.model");
 }
 
-/// bos_token of tokenizer_config.json: a piece, or an object whose "content" is the piece.
-std::optional<std::int32_t> piece_id(sentencepiece::SentencePieceProcessor const& model,
-                                     Json const& value, std::string const& place) {
-  if (value.is_null()) return std::nullopt;
-  Json const& piece = value.is_object() && value.contains("content") ? value["content"] : value;
-  if (!piece.is_string()) {
-    throw Error(Exit::data, place + " is " + value.dump() + "; it must be a token's text");
+std::string list_of(std::vector<std::string> const& words) {
+  std::string list;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    list += (i == 0 ? "" : i + 1 == words.size() ? " and " : ", ") + words[i];
   }
-  const auto text = piece.get<std::string>();
-  const int id = model.PieceToId(text);
-  if (model.IdToPiece(id) == text) return id;
-  return std::nullopt;  // a token added outside the sentencepiece model
-}
-
-NamedToken special_token(sentencepiece::SentencePieceProcessor const& model, fs::path const& folder,
-                         std::string const& which, std::int32_t of_model) {
-  for (char const* file : {"generation_config.json", "tokenizer_config.json", "config.json"}) {
-    const fs::path path = folder / file;
-    if (folder.empty() || !fs::exists(path)) continue;
-    const Json json = read_json(path, Exit::data);
-    if (!json.is_object()) throw Error(Exit::data, path.string() + ": must hold one JSON object");
-    const bool by_piece = path.filename() == "tokenizer_config.json";
-    const std::string key = which + (by_piece ? "_token" : "_token_id");
-    if (!json.contains(key)) continue;
-    const std::string place = path.string() + ": /" + key;
-    const auto id = by_piece ? piece_id(model, json[key], place) : id_of(json[key], place);
-    if (id) return {which, *id, file};
-  }
-  return {which, of_model, of_model < 0 ? "" : "tokenizer.model"};
-}
-
-/// The special tokens of added_tokens.json and of tokenizer_config.json that the model lacks.
-std::vector<std::string> added_tokens(fs::path const& folder) {
-  std::vector<std::string> all;
-  if (folder.empty()) return all;
-  if (fs::exists(folder / "added_tokens.json")) {
-    const Json json = read_json(folder / "added_tokens.json", Exit::data);
-    for (auto const& [text, id] : json.items()) {
-      if (json.is_object()) all.push_back(text);
-    }
-  }
-  if (!fs::exists(folder / "tokenizer_config.json")) return all;
-  const Json config = read_json(folder / "tokenizer_config.json", Exit::data);
-  const auto listed = config.is_object() ? config.find("added_tokens_decoder") : config.end();
-  if (listed == config.end() || !listed->is_object()) return all;
-  for (auto const& [id, token] : listed->items()) {
-    const bool special = token.is_object() && token.contains("content") &&
-                         token["content"].is_string() && token.value("special", Json()) == true;
-    if (special) all.push_back(token["content"].get<std::string>());
-  }
-  return all;
+  return list;
 }
 
 }  // namespace
 
-Tokenizer::Tokenizer(fs::path const& folder) : impl_(std::make_unique<Impl>()) {
-  load_model(impl_->model, find_model(folder));
-  const fs::path configs = fs::is_directory(folder) ? folder : fs::path();
-  impl_->bos = special_token(impl_->model, configs, "bos", impl_->model.bos_id());
-  impl_->eos = special_token(impl_->model, configs, "eos", impl_->model.eos_id());
-  impl_->pad = special_token(impl_->model, configs, "pad", impl_->model.pad_id());
-  impl_->added = added_tokens(configs);
+std::string Tokenizer::Impl::name_of(std::int32_t id) const {
+  return (model->has(id) ? model->piece(id) + " " : "") + "(" + std::to_string(id) + ")";
+}
+
+/// Finds the token of that name by the order of the files; `own` is that of the tokenizer itself.
+void Tokenizer::Impl::resolve(Folder const& folder, NamedToken& token, std::int32_t own) {
+  const auto take = [&](std::int32_t id, std::string const& origin) {
+    token.id = id;
+    token.origin = origin;
+  };
+  if (const auto named = folder.named(token.name + "_token")) {
+    const std::int32_t id = model->find(named->piece);
+    if (id >= 0) return take(id, named->file);
+    warnings.push_back(named->file + ": the " + token.name + "_token \"" + named->piece +
+                       "\" is no token of " + file);
+  }
+  if (own >= 0) return take(own, file);
+  const Folder::Ids others = folder.ids(token.name + "_token_id");
+  if (!others.ids.empty()) take(others.ids.front(), others.file);
+}
+
+void Tokenizer::Impl::resolve_ends(Folder const& folder) {
+  const tokenizers::Template& around = model->around();
+  before = around.before;
+  after = around.after;
+  resolve(folder, bos, before.empty() ? model->bos() : before.front());
+  resolve(folder, eos, after.empty() ? model->eos() : after.back());
+  resolve(folder, pad, model->pad());
+  const bool sentencepiece = file != kJson;
+  const bool starts = folder.add_bos().value_or(!before.empty() || sentencepiece);
+  const bool ends = folder.add_eos().value_or(!after.empty());
+  if (!starts) {
+    before.clear();
+  } else if (before.empty() && bos.id >= 0) {
+    before = {bos.id};
+  }
+  if (!ends) {
+    after.clear();
+  } else if (after.empty() && eos.id >= 0) {
+    after = {eos.id};
+  }
+  closing = after;
+  if (eos.id >= 0 && (closing.empty() || closing.back() != eos.id)) closing.push_back(eos.id);
+}
+
+/// What generation_config.json or config.json says of the ends: more tokens that end a generated
+/// text, and what the tokenizer contradicts.
+void Tokenizer::Impl::compare_ends(Folder const& folder) {
+  const auto compare = [&](NamedToken const& token, char const* verb, Folder::Ids const& others) {
+    std::vector<std::string> names;
+    for (const std::int32_t other : others.ids) names.push_back(name_of(other));
+    if (token.id < 0 || names.empty() || std::ranges::count(others.ids, token.id) > 0) return;
+    warnings.push_back(others.file + " says that texts " + verb + " with " + list_of(names) +
+                       ", the tokenizer with " + name_of(token.id) + ": the tokenizer's is used");
+  };
+  if (!before.empty()) compare(bos, "start", folder.ids("bos_token_id"));
+  const Folder::Ids ends = folder.ids("eos_token_id");
+  compare(eos, "end", ends);
+  if (eos.id >= 0) stops.push_back(eos.id);
+  for (const std::int32_t id : ends.ids) {
+    if (std::ranges::count(stops, id) == 0) stops.push_back(id);
+  }
+}
+
+void Tokenizer::Impl::resolve_template_tokens(Folder const& folder) {
+  for (char const* name : {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token",
+                           "cls_token", "mask_token"}) {
+    if (const auto named = folder.named(name)) template_tokens[name] = named->piece;
+  }
+  for (NamedToken const& token : {bos, eos}) {
+    if (token.id < 0 || token.origin != file) continue;
+    template_tokens.emplace(token.name + "_token", model->piece(token.id));
+  }
+}
+
+Tokenizer::Tokenizer(fs::path const& place, TokenizerOptions options)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->parse_special = options.parse_special;
+  Folder folder;
+  if (fs::is_regular_file(place)) {
+    const bool json = place.extension() == ".json";
+    impl_->file = json ? kJson : kModel;
+    impl_->model = json ? read_json_model(place, folder) : read_sentencepiece(place, folder);
+  } else if (fs::is_directory(place)) {
+    folder = Folder(place);
+    impl_->model = read_from(place, options.file, folder, impl_->file);
+  } else {
+    throw Error(Exit::data, place.string() +
+                                ": no such model folder, tokenizer.json or "
+                                "tokenizer.model");
+  }
+  impl_->resolve_ends(folder);
+  impl_->compare_ends(folder);
+  impl_->resolve_template_tokens(folder);
 }
 
 Tokenizer::~Tokenizer() = default;
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 
+bool Tokenizer::is_in(fs::path const& folder) {
+  std::error_code error;
+  return fs::exists(folder / kJson, error) || fs::exists(folder / kModel, error);
+}
+
 std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
-  std::vector<int> ids;
-  if (const auto status = impl_->model.Encode(text, &ids); !status.ok()) {
-    throw Error(Exit::data, "the tokenizer cannot encode this text: " + status.ToString());
+  return encode(text, impl_->parse_special);
+}
+
+std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool parse_special) const {
+  std::vector<std::int32_t> ids;
+  if (invalid_utf8(text)) {
+    impl_->model->encode(tokenizers::repaired_utf8(text), parse_special, ids);
+  } else {
+    impl_->model->encode(text, parse_special, ids);
   }
   return ids;
 }
 
+std::vector<TokenSpan> Tokenizer::encode_with_offsets(std::string_view text) const {
+  if (invalid_utf8(text)) throw Error(Exit::data, "a text that is not UTF-8");
+  std::vector<TokenSpan> spans;
+  impl_->model->encode_with_offsets(text, spans);
+  return spans;
+}
+
 std::string Tokenizer::decode(std::vector<std::int32_t> const& ids) const {
-  for (std::int32_t id : ids) {
-    if (id < 0 || id >= size()) {
+  for (const std::int32_t id : ids) {
+    if (!has(id)) {
       throw Error(Exit::data, "token id " + std::to_string(id) + " is not one of the tokenizer's " +
-                                  std::to_string(size()) + " pieces");
+                                  std::to_string(size()) + " tokens");
     }
   }
-  std::string text;
-  if (const auto status = impl_->model.Decode(ids, &text); !status.ok()) {
-    throw Error(Exit::data, "the tokenizer cannot decode these ids: " + status.ToString());
-  }
-  return text;
+  return impl_->model->decode(ids);
 }
 
 std::int64_t Tokenizer::size() const {
-  return impl_->model.GetPieceSize();
+  return impl_->model->size();
+}
+bool Tokenizer::has(std::int32_t id) const {
+  return impl_->model->has(id);
+}
+std::string Tokenizer::piece(std::int32_t id) const {
+  return has(id) ? impl_->model->piece(id) : "";
+}
+std::int32_t Tokenizer::find(std::string_view piece) const {
+  return impl_->model->find(piece);
 }
 std::int32_t Tokenizer::bos() const {
   return impl_->bos.id;
@@ -202,43 +262,63 @@ std::int32_t Tokenizer::eos() const {
   return impl_->eos.id;
 }
 std::int32_t Tokenizer::unknown() const {
-  return impl_->model.unk_id();
+  return impl_->model->unknown();
 }
-
 std::vector<NamedToken> Tokenizer::named_tokens() const {
   return {impl_->bos, impl_->eos, impl_->pad};
 }
-
-std::string Tokenizer::piece(std::int32_t id) const {
-  return id < 0 || id >= size() ? "" : impl_->model.IdToPiece(id);
-}
-
 std::string Tokenizer::piece_text(std::int32_t id) const {
-  auto const& model = impl_->model;
-  if (id < 0 || id >= size() || model.IsControl(id) || model.IsUnknown(id)) return "";
-  std::string text = model.IdToPiece(id);
-  if (model.IsByte(id)) {  // <0x0A>
-    unsigned byte = 0;
-    const std::string digits = text.substr(std::min<std::size_t>(3, text.size()), 2);
-    std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
-    return std::string(1, static_cast<char>(byte));
-  }
-  constexpr std::string_view kSpace = "\xE2\x96\x81";
-  for (std::size_t at = text.find(kSpace); at != std::string::npos; at = text.find(kSpace, at)) {
-    text.replace(at, kSpace.size(), " ");
-  }
-  return text;
+  return has(id) ? impl_->model->text_of(id) : "";
+}
+std::vector<std::int32_t> const& Tokenizer::before() const {
+  return impl_->before;
+}
+std::vector<std::int32_t> const& Tokenizer::after() const {
+  return impl_->after;
+}
+std::vector<std::int32_t> const& Tokenizer::closing() const {
+  return impl_->closing;
+}
+std::vector<std::int32_t> const& Tokenizer::stops() const {
+  return impl_->stops;
+}
+bool Tokenizer::parses_special() const {
+  return impl_->parse_special;
+}
+std::string const& Tokenizer::file() const {
+  return impl_->file;
+}
+std::map<std::string, std::string> const& Tokenizer::template_tokens() const {
+  return impl_->template_tokens;
+}
+std::vector<std::string> const& Tokenizer::warnings() const {
+  return impl_->warnings;
 }
 
-std::vector<std::string> Tokenizer::special_texts() const {
-  std::vector<std::string> all = impl_->added;
-  for (std::int32_t id = 0; id < size(); ++id) {
-    if (impl_->model.IsControl(id)) all.push_back(impl_->model.IdToPiece(id));
+void require_rows(Tokenizer const& tokenizer, std::int64_t rows, fs::path const& folder) {
+  if (tokenizer.size() <= rows) return;
+  auto id = static_cast<std::int32_t>(rows);
+  while (!tokenizer.has(id)) ++id;
+  throw Error(Exit::data, folder.string() +
+                              ": the tokenizer has tokens that the model has no row "
+                              "for: the embedding has " +
+                              std::to_string(rows) +
+                              " rows, and the first token beyond them is \"" + tokenizer.piece(id) +
+                              "\" (" + std::to_string(id) +
+                              "). Tokenizer and model do not belong together, or the embedding "
+                              "was not resized for added tokens.");
+}
+
+bool Tokenizer::count_special(std::string_view text,
+                              std::map<std::string, std::int64_t>& counts) const {
+  tokenizers::TokenFinder const& finder = impl_->model->special_tokens();
+  tokenizers::Stretch found{};
+  bool any = false;
+  for (std::size_t at = 0; finder.find(text, at, found); at = found.end) {
+    ++counts[finder.token(found.id).content];
+    any = true;
   }
-  std::sort(all.begin(), all.end());
-  all.erase(std::unique(all.begin(), all.end()), all.end());
-  std::erase_if(all, [](std::string const& text) { return text.empty(); });
-  return all;
+  return any;
 }
 
 }  // namespace lomo

@@ -143,14 +143,18 @@ void append_preview(Json const& value, std::string& text) {
   text += value.is_array() ? ']' : '}';
 }
 
+void refuse_depth(std::string_view text, std::string const& where, TextPosition start, Exit exit) {
+  const std::size_t deep = too_deep(text);
+  if (deep == std::string_view::npos) return;
+  throw Error(exit, place(where, text, start, deep + 1) + ": nested more than " +
+                        std::to_string(kJsonLevels) + " levels deep");
+}
+
 enum class Keys : std::uint8_t { unique, any };
 
 Json parse(std::string_view text, std::string const& where, TextPosition start, Exit exit,
            Keys wanted) {
-  if (const std::size_t deep = too_deep(text); deep != std::string_view::npos) {
-    throw Error(exit, place(where, text, start, deep + 1) + ": nested more than " +
-                          std::to_string(kJsonLevels) + " levels deep");
-  }
+  refuse_depth(text, where, start, exit);
   char const* at = text.data();
   std::vector<std::set<std::string>> keys;  // of every object that is open
   const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
@@ -223,6 +227,24 @@ std::string cut_text(std::string text, std::size_t bytes) {
   while (kept > 0 && continues_character(text[kept])) --kept;
   text.resize(kept);
   return text + "...";
+}
+
+bool JsonEvents::parse_error(std::size_t, std::string const&,
+                             nlohmann::detail::exception const& error) {
+  if (auto const* syntax = dynamic_cast<Json::parse_error const*>(&error)) throw *syntax;
+  throw Error(error.what());
+}
+
+void scan_json(std::string_view text, std::string const& where, Exit exit, JsonEvents& events) {
+  refuse_depth(text, where, {}, exit);
+  try {
+    Json::sax_parse(text.data(), text.data() + text.size(), &events);
+  } catch (Json::parse_error const& error) {
+    throw Error(exit, place(where, text, {}, error.byte) +
+                          ": not valid JSON: " + reason(error.what()) + remedy(text, error.byte));
+  } catch (Json::exception const& error) {
+    throw Error(exit, where + ": not valid JSON: " + reason(error.what()));
+  }
 }
 
 Json read_json(std::filesystem::path const& file, Exit exit, std::size_t largest) {

@@ -50,7 +50,10 @@ std::vector<std::string> warnings_of(TrainConfig const& config, Inputs const& in
 
 void log_data(TrainConfig const& config, Tokenizer const* tokenizer, Inputs const& inputs,
               int ranks, bool colour, std::string const& of_run) {
-  if (tokenizer != nullptr) log::info("tokens: {}", describe_named_tokens(*tokenizer));
+  if (tokenizer != nullptr) {
+    log::info("tokens: {}", describe_named_tokens(*tokenizer));
+    for (std::string const& warning : tokenizer->warnings()) log::warn("{}", warning);
+  }
   std::string counts;
   if (!inputs.train.sequences.empty()) counts = "training " + counts_of(inputs.train) + "; ";
   if (inputs.eval.empty()) {

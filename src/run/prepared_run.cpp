@@ -37,7 +37,7 @@ PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume,
   }
   auxiliary_files = read_auxiliary_files(source);
   check_weights(source, shape);
-  tokenizer = open_tokenizer(source, config.data.task);
+  tokenizer = open_tokenizer(source, config, shape.vocab);
   inputs = load_inputs(config, tokenizer.get(), setting.prompts, {});
   check_ids(inputs.train, shape.vocab);
   check_ids(inputs.eval.data, shape.vocab);

@@ -21,16 +21,20 @@ void require_model_folder(fs::path const& folder) {
   std::error_code error;
   if (fs::is_regular_file(folder / "config.json", error)) return;
   const bool there = fs::is_directory(folder, error);
-  throw Error(Exit::data,
-              "model.path: " + folder.string() + (there ? " has no config.json" : " is not there") +
-                  ". A Hugging Face LLaMA folder belongs there: config.json, model.safetensors (or "
-                  "its shards with model.safetensors.index.json) and tokenizer.model.");
+  throw Error(
+      Exit::data,
+      "model.path: " + folder.string() + (there ? " has no config.json" : " is not there") +
+          ". A Hugging Face LLaMA folder belongs there: config.json, model.safetensors (or "
+          "its shards with model.safetensors.index.json) and tokenizer.json or tokenizer.model.");
 }
 
-std::unique_ptr<Tokenizer> open_tokenizer(fs::path const& folder, std::string const& task) {
-  std::error_code error;
-  if (task == "ids" && !fs::exists(folder / "tokenizer.model", error)) return nullptr;
-  return std::make_unique<Tokenizer>(folder);
+std::unique_ptr<Tokenizer> open_tokenizer(fs::path const& folder, TrainConfig const& config,
+                                          std::int64_t rows) {
+  if (config.data.task == "ids" && !Tokenizer::is_in(folder)) return nullptr;
+  const TokenizerOptions options{config.model.tokenizer, config.data.parse_special};
+  auto tokenizer = std::make_unique<Tokenizer>(folder, options);
+  if (rows > 0) require_rows(*tokenizer, rows, folder);
+  return tokenizer;
 }
 
 std::unique_ptr<Llama> load_model(Engine const& engine, ModelConfig const& shape,
@@ -55,7 +59,7 @@ EvalReport run_evaluation(TrainConfig config, RunEnvironment const& setting) {
   const ModelConfig shape = read_model_config(folder / "config.json");
   resolve(config, shape);
   check_weights(folder, shape);
-  const auto tokenizer = open_tokenizer(folder, config.data.task);
+  const auto tokenizer = open_tokenizer(folder, config, shape.vocab);
   const Inputs inputs =
       load_inputs(config, tokenizer.get(), setting.prompts, {.train = false, .eval = true});
   if (inputs.eval.empty()) {

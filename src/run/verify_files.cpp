@@ -18,9 +18,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kPointer = "version https://git-lfs.github.com/spec/";
-constexpr std::array kObjects{"config.json",           "generation_config.json",
-                              "tokenizer_config.json", "special_tokens_map.json",
-                              "added_tokens.json",     "tokenizer.json"};
+constexpr std::array kObjects{"config.json", "generation_config.json", "tokenizer_config.json",
+                              "special_tokens_map.json", "added_tokens.json"};
 
 bool is_pointer(fs::path const& file) {
   std::string head(kPointer.size(), '\0');
@@ -55,13 +54,10 @@ void check_special_ids(Json const& config, fs::path const& file, std::int64_t vo
 
 void check_tokenizer(fs::path const& folder, std::int64_t vocab, Verification& result) {
   const Tokenizer tokenizer(folder);
-  result.tokenizer = std::to_string(tokenizer.size()) + " pieces, bos " +
+  result.tokenizer = std::to_string(tokenizer.size()) + " tokens, bos " +
                      std::to_string(tokenizer.bos()) + ", eos " + std::to_string(tokenizer.eos());
-  if (vocab > 0 && tokenizer.size() > vocab) {
-    result.problems.push_back(folder.string() + ": the tokenizer has " +
-                              std::to_string(tokenizer.size()) + " pieces, but the embedding has " +
-                              std::to_string(vocab) + " rows");
-  }
+  for (std::string const& warning : tokenizer.warnings()) result.notes.push_back(warning);
+  if (vocab > 0) require_rows(tokenizer, vocab, folder);
 }
 
 }  // namespace
@@ -83,16 +79,15 @@ void verify_companions(fs::path const& folder, std::int64_t vocab, Verification&
       say_once(result, unreadable.what());
     }
   }
-  if (!there("tokenizer.model")) {
-    result.notes.push_back(there("tokenizer.json")
-                               ? "tokenizer.json was read as JSON only: without a tokenizer.model "
-                                 "the data must be token ids (data.task \"ids\")"
-                               : "there is no tokenizer: the data must be token ids (data.task "
-                                 "\"ids\")");
+  if (!Tokenizer::is_in(folder)) {
+    result.notes.push_back("there is no tokenizer: the data must be token ids (data.task \"ids\")");
     return;
   }
-  read.insert("tokenizer.model");
-  if (is_pointer(folder / "tokenizer.model")) return;
+  for (char const* name : {"tokenizer.json", "tokenizer.model"}) {
+    if (!there(name)) continue;
+    read.insert(name);
+    if (is_pointer(folder / name)) return;
+  }
   try {
     check_tokenizer(folder, vocab, result);
   } catch (Error const& refused) {

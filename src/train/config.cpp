@@ -93,6 +93,7 @@ void read(JsonReader reader, ModelSection& model) {
     model.shape = *shape;
     read_shape(*reader.object("shape"));
   }
+  reader.get("tokenizer", model.tokenizer, kTokenizerFiles);
   reader.finish();
 }
 
@@ -116,6 +117,7 @@ void read(JsonReader reader, DataSection& data) {
   reader.get("template", data.chat_template);
   reader.get("format", data.format, kChatFormats);
   reader.get("loss_on", data.loss_on, kLossOn);
+  reader.get("parse_special", data.parse_special);
   reader.get("max_length", data.max_length, Range<std::int64_t>{2});
   reader.get("too_long", data.too_long, kTooLong);
   reader.get("train_examples", data.train_examples, kCount);

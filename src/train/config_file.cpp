@@ -77,6 +77,7 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
   model["path"] = config.model.path;
   model["dtype"] = config.model.dtype ? Out(to_string(*config.model.dtype)) : Out();
   model["shape"] = config.model.shape;
+  model["tokenizer"] = name_of(config.model.tokenizer, kTokenizerFiles);
   DataSection const& d = config.data;
   out["data"] = {{"task", d.task},
                  {"train", d.train},
@@ -91,6 +92,7 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                  {"template", d.chat_template},
                  {"format", name_of(d.format, kChatFormats)},
                  {"loss_on", name_of(d.loss_on, kLossOn)},
+                 {"parse_special", d.parse_special},
                  {"max_length", d.max_length},
                  {"too_long", name_of(d.too_long, kTooLong)},
                  {"train_examples", d.train_examples},

@@ -1,6 +1,7 @@
 #include "lomo/train/generation.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "lomo/data/open_prompt.h"
@@ -70,11 +71,10 @@ std::string write_answer(Llama& model, Tokenizer const& tokenizer, FreeAnswer co
   KeyValueCache cache = model.make_cache(answer.lengths.total);
   std::vector<float> logits = model.extend(cache, ids);
   while (static_cast<std::int64_t>(ids.size()) < answer.lengths.total) {
-    // An embedding may have more rows than the tokenizer has pieces.
-    logits.resize(std::min(logits.size(), static_cast<std::size_t>(tokenizer.size())));
+    forbid_rows_without_token(tokenizer, logits);
     owed.restrict(logits);
     const auto next = static_cast<std::int32_t>(std::ranges::max_element(logits) - logits.begin());
-    if (next == tokenizer.eos()) break;
+    if (std::ranges::count(tokenizer.stops(), next) > 0) break;
     owed.take(next);
     ids.push_back(next);
     if (static_cast<std::int64_t>(ids.size()) < answer.lengths.total) {
@@ -86,6 +86,15 @@ std::string write_answer(Llama& model, Tokenizer const& tokenizer, FreeAnswer co
   if (all.starts_with(before)) return std::string(trimmed(all.substr(before.size())));
   const auto written = ids.begin() + static_cast<std::ptrdiff_t>(answer.prompt.size());
   return std::string(trimmed(tokenizer.decode({written, ids.end()})));
+}
+
+void forbid_rows_without_token(Tokenizer const& tokenizer, std::vector<float>& logits) {
+  logits.resize(std::min(logits.size(), static_cast<std::size_t>(tokenizer.size())));
+  for (std::size_t id = 0; id < logits.size(); ++id) {
+    if (!tokenizer.has(static_cast<std::int32_t>(id))) {
+      logits[id] = -std::numeric_limits<float>::infinity();
+    }
+  }
 }
 
 void rehearse_generation(Llama& model, GenerationLengths const& lengths) {

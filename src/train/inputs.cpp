@@ -171,12 +171,9 @@ Inputs load_text(TrainConfig const& config, Tokenizer const& tokenizer, InputNee
   return inputs;
 }
 
-Inputs load_chat(TrainConfig const& config, InputNeeds needs) {
+Inputs load_chat(TrainConfig const& config, Tokenizer const& tokenizer, InputNeeds needs) {
   DataSection const& data = config.data;
-  const auto tokenizer = sentencepiece_chat_tokenizer(config.model.path);
-  ChatTemplate chat(config.model.path, data.chat_template);
-  chat.set_default("bos_token", tokenizer->bos_token());
-  chat.set_default("eos_token", tokenizer->eos_token());
+  const ChatTemplate chat(config.model.path, data.chat_template, tokenizer);
   log::info("chat template: {}", chat.origin());
   if (chat.mentions("strftime_now") && std::getenv("SOURCE_DATE_EPOCH") == nullptr) {
     log::warn(
@@ -189,7 +186,7 @@ Inputs load_chat(TrainConfig const& config, InputNeeds needs) {
   const auto build = [&](std::vector<Conversation> const& conversations, std::string const& which) {
     ChatReport report;
     Dataset dataset =
-        build_dataset(chat, *tokenizer, conversations, data.max_length, data.loss_on, report);
+        build_dataset(chat, tokenizer, conversations, data.max_length, data.loss_on, report);
     for (std::string const& sentence : report.sentences()) log::warn("{}: {}", which, sentence);
     return dataset;
   };
@@ -243,7 +240,7 @@ Inputs load_inputs(TrainConfig const& config, Tokenizer const* tokenizer,
   } else if (data.task == "jsonl") {
     inputs = load_jsonl(config, require(tokenizer, config), needs);
   } else if (data.task == "chat") {
-    inputs = load_chat(config, needs);
+    inputs = load_chat(config, require(tokenizer, config), needs);
   } else {
     inputs = load_task(config, require(tokenizer, config), prompts, needs);
   }

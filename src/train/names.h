@@ -16,6 +16,9 @@ inline constexpr std::array<std::string_view, 12> kTasks{"boolq",  "cb",   "copa
                                                          "record", "rte",  "wic",  "wsc",
                                                          "jsonl",  "chat", "text", "ids"};
 
+inline const Names<TokenizerFile> kTokenizerFiles = {{"auto", TokenizerFile::automatic},
+                                                     {"json", TokenizerFile::json},
+                                                     {"model", TokenizerFile::model}};
 inline const Names<Subset> kSubsets = {
     {"published", Subset::published}, {"seeded", Subset::seeded}, {"first", Subset::first}};
 inline const Names<TooLong> kTooLong = {

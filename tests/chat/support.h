@@ -5,41 +5,52 @@
 
 #include "data/support.h"
 #include "lomo/data/chat.h"
+#include "lomo/io/json.h"
 
 namespace lomo::test {
 
-/// One token a byte, and one for each of the special texts.
-class ByteTokenizer final : public ChatTokenizer {
- public:
-  explicit ByteTokenizer(std::vector<std::string> special) : special_(std::move(special)) {}
-
-  std::vector<TokenSpan> encode_with_offsets(std::string_view text) const override {
-    std::vector<TokenSpan> tokens;
-    for (std::size_t at = 0; at < text.size();) {
-      const auto found = std::find_if(
-          special_.begin(), special_.end(),
-          [&](std::string const& piece) { return text.substr(at).starts_with(piece); });
-      const bool is_special = found != special_.end();
-      const std::size_t end = at + (is_special ? found->size() : 1);
-      const auto id = is_special ? 256 + static_cast<std::int32_t>(found - special_.begin())
-                                 : static_cast<unsigned char>(text[at]);
-      tokens.push_back({id, at, end, is_special});
-      at = end;
-    }
-    return tokens;
+/// A tokenizer.json with one token a byte, its id, and one for each of the special texts, from 256
+/// on.
+inline std::filesystem::path byte_tokenizer_file(std::vector<std::string> const& special) {
+  Json vocab = Json::object();
+  for (unsigned byte = 0, other = 0x100; byte < 256; ++byte) {
+    const bool printable = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte != 0xad);
+    const unsigned letter = printable ? byte : other++;  // GPT-2's alphabet
+    std::string text;
+    if (letter >= 0x80) text += static_cast<char>(0xc0u | letter >> 6);
+    text += static_cast<char>(letter >= 0x80 ? 0x80u | (letter & 0x3fu) : letter);
+    vocab[text] = byte;
   }
-  std::string bos_token() const override { return "<s>"; }
-  std::string eos_token() const override { return "</s>"; }
+  Json added = Json::array();
+  for (std::string const& text : special) {
+    added.push_back({{"id", 256 + added.size()}, {"content", text}, {"special", true}});
+  }
+  const Json byte_level = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
+  const Json file = {{"added_tokens", added},
+                     {"pre_tokenizer", byte_level},
+                     {"decoder", byte_level},
+                     {"model", {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}}}};
+  return write_file(scratch("byte_tokenizer") / "tokenizer.json", file.dump());
+}
 
- private:
-  std::vector<std::string> special_;
-};
+/// The same as a Tokenizer. bos is <s> and eos </s>, when they are among the special texts.
+inline Tokenizer byte_tokenizer(std::vector<std::string> const& special) {
+  const std::filesystem::path folder = byte_tokenizer_file(special).parent_path();
+  Json named = Json::object();
+  for (std::string const& text : special) {
+    if (text == "<s>") named["bos_token"] = text;
+    if (text == "</s>") named["eos_token"] = text;
+  }
+  write_file(folder / "special_tokens_map.json", named.dump());
+  return Tokenizer(folder);
+}
 
 inline OrderedJson turn(std::string const& role, std::string const& content) {
   return {{"role", role}, {"content", content}};
 }
 
-/// The targets of a sequence of ByteTokenizer as text, special tokens as #.
+/// The targets of a sequence of byte_tokenizer() as text, special tokens as #.
 inline std::string learnt(Sequence const& sequence) {
   std::string text;
   for (const std::int32_t target : sequence.targets) {

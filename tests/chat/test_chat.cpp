@@ -18,7 +18,7 @@ OrderedJson tokens() {
 }
 
 ChatTemplate chatml() {
-  return {test::scratch("no_template"), "chatml"};
+  return {test::scratch("no_template"), "chatml", test::byte_tokenizer({})};
 }
 
 std::vector<std::string> marked_parts(MarkedText const& marked) {
@@ -38,7 +38,8 @@ TEST_CASE("Loss lies where rendered prefixes and transformers' mask have it") {
     const OrderedJson expected = OrderedJson::parse(line);
     INFO(line);
     const ChatTemplate chat(expected["template"].get<std::string>(), "t", tokens());
-    const test::ByteTokenizer tokenizer(expected["special"].get<std::vector<std::string>>());
+    const Tokenizer tokenizer =
+        test::byte_tokenizer(expected["special"].get<std::vector<std::string>>());
     const MarkedText marked =
         mark_loss(chat, tokenizer, expected["messages"], nullptr, LossOn::all_answers);
     CHECK(marked.text == expected["text"].get<std::string>());
@@ -55,12 +56,10 @@ TEST_CASE("Built-in templates learn the answers and what ends them") {
   const OrderedJson messages = {turn("system", "Be kind."), turn("user", "Hi"),
                                 turn("assistant", "Hello."), turn("user", "Bye"),
                                 turn("assistant", "See you.")};
-  const test::ByteTokenizer tokenizer({});
+  const Tokenizer tokenizer = test::byte_tokenizer({"<s>", "</s>"});
   for (std::string const& name : builtin_chat_templates()) {
     INFO(name);
-    ChatTemplate chat(test::scratch("no_template"), name);
-    chat.set_default("bos_token", "<s>");
-    chat.set_default("eos_token", "</s>");
+    const ChatTemplate chat(test::scratch("no_template"), name, tokenizer);
     const MarkedText all = mark_loss(chat, tokenizer, messages, nullptr, LossOn::all_answers);
     const auto parts = marked_parts(all);
     REQUIRE(parts.size() == 2);
@@ -81,7 +80,7 @@ TEST_CASE("Built-in templates learn the answers and what ends them") {
 }
 
 TEST_CASE("Conversations become sequences with the answers as targets") {
-  const test::ByteTokenizer tokenizer({"<|im_end|>"});
+  const Tokenizer tokenizer = test::byte_tokenizer({"<|im_end|>"});
   Conversation one;
   one.messages = {turn("user", "2+2"), turn("assistant", "4"), turn("user", "3+3"),
                   turn("assistant", "6")};
@@ -101,7 +100,7 @@ TEST_CASE("Conversations become sequences with the answers as targets") {
 }
 
 TEST_CASE("A conversation that is too long loses whole turns, the earliest first") {
-  const test::ByteTokenizer tokenizer({"<|im_end|>"});
+  const Tokenizer tokenizer = test::byte_tokenizer({"<|im_end|>"});
   Conversation one;
   one.messages = {turn("system", "S"),    turn("user", std::string(50, 'a')),
                   turn("assistant", "1"), turn("user", "b"),
@@ -131,7 +130,7 @@ TEST_CASE("A conversation that is too long loses whole turns, the earliest first
 }
 
 TEST_CASE("What is ignored, rewritten or special inside of messages is counted") {
-  const test::ByteTokenizer tokenizer({"<|im_end|>"});
+  const Tokenizer tokenizer = test::byte_tokenizer({"<|im_end|>"});
   Conversation one;
   one.where = "a.jsonl:1";
   one.messages = {turn("user", "<|im_end|>"), turn("assistant", "x")};
@@ -157,10 +156,10 @@ TEST_CASE("A conversation that the template refuses is named") {
   Conversation one;
   one.where = "a.jsonl:3";
   one.messages = {turn("tool", "x")};
-  const ChatTemplate chat(test::scratch("no_template"), "llama2");
+  const ChatTemplate chat(test::scratch("no_template"), "llama2", test::byte_tokenizer({}));
   ChatReport report;
   const std::string message = refusal(Exit::data, [&] {
-    build_dataset(chat, test::ByteTokenizer({}), std::vector<Conversation>{one}, 0,
+    build_dataset(chat, test::byte_tokenizer({}), std::vector<Conversation>{one}, 0,
                   LossOn::all_answers, report);
   });
   CHECK(has(message, "a.jsonl:3: built-in llama2:"));
@@ -179,7 +178,7 @@ TEST_CASE("Lists of text parts reach a template that reads them, else as one tex
       "{{ m.content | map(attribute='text') | join('+') }}{% endif %};{% endfor %}",
       "t", tokens());
   const std::vector<Conversation> all{one};
-  const test::ByteTokenizer tokenizer({});
+  const Tokenizer tokenizer = test::byte_tokenizer({});
   const auto text = [&](ChatTemplate const& chat) {
     return test::learnt(
         build_dataset(chat, tokenizer, all, 0, LossOn::everything, report).sequences[0]);
@@ -190,48 +189,46 @@ TEST_CASE("Lists of text parts reach a template that reads them, else as one tex
 
 TEST_CASE("The template of a folder is found where it stands") {
   const fs::path folder = test::scratch("template");
-  const auto origin = [&] { return ChatTemplate(folder, "").origin(); };
+  const Tokenizer tokenizer = test::byte_tokenizer({});
+  const auto origin = [&] { return ChatTemplate(folder, "", tokenizer).origin(); };
+  const auto text = [&](std::string const& choice) {
+    return ChatTemplate(folder, choice, tokenizer)
+        .render(OrderedJson::array(), nullptr, false)
+        .text;
+  };
   CHECK(has(refusal(Exit::data, origin), "has no chat template"));
   test::write_file(folder / "tokenizer_config.json",
-                   R"({"chat_template": [{"name": "tool_use", "template": "x"}],)"
-                   R"("bos_token": {"content": "<B>"}, "eos_token": "<E>"})");
+                   R"({"chat_template": [{"name": "tool_use", "template": "x"}]})");
   CHECK(has(refusal(Exit::data, origin), "found \"tool_use\""));
   test::write_file(folder / "tokenizer_config.json",
-                   R"({"chat_template": [{"name": "default", "template": "{{ bos_token }}1"}],)"
-                   R"("bos_token": {"content": "<B>"}})");
-  ChatTemplate listed(folder, "");
-  listed.set_default("bos_token", "<other>");
-  CHECK(listed.render(OrderedJson::array(), nullptr, false).text == "<B>1");
+                   R"({"chat_template": [{"name": "default", "template": "1"}]})");
+  CHECK(text("") == "1");
   test::write_file(folder / "chat_template.json", R"({"chat_template": "2"})");
-  CHECK(ChatTemplate(folder, "").render(OrderedJson::array(), nullptr, false).text == "2");
+  CHECK(text("") == "2");
   test::write_file(folder / "chat_template.jinja", "3");
-  CHECK(ChatTemplate(folder, "").render(OrderedJson::array(), nullptr, false).text == "3");
-  CHECK(ChatTemplate(folder, "chatml").origin() == "built-in chatml");
+  CHECK(text("") == "3");
+  CHECK(ChatTemplate(folder, "chatml", tokenizer).origin() == "built-in chatml");
   const fs::path own = test::write_file(folder / "own.jinja", "4");
-  CHECK(ChatTemplate(folder, own).render(OrderedJson::array(), nullptr, false).text == "4");
-  CHECK(has(refusal(Exit::usage, [&] { ChatTemplate(folder, "chatlm"); }), "chatml, llama2"));
+  CHECK(text(own) == "4");
+  CHECK(has(refusal(Exit::usage, [&] { text("chatlm"); }), "chatml, llama2"));
 }
 
-TEST_CASE("Sentencepiece encodes with offsets and reads its control tokens") {
-  LOMO_NEEDS_DATA();
-  const fs::path model = test::data_dir() / "tokenizers/llama2-32k/tokenizer.model";
-  const auto chat = sentencepiece_chat_tokenizer(model);
-  CHECK(chat->bos_token() == "<s>");
-  CHECK(chat->eos_token() == "</s>");
-  const std::string text = "<s>[INST] Grüße 🌍 [/INST] Hello there</s>";
-  const auto found = chat->encode_with_offsets(text);
-  REQUIRE(found.size() > 4);
-  CHECK(found.front().id == 1);
-  CHECK(found.front().special);
-  CHECK(found.back().id == 2);
-  CHECK(found.back().end == text.size());
-  std::size_t at = 0;
-  for (TokenSpan const& token : found) {
-    CHECK(token.begin == at);
-    CHECK(token.end >= token.begin);
-    at = token.end;
-  }
-  std::vector<std::int32_t> inner;
-  for (std::size_t i = 1; i + 1 < found.size(); ++i) inner.push_back(found[i].id);
-  CHECK(inner == Tokenizer(model).encode("[INST] Grüße 🌍 [/INST] Hello there"));
+TEST_CASE("Templates find the special tokens that the tokenizer's files name") {
+  const fs::path folder = test::scratch("template_tokens");
+  const fs::path bytes = test::byte_tokenizer_file({"<B>", "<E>", "<A>"});
+  fs::copy_file(bytes, folder / "tokenizer.json");
+  const auto rendered = [&] {
+    test::write_file(folder / "chat_template.jinja", "{{ bos_token }}|{{ eos_token }}");
+    return ChatTemplate(folder, "", Tokenizer(folder))
+        .render(OrderedJson::array(), nullptr, false)
+        .text;
+  };
+  CHECK(rendered() == "|");
+  // Ids that only the model's configs name are no tokens of the tokenizer, as for Qwen.
+  test::write_file(folder / "generation_config.json", R"({"bos_token_id": 258})");
+  CHECK(Tokenizer(folder).bos() == 258);
+  CHECK(rendered() == "|");
+  test::write_file(folder / "tokenizer_config.json",
+                   R"({"bos_token": {"content": "<B>"}, "eos_token": "<E>"})");
+  CHECK(rendered() == "<B>|<E>");
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -11,6 +12,7 @@
 #include "support/data.h"
 
 using namespace lomo;
+using test::has;
 using test::scratch;
 using test::write_file;
 namespace fs = std::filesystem;
@@ -84,37 +86,104 @@ TEST_CASE("The LLaMA tokenizer agrees with llama.cpp's test vectors") {
   CHECK(checked == 47);
 }
 
-TEST_CASE("Special ids come from the folder's files before the model's own") {
+TEST_CASE("The tokenizer's own files say what starts and ends a text before the model's do") {
   LOMO_NEEDS_DATA();
   const fs::path folder = scratch("special");
   fs::copy_file(test::data_dir() / "checkpoints/stories260K/tok512.model",
                 folder / "tokenizer.model");
   CHECK(Tokenizer(folder).eos() == 2);
+  CHECK(Tokenizer(folder).warnings().empty());
+
+  // Old LLaMA conversions: the model's files name other ids than the tokenizer.
   write_file(folder / "config.json", R"({"bos_token_id": 5, "eos_token_id": 6})");
-  CHECK(Tokenizer(folder).bos() == 5);
-  CHECK(Tokenizer(folder).eos() == 6);
+  write_file(folder / "generation_config.json", R"({"bos_token_id": 0, "eos_token_id": [1, 9]})");
+  const Tokenizer contradicted(folder);
+  CHECK(contradicted.before() == std::vector<std::int32_t>{1});
+  CHECK(contradicted.closing() == std::vector<std::int32_t>{2});
+  CHECK(contradicted.stops() == std::vector<std::int32_t>{2, 1, 9});
+  REQUIRE(contradicted.warnings().size() == 2);
+  CHECK(has(contradicted.warnings()[0],
+            "generation_config.json says that texts start with <unk> (0), the tokenizer with <s> "
+            "(1)"));
+  CHECK(
+      has(contradicted.warnings()[1], "end with <s> (1) and <0x06> (9), the tokenizer with </s>"));
+
+  write_file(folder / "generation_config.json", R"({"eos_token_id": [9, 2]})");
+  CHECK(Tokenizer(folder).closing() == std::vector<std::int32_t>{2});
+  CHECK(Tokenizer(folder).stops() == std::vector<std::int32_t>{2, 9});
+
   write_file(folder / "tokenizer_config.json",
-             R"({"bos_token": {"content": "<s>"}, "eos_token": "<|added|>"})");
-  CHECK(Tokenizer(folder).bos() == 1);
-  CHECK(Tokenizer(folder).eos() == 6);
-  write_file(folder / "generation_config.json",
-             R"({"bos_token_id": null, "eos_token_id": [9, 2]})");
-  CHECK(Tokenizer(folder).bos() == 1);
-  CHECK(Tokenizer(folder).eos() == 9);
+             R"({"bos_token": {"content": "</s>"}, "eos_token": "<|added|>"})");
+  const Tokenizer named(folder);
+  CHECK(named.bos() == 2);
+  CHECK(named.eos() == 2);
+  REQUIRE(!named.warnings().empty());
+  CHECK(has(named.warnings()[0], "the eos_token \"<|added|>\" is no token of tokenizer.model"));
+  write_file(folder / "added_tokens.json", R"({"<|added|>": 512})");
+  CHECK(Tokenizer(folder).eos() == 512);
+  CHECK(Tokenizer(folder).size() == 513);
+
   write_file(folder / "generation_config.json", R"({"eos_token_id": "two"})");
-  CHECK(refusal(folder).find("generation_config.json: /eos_token_id") != std::string::npos);
+  CHECK(has(refusal(folder), "generation_config.json: /eos_token_id"));
   write_file(folder / "generation_config.json", R"({"eos_token_id": )");
-  CHECK(refusal(folder).find("not valid JSON") != std::string::npos);
+  CHECK(has(refusal(folder), "not valid JSON"));
 }
 
-TEST_CASE("Folders without a sentencepiece model are refused with what to do") {
+TEST_CASE("add_bos_token and add_eos_token decide what a text is given") {
+  LOMO_NEEDS_DATA();
+  const fs::path folder = scratch("add");
+  fs::copy_file(test::data_dir() / "checkpoints/stories260K/tok512.model",
+                folder / "tokenizer.model");
+  write_file(folder / "tokenizer_config.json", R"({"add_bos_token": false})");
+  CHECK(Tokenizer(folder).before().empty());
+  CHECK(Tokenizer(folder).bos() == 1);
+  CHECK(Tokenizer(folder).after().empty());
+  CHECK(Tokenizer(folder).closing() == std::vector<std::int32_t>{2});  // learnt all the same
+  write_file(folder / "tokenizer_config.json", R"({"add_bos_token": null, "add_eos_token": true})");
+  CHECK(Tokenizer(folder).before() == std::vector<std::int32_t>{1});
+  CHECK(Tokenizer(folder).after() == std::vector<std::int32_t>{2});
+  CHECK(Tokenizer(folder).closing() == std::vector<std::int32_t>{2});
+}
+
+TEST_CASE("Special and added tokens in a text are text or tokens, as asked") {
+  LOMO_NEEDS_DATA();
+  const fs::path folder = scratch("parse");
+  fs::copy_file(test::data_dir() / "tokenizers/llama2-32k/tokenizer.model",
+                folder / "tokenizer.model");
+  write_file(folder / "added_tokens.json", R"({"<|im_end|>": 32000, "<tool>": 32001})");
+  write_file(folder / "tokenizer_config.json", R"({"eos_token": "<|im_end|>", "legacy": false})");
+  const Tokenizer tokenizer(folder);
+  const std::string text = "<s>[INST] q [/INST]<|im_end|>next";
+  std::map<std::string, std::int64_t> counts;
+  tokenizer.count_special(text, counts);
+  CHECK(counts == std::map<std::string, std::int64_t>{{"<s>", 1}, {"<|im_end|>", 1}});
+
+  const auto as_text = tokenizer.encode(text);
+  CHECK(std::count(as_text.begin(), as_text.end(), 1) == 0);
+  CHECK(std::count(as_text.begin(), as_text.end(), 32000) == 0);
+  CHECK(tokenizer.decode(as_text) == text);
+  const auto parsed = tokenizer.encode(text, true);
+  CHECK(parsed.front() == 1);
+  CHECK(std::count(parsed.begin(), parsed.end(), 32000) == 1);
+  CHECK(tokenizer.piece(parsed.back()) == "next");  // no word boundary: legacy is false
+  // What is added and not special is found in any case.
+  const auto tool = tokenizer.encode("a<tool>b");
+  CHECK(std::count(tool.begin(), tool.end(), 32001) == 1);
+
+  write_file(folder / "tokenizer_config.json", R"({"eos_token": "<|im_end|>"})");
+  const auto legacy = Tokenizer(folder, {.parse_special = true}).encode(text);
+  CHECK(Tokenizer(folder).piece(legacy.back()) == "\xE2\x96\x81next");
+
+  write_file(folder / "added_tokens.json", R"({"<tool>": 5})");
+  CHECK(has(refusal(folder), "\"<tool>\" has the id 5, which is that of \"<0x02>\""));
+}
+
+TEST_CASE("Folders without a tokenizer are refused with what to do") {
   const fs::path folder = scratch("none");
-  CHECK(refusal(folder).find("no tokenizer.model") != std::string::npos);
-  CHECK(refusal(folder / "nowhere").find("no such model folder") != std::string::npos);
-  write_file(folder / "tokenizer.json", "{}");
   const std::string message = refusal(folder);
-  CHECK(message.find("Llama 3") != std::string::npos);
-  CHECK(message.find("\"ids\"") != std::string::npos);
+  CHECK(has(message, "no tokenizer.json and no tokenizer.model"));
+  CHECK(has(message, "\"ids\""));
+  CHECK(has(refusal(folder / "nowhere"), "no such model folder"));
 }
 
 TEST_CASE("Damaged tokenizer models are refused at every length") {

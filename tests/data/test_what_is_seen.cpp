@@ -317,16 +317,24 @@ TEST_CASE("Tokens that begin and end a text are named with where that is written
   const std::vector<std::string> texts = {"The dog saw the cat."};
   train_tokenizer(texts, 285, folder / "tokenizer.model");
   CHECK(has(describe_named_tokens(Tokenizer(folder)), "bos 1 \"<s>\" (tokenizer.model)"));
+  // What the tokenizer leaves open the model's configs say, and what they contradict is told.
   test::write_file(folder / "generation_config.json", R"({"eos_token_id": 1})");
-  test::write_file(folder / "config.json", R"({"pad_token_id": 9999, "bos_token_id": 5})");
-  const std::string named = describe_named_tokens(Tokenizer(folder));
-  CHECK(has(named, "eos 1 \"<s>\" (generation_config.json)"));
-  CHECK(has(named, "(config.json)"));
-  CHECK(has(named, "pad 9999 (no piece of the tokenizer) (config.json)"));
+  test::write_file(folder / "config.json", R"({"pad_token_id": 9999, "bos_token_id": 1})");
+  const Tokenizer both(folder);
+  CHECK(has(describe_named_tokens(both), "eos 2 \"</s>\" (tokenizer.model)"));
+  CHECK(has(describe_named_tokens(both), "pad 9999 (no piece of the tokenizer) (config.json)"));
+  REQUIRE(both.warnings().size() == 1);
+  CHECK(has(both.warnings().front(), "generation_config.json says that texts end with <s> (1)"));
+  test::write_file(folder / "tokenizer_config.json",
+                   R"({"eos_token": "<|im_end|>", "add_bos_token": false})");
   test::write_file(folder / "added_tokens.json", R"({"<|im_end|>": 285})");
-  const auto special = Tokenizer(folder).special_texts();
-  CHECK(std::ranges::count(special, "<|im_end|>") == 1);
-  CHECK(std::ranges::count(special, "</s>") == 1);
+  const Tokenizer added(folder);
+  const std::string named = describe_named_tokens(added);
+  CHECK(has(named, "eos 285 \"<|im_end|>\" (tokenizer_config.json)"));
+  CHECK(has(named, "texts start with no token"));
+  std::map<std::string, std::int64_t> counts;
+  CHECK(added.count_special("a <|im_end|> b </s></s>", counts));
+  CHECK(counts == std::map<std::string, std::int64_t>{{"<|im_end|>", 1}, {"</s>", 2}});
 }
 
 TEST_CASE("A histogram counts every length") {

@@ -176,11 +176,12 @@ TEST_CASE("a tokenizer is read as training reads it, and must not have more piec
   const Folder folder;  // of 101 rows
   const std::string bytes = test::slurp(model);
   folder.scratch.put("tokenizer.model", bytes);
-  CHECK(contains(folder.problem(), "the tokenizer has 512 pieces, but the embedding has 101 rows"));
+  CHECK(
+      contains(folder.problem(), "the embedding has 101 rows, and the first token beyond them is"));
   const Verification whole = verify_folder(model.parent_path());
   CHECK(whole.problems.empty());
   CHECK(whole.notes.empty());
-  CHECK(contains(whole.tokenizer, "512 pieces, bos 1, eos 2"));
+  CHECK(contains(whole.tokenizer, "512 tokens, bos 1, eos 2"));
 
   folder.scratch.put("tokenizer.model", bytes.substr(0, bytes.size() / 2));
   CHECK(contains(folder.problem(), "tokenizer.model"));

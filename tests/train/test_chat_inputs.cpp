@@ -24,7 +24,8 @@ TrainConfig config_of(test::TemporaryFolder const& folder, std::string const& da
 }
 
 std::int64_t targets(TrainConfig const& config) {
-  return load_inputs(config, nullptr, {}, {}).train.targets();
+  const Tokenizer tokenizer(config.model.path);
+  return load_inputs(config, &tokenizer, {}, {}).train.targets();
 }
 
 }  // namespace
@@ -41,7 +42,8 @@ TEST_CASE("Conversations are read for training and evaluation as the config says
                            R"("train": ")" +
                            train + R"(", "loss_on": ")";
   const TrainConfig all = config_of(folder, data + "all_answers\"}");
-  const Inputs inputs = load_inputs(all, nullptr, {}, {});
+  const Tokenizer tokenizer(folder.path());
+  const Inputs inputs = load_inputs(all, &tokenizer, {}, {});
   CHECK(inputs.train.sequences.size() == 3);
   CHECK(inputs.eval.data.sequences.size() == 1);
   CHECK_FALSE(inputs.eval.task);

@@ -1,7 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <filesystem>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,30 +8,9 @@
 #include "lomo/data/chat_template.h"
 #include "lomo/data/conversation.h"
 #include "lomo/data/dataset.h"
+#include "lomo/data/tokenizer.h"
 
 namespace lomo {
-
-/// An id and the bytes [begin, end) of the text that it stands for.
-struct TokenSpan {
-  std::int32_t id = 0;
-  std::size_t begin = 0, end = 0;
-  bool special = false;
-};
-
-/// What chat data needs of a tokenizer.
-class ChatTokenizer {
- public:
-  virtual ~ChatTokenizer() = default;
-  /// Encodes the whole text, special tokens in it read as tokens, nothing added.
-  virtual std::vector<TokenSpan> encode_with_offsets(std::string_view text) const = 0;
-  /// The texts of the tokens that start and end a text; empty: none.
-  virtual std::string bos_token() const = 0;
-  virtual std::string eos_token() const = 0;
-};
-
-/// By the sentencepiece model of `folder` (or that file). Its control tokens, such as <s> and </s>,
-/// are the special ones; the texts between them are encoded one by one.
-std::unique_ptr<ChatTokenizer> sentencepiece_chat_tokenizer(std::filesystem::path const& folder);
 
 /// Which part of a conversation carries loss.
 enum class LossOn : std::uint8_t { all_answers, last_answer, everything };
@@ -62,7 +39,7 @@ struct MarkedText {
 /// `full` goes on otherwise. A turn of which `full` does not have the content as `closed` has it
 /// (a template that strips what was thought, for example) or whose prefix the template refuses
 /// carries no loss and is counted.
-MarkedText mark_loss(ChatTemplate const& chat, ChatTokenizer const& tokenizer,
+MarkedText mark_loss(ChatTemplate const& chat, Tokenizer const& tokenizer,
                      OrderedJson const& messages, OrderedJson const& tools, LossOn loss_on);
 
 /// What became of conversations.
@@ -85,7 +62,7 @@ struct ChatReport {
 /// earliest first: all messages before the second, third ... message of the user, system messages
 /// at the start apart. Throws Error(Exit::data) with the place of a conversation that the template
 /// refuses.
-Dataset build_dataset(ChatTemplate const& chat, ChatTokenizer const& tokenizer,
+Dataset build_dataset(ChatTemplate const& chat, Tokenizer const& tokenizer,
                       std::span<Conversation const> conversations, std::int64_t max_length,
                       LossOn loss_on, ChatReport& report);
 

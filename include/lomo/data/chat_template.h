@@ -6,6 +6,7 @@
 
 #include "lomo/data/conversation.h"
 #include "lomo/data/jinja.h"
+#include "lomo/data/tokenizer.h"
 
 namespace lomo {
 
@@ -15,15 +16,13 @@ class ChatTemplate {
   /// `choice` is empty, the name of a built-in template (see builtin_chat_templates), or a file.
   /// Empty takes the folder's own, from the first of chat_template.jinja, chat_template.json and
   /// tokenizer_config.json that has one (a text, or a list of {name, template}: `default`).
-  /// bos_token, eos_token and the like come from tokenizer_config.json or special_tokens_map.json.
+  /// bos_token, eos_token and the like are Tokenizer::template_tokens().
   /// Throws Error(Exit::data) or Error(Exit::usage) when there is no template or it cannot be read.
-  ChatTemplate(std::filesystem::path const& folder, std::string const& choice);
+  ChatTemplate(std::filesystem::path const& folder, std::string const& choice,
+               Tokenizer const& tokenizer);
 
   /// A template given as text, with the variables that it sees besides messages and tools.
   ChatTemplate(std::string const& source, std::string const& name, OrderedJson variables);
-
-  /// Sets a special token unless the folder named it: "bos_token", "</s>".
-  void set_default(std::string const& variable, std::string const& token);
 
   jinja::Rendering render(OrderedJson const& messages, OrderedJson const& tools,
                           bool add_generation_prompt) const;

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lomo/data/batch.h"
@@ -48,17 +49,13 @@ struct DataStatistics {
   void add(DataStatistics const& more);
 };
 
-/// Finds special tokens that stand in data as text.
-class SpecialTexts {
- public:
-  explicit SpecialTexts(Tokenizer const& tokenizer);
-  /// Counts those in `text`, of the example at `where`.
-  void count_in(std::string const& text, std::string const& where, DataStatistics& found) const;
+/// Counts the special tokens that `text`, of the example at `where`, spells out, unless the
+/// tokenizer reads them as tokens.
+void count_special(Tokenizer const& tokenizer, std::string_view text, std::string const& where,
+                   DataStatistics& found);
 
- private:
-  std::vector<std::string> texts_;  // the longest first
-  std::vector<bool> begins_;        // by byte, whether one of them begins with it
-};
+/// The most frequent of them, for a message: "<s>" 12 times, "</s>" once.
+std::string special_list(std::map<std::string, std::int64_t> const& counts);
 
 /// The warnings that they are worth, a sentence each. `what` is "training" or "evaluation".
 std::vector<std::string> data_warnings(DataStatistics const& found, std::string const& what,

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -42,5 +43,9 @@ struct TextOptions {
 };
 /// Line ends are normalised to \n; documents are trimmed of them, and empty ones left out.
 std::vector<Document> read_documents(std::filesystem::path const& file, TextOptions const& options);
+
+/// Calls `take` for each line that is not blank, with its place ("texts.jsonl:17").
+void each_line(std::filesystem::path const& file,
+               std::function<void(std::string const& line, std::string const& where)> const& take);
 
 }  // namespace lomo

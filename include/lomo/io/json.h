@@ -43,6 +43,15 @@ Json read_json(std::filesystem::path const& file, Exit exit, std::size_t largest
 std::string preview(Json const& value);
 /// Text of at most so many bytes, "..." in place of the rest; no character is split.
 std::string cut_text(std::string text, std::size_t bytes);
+/// What a JSON text holds, event by event, for files too large for a tree.
+class JsonEvents : public nlohmann::json_sax<Json> {
+ public:
+  bool parse_error(std::size_t position, std::string const& token,
+                   nlohmann::detail::exception const& error) final;
+};
+/// Parses strict JSON and tells `events`; an event that returns false ends it. Errors as those of
+/// parse_json, of depth too; keys that are there twice are for `events` to see.
+void scan_json(std::string_view text, std::string const& where, Exit exit, JsonEvents& events);
 
 /// Bytes written as a number or as text with a unit: 4096, "64MiB", "1.5 GiB", "2GB", "512kB".
 /// Nothing when the text is not that or does not fit.

@@ -48,9 +48,11 @@ struct RunEnvironment {
 /// Throws Error(Exit::data) saying what belongs into a model folder when it is not one.
 void require_model_folder(std::filesystem::path const& folder);
 
-/// The tokenizer of a model folder; none when the data are ids and the folder has none.
+/// The tokenizer of a model folder, as the config says it is read; none when the data are ids and
+/// the folder has none. Throws Error(Exit::data) naming the first token that has no row in an
+/// embedding of `rows` (0: not known).
 std::unique_ptr<Tokenizer> open_tokenizer(std::filesystem::path const& folder,
-                                          std::string const& task);
+                                          TrainConfig const& config, std::int64_t rows);
 
 /// A model of `config` with the weights of `folder`, on ranks its rows of them; says the largest
 /// rounding a conversion made.

@@ -10,6 +10,7 @@
 #include "lomo/data/chat.h"
 #include "lomo/data/data_statistics.h"
 #include "lomo/data/subset.h"
+#include "lomo/data/tokenizer.h"
 #include "lomo/io/json.h"
 #include "lomo/model/config.h"
 #include "lomo/model/llama.h"
@@ -24,6 +25,7 @@ struct ModelSection {
   std::string path;            // Hugging Face folder
   std::optional<DType> dtype;  // storage type of the run; none: the checkpoint's own
   Json shape;                  // keys of a config.json the folder must agree with; null: none
+  TokenizerFile tokenizer = TokenizerFile::automatic;
 };
 
 struct DataSection {
@@ -37,6 +39,7 @@ struct DataSection {
   std::string chat_template;       // chat: a file or a built-in name; empty: the model folder's
   ChatFormat format = ChatFormat::automatic;
   LossOn loss_on = LossOn::all_answers;
+  bool parse_special = false;  // special tokens that a text spells out are tokens
   std::int64_t max_length = 1024;
   TooLong too_long = TooLong::error;
   std::int64_t train_examples = 0, eval_examples = 0;  // 0: all

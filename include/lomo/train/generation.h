@@ -35,6 +35,10 @@ std::vector<GenerationLengths> longest_of(std::vector<FreeAnswer> const& answers
 /// The longest of any data whose sequences have at most `max_length` tokens.
 GenerationLengths longest_generation(std::int64_t max_length);
 
+/// An embedding may have more rows than the tokenizer has tokens; what they would give is no text,
+/// so they are never drawn.
+void forbid_rows_without_token(Tokenizer const& tokenizer, std::vector<float>& logits);
+
 /// What the model writes, greedily, until its end or its limit.
 std::string write_answer(Llama& model, Tokenizer const& tokenizer, FreeAnswer const& answer);
 

@@ -43,7 +43,7 @@ struct Encoded {
   std::vector<bool> loss;
 };
 
-Encoded encode(ChatTokenizer const& tokenizer, MarkedText const& marked) {
+Encoded encode(Tokenizer const& tokenizer, MarkedText const& marked) {
   Encoded encoded{tokenizer.encode_with_offsets(marked.text), {}};
   for (TokenSpan const& token : encoded.tokens) {
     encoded.loss.push_back(std::any_of(
@@ -84,7 +84,7 @@ OrderedJson without_turns(OrderedJson const& messages, std::size_t turns) {
 /// Makes sequences of conversations and keeps the report.
 class Builder {
  public:
-  Builder(ChatTemplate const& chat, ChatTokenizer const& tokenizer, std::int64_t max_length,
+  Builder(ChatTemplate const& chat, Tokenizer const& tokenizer, std::int64_t max_length,
           LossOn loss_on, ChatReport& report)
       : chat_(chat),
         tokenizer_(tokenizer),
@@ -155,7 +155,7 @@ class Builder {
   }
 
   ChatTemplate const& chat_;
-  ChatTokenizer const& tokenizer_;
+  Tokenizer const& tokenizer_;
   std::int64_t max_length_;
   LossOn loss_on_;
   ChatReport& report_;
@@ -188,7 +188,7 @@ std::vector<std::string> ChatReport::sentences() const {
   return all;
 }
 
-Dataset build_dataset(ChatTemplate const& chat, ChatTokenizer const& tokenizer,
+Dataset build_dataset(ChatTemplate const& chat, Tokenizer const& tokenizer,
                       std::span<Conversation const> conversations, std::int64_t max_length,
                       LossOn loss_on, ChatReport& report) {
   Dataset data;

@@ -45,22 +45,6 @@ std::string template_in(fs::path const& file) {
                               ". data.template can name a file");
 }
 
-/// bos_token and the like of a folder, as transformers hands them to templates.
-OrderedJson special_tokens(fs::path const& folder) {
-  OrderedJson tokens = OrderedJson::object();
-  for (char const* file : {"tokenizer_config.json", "special_tokens_map.json"}) {
-    const Json json = object_of(folder / file);
-    for (char const* name : {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token",
-                             "cls_token", "mask_token"}) {
-      if (!json.contains(name) || tokens.contains(name)) continue;
-      Json const& value = json[name];
-      Json const& text = value.is_object() && value.contains("content") ? value["content"] : value;
-      if (text.is_string()) tokens[name] = text.get<std::string>();
-    }
-  }
-  return tokens;
-}
-
 std::string builtin_names() {
   std::string names;
   for (auto const& [name, source] : kBuiltinTemplates) {
@@ -101,16 +85,13 @@ ChatTemplate::ChatTemplate(Source const& source, OrderedJson variables)
       variables_(std::move(variables)),
       now_(jinja::rendering_time()) {}
 
-ChatTemplate::ChatTemplate(fs::path const& folder, std::string const& choice)
-    : ChatTemplate(find(folder, choice), special_tokens(folder)) {}
+ChatTemplate::ChatTemplate(fs::path const& folder, std::string const& choice,
+                           Tokenizer const& tokenizer)
+    : ChatTemplate(find(folder, choice), OrderedJson(tokenizer.template_tokens())) {}
 
 ChatTemplate::ChatTemplate(std::string const& source, std::string const& name,
                            OrderedJson variables)
     : ChatTemplate(Source{source, name}, std::move(variables)) {}
-
-void ChatTemplate::set_default(std::string const& variable, std::string const& token) {
-  if (!token.empty() && !variables_.contains(variable)) variables_[variable] = token;
-}
 
 jinja::Rendering ChatTemplate::render(OrderedJson const& messages, OrderedJson const& tools,
                                       bool add_generation_prompt) const {

@@ -20,7 +20,7 @@ std::size_t common_end(std::string_view a, std::string_view b) {
 
 /// The bytes at the start of `closing` that end a turn: up to and with the first special token, or
 /// else all but the whitespace at the end.
-std::size_t end_of_turn(ChatTokenizer const& tokenizer, std::string_view closing) {
+std::size_t end_of_turn(Tokenizer const& tokenizer, std::string_view closing) {
   for (TokenSpan const& token : tokenizer.encode_with_offsets(closing)) {
     if (token.special) return token.end;
   }
@@ -31,7 +31,7 @@ std::size_t end_of_turn(ChatTokenizer const& tokenizer, std::string_view closing
 /// Renders prefixes of one conversation. Nothing where the template refuses one.
 class Prefixes {
  public:
-  Prefixes(ChatTemplate const& chat, ChatTokenizer const& tokenizer, OrderedJson const& messages,
+  Prefixes(ChatTemplate const& chat, Tokenizer const& tokenizer, OrderedJson const& messages,
            OrderedJson const& tools, std::string const& full)
       : chat_(chat), tokenizer_(tokenizer), messages_(messages), tools_(tools), full_(full) {}
 
@@ -84,7 +84,7 @@ class Prefixes {
   }
 
   ChatTemplate const& chat_;
-  ChatTokenizer const& tokenizer_;
+  Tokenizer const& tokenizer_;
   OrderedJson const& messages_;
   OrderedJson const& tools_;
   std::string const& full_;
@@ -116,7 +116,7 @@ std::vector<jinja::Span> generated(ChatTemplate const& chat, jinja::Rendering co
 
 }  // namespace
 
-MarkedText mark_loss(ChatTemplate const& chat, ChatTokenizer const& tokenizer,
+MarkedText mark_loss(ChatTemplate const& chat, Tokenizer const& tokenizer,
                      OrderedJson const& messages, OrderedJson const& tools, LossOn loss_on) {
   jinja::Rendering full = chat.render(messages, tools, false);
   MarkedText marked;
