@@ -2,15 +2,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <string>
+#include <string_view>
 
+#include "bytes.h"
 #include "lomo/core/activity.h"
 
 namespace lomo {
 
 /// Lines of a text file, one at a time: without their end (\n or \r\n) and without a byte order
-/// mark, checked to be UTF-8. Throws Error(Exit::data) naming file:line.
+/// mark, checked to be UTF-8. The file may be gzipped. Throws Error(Exit::data) naming file:line,
+/// and as Bytes does.
 class Lines {
  public:
   explicit Lines(std::filesystem::path const& file);
@@ -27,8 +29,10 @@ class Lines {
   bool read_line();
 
   std::filesystem::path file_;
-  std::ifstream in_;
+  Bytes in_;
   Activity activity_;
+  std::string_view rest_;    // of what was read last
+  std::uint64_t shown_ = 0;  // how much of the file the activity knows of
   std::string line_;
   std::int64_t number_ = 0;
 };

@@ -110,7 +110,8 @@ Dataset read_ids(std::filesystem::path const& file, std::int64_t max_length, Too
 
 std::vector<Document> read_documents(std::filesystem::path const& file,
                                      TextOptions const& options) {
-  if (file.extension() == ".jsonl") return read_json_documents(file, options.text_field);
+  if (without_gz(file).extension() == ".jsonl")
+    return read_json_documents(file, options.text_field);
   std::string text;
   for (Lines lines(file); lines.next();) text += lines.text() + "\n";
   std::vector<Document> documents;

@@ -135,6 +135,8 @@ bool Records::next_line() {
   try {
     parse(lines_.text(), {lines_.number(), 1});
   } catch (Error const& error) {
+    const std::string table = foreign_table(lines_.text(), lines_.file());
+    if (!table.empty()) throw Error(Exit::data, lines_.file().string() + ": " + table);
     const std::string advice = recognised_line(lines_.text());
     throw Error(Exit::data, error.what() + (advice.empty() ? "" : "." + advice));
   }

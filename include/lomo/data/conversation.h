@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -21,6 +22,9 @@ struct Conversation {
   std::string where;  // "train.jsonl:17", or "train.json#17" in a list
 };
 
+/// Which part of a conversation carries loss.
+enum class LossOn : std::uint8_t { all_answers, last_answer, everything };
+
 /// How a file writes conversations.
 enum class ChatFormat : std::uint8_t {
   automatic,   // as the fields of the first record say
@@ -30,9 +34,20 @@ enum class ChatFormat : std::uint8_t {
   completion,  // "prompt", "completion": texts, or lists of messages
 };
 
-/// The conversations of a file: one record a line, or one JSON list. Throws Error(Exit::data)
-/// naming file, record and field for what cannot be read, is nested more than 64 levels deep, has
-/// a role or a part of content that is not supported, or is in no known format.
+/// One record. Errors name `where` and the field.
+Conversation parse_conversation(std::string_view record, std::string const& where,
+                                ChatFormat format);
+
+/// The texts of a message's content.
+std::vector<std::string> texts_of(OrderedJson const& message);
+
+/// Calls `take` with each conversation of a file: one record a line, or one JSON list. Throws
+/// Error(Exit::data) naming file, record and field for what cannot be read, is nested more than 64
+/// levels deep, has a role or a part of content that is not supported, or is in no known format.
+void each_conversation(std::filesystem::path const& file, ChatFormat format,
+                       std::function<void(Conversation&&)> const& take);
+
+/// All of them.
 std::vector<Conversation> read_conversations(std::filesystem::path const& file, ChatFormat format);
 
 }  // namespace lomo

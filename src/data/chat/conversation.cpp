@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
+#include <utility>
 
+#include "../formats.h"
 #include "../lines.h"
 #include "../text.h"
 #include "lomo/core/error.h"
-#include "lomo/io/files.h"
 
 namespace lomo {
 
@@ -246,43 +246,69 @@ Conversation conversation_of(OrderedJson const& record, std::string const& where
   return conversation;
 }
 
-/// The first byte that is no whitespace (after a byte order mark), or nothing.
-std::optional<char> first_byte(fs::path const& file) {
-  for (Lines lines(file); lines.next();) {
-    const auto at = std::find_if_not(lines.text().begin(), lines.text().end(), is_space);
-    if (at != lines.text().end()) return *at;
-  }
-  return std::nullopt;
+/// The record on a line.
+OrderedJson record_of(Lines const& lines) try {
+  return parse(lines.text(), lines.where());
+} catch (Error const& error) {
+  const std::string table = foreign_table(lines.text(), lines.file());
+  if (!table.empty()) throw Error(Exit::data, lines.file().string() + ": " + table);
+  const std::string advice = recognised_line(lines.text());
+  throw Error(Exit::data, error.what() + (advice.empty() ? "" : "." + advice));
 }
 
 }  // namespace
 
-std::vector<Conversation> read_conversations(fs::path const& file, ChatFormat format) {
-  std::vector<Conversation> all;
+std::vector<std::string> texts_of(OrderedJson const& message) {
+  std::vector<std::string> texts;
+  const auto content = message.find("content");
+  if (content == message.end()) return texts;
+  if (content->is_string()) return {content->get<std::string>()};
+  for (OrderedJson const& part : *content) texts.push_back(part["text"].get<std::string>());
+  return texts;
+}
+
+Conversation parse_conversation(std::string_view record, std::string const& where,
+                                ChatFormat format) {
+  const OrderedJson json = parse(record, where);
+  if (!json.is_object()) {
+    throw Error(Exit::data, where + ": must be one JSON object, not " + shown(json));
+  }
+  return conversation_of(json, where,
+                         format == ChatFormat::automatic ? recognised(json, where) : format);
+}
+
+void each_conversation(fs::path const& file, ChatFormat format,
+                       std::function<void(Conversation&&)> const& take) {
+  std::size_t count = 0;
   const auto add = [&](OrderedJson const& record, std::string const& where) {
     if (!record.is_object()) {
       throw Error(Exit::data, where + ": must be one JSON object, not " + shown(record));
     }
     if (format == ChatFormat::automatic) format = recognised(record, where);
-    all.push_back(conversation_of(record, where, format));
+    ++count;
+    take(conversation_of(record, where, format));
   };
-  if (first_byte(file) == '[') {
-    const std::string bytes = read_file(file, Exit::data);
-    if (const auto bad = invalid_utf8(bytes)) {
-      throw Error(Exit::data, file.string() + ": not UTF-8 at byte " + std::to_string(*bad + 1));
-    }
-    const std::string_view text =
-        std::string_view(bytes).substr(bytes.starts_with("\xEF\xBB\xBF") ? 3 : 0);
-    for (OrderedJson const& record : parse(text, file.string())) {
-      add(record, file.filename().string() + "#" + std::to_string(all.size() + 1));
-    }
-  } else {
-    for (Lines lines(file); lines.next();) {
-      if (std::all_of(lines.text().begin(), lines.text().end(), is_space)) continue;
-      add(parse(lines.text(), lines.where()), lines.where());
+  std::string list;  // all of it, once it has begun
+  for (Lines lines(file); lines.next();) {
+    std::string const& line = lines.text();
+    const auto first = std::find_if_not(line.begin(), line.end(), is_space);
+    if (!list.empty() || (count == 0 && first != line.end() && *first == '[')) {
+      list += line + "\n";
+    } else if (first != line.end()) {
+      add(record_of(lines), lines.where());
     }
   }
-  require_some(all.size(), file);
+  if (!list.empty()) {
+    for (OrderedJson const& record : parse(list, file.string())) {
+      add(record, file.filename().string() + "#" + std::to_string(count + 1));
+    }
+  }
+  require_some(count, file);
+}
+
+std::vector<Conversation> read_conversations(fs::path const& file, ChatFormat format) {
+  std::vector<Conversation> all;
+  each_conversation(file, format, [&](Conversation&& one) { all.push_back(std::move(one)); });
   return all;
 }
 
