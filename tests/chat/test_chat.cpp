@@ -143,7 +143,9 @@ TEST_CASE("What is ignored, rewritten or special inside of messages is counted")
   const std::vector<Conversation> all{one, unanswered};
   const Dataset data = build_dataset(chatml(), tokenizer, all, 0, LossOn::all_answers, report);
   CHECK(data.sequences.size() == 1);
-  CHECK(report.special_tokens == 1);
+  CHECK(report.special == std::map<std::string, std::int64_t>{{"<|im_end|>", 1}});
+  CHECK(report.sentences()[1] ==
+        "1 special token inside of messages, read as tokens (\"<|im_end|>\" once): a.jsonl:1");
   CHECK(report.ignored_reasoning == 1);
   CHECK(report.ignored_tools == 1);
   CHECK(report.ignored_tool_calls == 0);

@@ -11,7 +11,6 @@ import json
 import os
 import re
 
-import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 TEMPLATES = {
@@ -48,7 +47,7 @@ CONVERSATIONS = [
 
 
 def render(env, template, messages, open_form):
-    return env.from_string(template).render(messages=messages, tools=None, add_generation_prompt=open_form, bos_token="<s>", eos_token="</s>")
+    return env.from_string(template).render(messages=messages, tools=None, documents=None, add_generation_prompt=open_form, **env.tokens)
 
 
 def first_special(text, special):
@@ -104,6 +103,7 @@ def by_transformers(template, messages):
 
 def main():
     env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    env.tokens = {"bos_token": "<s>", "eos_token": "</s>"}
     for name, (template, special) in TEMPLATES.items():
         for messages in CONVERSATIONS:
             text, spans = by_transformers(template, messages) if "generation %}" in template else by_prefixes(env, template, special, messages)
@@ -111,4 +111,5 @@ def main():
             print(json.dumps({"name": name, "template": template, "special": special, "messages": messages, "text": text, "loss": loss}, ensure_ascii=False))
 
 
-main()
+if __name__ == "__main__":
+    main()

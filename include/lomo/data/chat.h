@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,9 +12,6 @@
 #include "lomo/data/tokenizer.h"
 
 namespace lomo {
-
-/// Which part of a conversation carries loss.
-enum class LossOn : std::uint8_t { all_answers, last_answer, everything };
 
 /// A rendered conversation and the bytes of it that carry loss.
 struct MarkedText {
@@ -39,8 +37,39 @@ struct MarkedText {
 /// `full` goes on otherwise. A turn of which `full` does not have the content as `closed` has it
 /// (a template that strips what was thought, for example) or whose prefix the template refuses
 /// carries no loss and is counted.
+///
+/// `open`: `full` is rendered with add_generation_prompt, which carries no loss unless everything
+/// does.
 MarkedText mark_loss(ChatTemplate const& chat, Tokenizer const& tokenizer,
-                     OrderedJson const& messages, OrderedJson const& tools, LossOn loss_on);
+                     OrderedJson const& messages, OrderedJson const& tools, LossOn loss_on,
+                     bool open = false);
+
+/// A rendered conversation as the model reads it, special tokens as tokens.
+struct EncodedChat {
+  MarkedText marked;
+  std::vector<TokenSpan> tokens;
+  /// Of each token: whether it shares a byte with a part that carries loss, or has none and is put
+  /// in there by the tokenizer.
+  std::vector<bool> loss;
+};
+
+/// Renders, marks and encodes. Lists of text parts become one text for a template that does not
+/// read them. Throws Error(Exit::data) with the place of a conversation that the template refuses.
+EncodedChat encode_chat(ChatTemplate const& chat, Tokenizer const& tokenizer,
+                        Conversation const& conversation, LossOn loss_on, bool open = false);
+
+/// The ids that an answer to these messages follows: their rendering with add_generation_prompt.
+/// Throws as encode_chat().
+std::vector<std::int32_t> encode_open_chat(ChatTemplate const& chat, Tokenizer const& tokenizer,
+                                           Conversation const& conversation);
+
+/// What ends an answer in this template: the last token with loss of a conversation of one question
+/// and one answer, where that is a special token; else, or where the template refuses it, -1.
+std::int32_t end_of_turn(ChatTemplate const& chat, Tokenizer const& tokenizer);
+
+/// The messages without `turns` of the earliest turns: all before the second, third ... message of
+/// the user, system messages at the start apart. None when nothing would be left of them.
+OrderedJson without_turns(OrderedJson const& messages, std::size_t turns);
 
 /// What became of conversations.
 struct ChatReport {
@@ -49,19 +78,17 @@ struct ChatReport {
   std::int64_t too_long = 0;         // left out: the last turn alone is too long
   std::int64_t without_loss = 0;     // left out: nothing in them carries loss
   std::int64_t turns_rewritten = 0;  // see MarkedText
-  std::int64_t special_tokens = 0;   // that stand inside of messages
   std::int64_t ignored_reasoning = 0, ignored_tool_calls = 0, ignored_tools = 0;  // conversations
   std::string first_too_long, first_without_loss, first_special;                  // where
+  std::map<std::string, std::int64_t> special;  // that stand inside of messages, as written
 
   /// A sentence for each count that is not zero.
   std::vector<std::string> sentences() const;
 };
 
-/// One sequence a conversation. Ids that share a byte with a part that carries loss are targets,
-/// as transformers has it. One of more than max_length + 1 ids (0: no limit) loses whole turns, the
-/// earliest first: all messages before the second, third ... message of the user, system messages
-/// at the start apart. Throws Error(Exit::data) with the place of a conversation that the template
-/// refuses.
+/// One sequence a conversation. Tokens with loss are targets. One of more than max_length + 1 ids
+/// (0: no limit) loses whole turns, the earliest first, see without_turns(). Throws
+/// Error(Exit::data) with the place of a conversation that the template refuses.
 Dataset build_dataset(ChatTemplate const& chat, Tokenizer const& tokenizer,
                       std::span<Conversation const> conversations, std::int64_t max_length,
                       LossOn loss_on, ChatReport& report);

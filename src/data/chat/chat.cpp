@@ -4,20 +4,11 @@
 #include <utility>
 
 #include "lomo/core/error.h"
+#include "lomo/data/data_statistics.h"
 
 namespace lomo {
 
 namespace {
-
-/// The texts of a message's content.
-std::vector<std::string> texts_of(OrderedJson const& message) {
-  std::vector<std::string> texts;
-  const auto content = message.find("content");
-  if (content == message.end()) return texts;
-  if (content->is_string()) return {content->get<std::string>()};
-  for (OrderedJson const& part : *content) texts.push_back(part["text"].get<std::string>());
-  return texts;
-}
 
 /// Lists of parts become one text for a template that knows none.
 OrderedJson readable(ChatTemplate const& chat, OrderedJson messages) {
@@ -37,48 +28,13 @@ bool any_has(OrderedJson const& messages, char const* field) {
                      [&](OrderedJson const& message) { return message.contains(field); });
 }
 
-/// Ids with a mark on those that share a byte with a part that carries loss.
-struct Encoded {
-  std::vector<TokenSpan> tokens;
-  std::vector<bool> loss;
-};
-
-Encoded encode(Tokenizer const& tokenizer, MarkedText const& marked) {
-  Encoded encoded{tokenizer.encode_with_offsets(marked.text), {}};
-  for (TokenSpan const& token : encoded.tokens) {
-    encoded.loss.push_back(std::any_of(
-        marked.loss.begin(), marked.loss.end(),
-        [&](jinja::Span const& span) { return token.begin < span.end && span.begin < token.end; }));
-  }
-  return encoded;
-}
-
-Sequence sequence_of(Encoded const& encoded) {
+Sequence sequence_of(EncodedChat const& encoded) {
   Sequence sequence;
   for (std::size_t i = 0; i + 1 < encoded.tokens.size(); ++i) {
     sequence.tokens.push_back(encoded.tokens[i].id);
     sequence.targets.push_back(encoded.loss[i + 1] ? encoded.tokens[i + 1].id : kNoTarget);
   }
   return sequence;
-}
-
-/// The messages without `turns` of the earliest turns; none when nothing would be left of them.
-/// System messages at the start stay.
-OrderedJson without_turns(OrderedJson const& messages, std::size_t turns) {
-  std::vector<std::size_t> starts;
-  std::size_t system = 0;
-  for (std::size_t i = 0; i < messages.size(); ++i) {
-    const std::string role = messages[i].value("role", "");
-    if (system == i && (role == "system" || role == "developer")) ++system;
-    if (role == "user") starts.push_back(i);
-  }
-  OrderedJson left = OrderedJson::array();
-  if (turns == 0) return messages;
-  if (turns >= starts.size()) return left;
-  for (std::size_t i = 0; i < messages.size(); ++i) {
-    if (i < system || i >= starts[turns]) left.push_back(messages[i]);
-  }
-  return left;
 }
 
 /// Makes sequences of conversations and keeps the report.
@@ -95,23 +51,22 @@ class Builder {
   void add(Conversation const& conversation, Dataset& data) {
     ++report_.conversations;
     count_ignored(conversation);
-    const OrderedJson messages = readable(chat_, conversation.messages);
     std::size_t dropped = 0;
-    MarkedText marked = mark(messages, conversation);
-    Encoded encoded = encode(tokenizer_, marked);
-    OrderedJson left = messages;
+    Conversation left = conversation;
+    EncodedChat encoded = encode_chat(chat_, tokenizer_, left, loss_on_);
     while (!fits(encoded)) {
-      left = without_turns(messages, ++dropped);
-      if (left.empty()) return note(report_.too_long, report_.first_too_long, conversation);
-      marked = mark(left, conversation);
-      encoded = encode(tokenizer_, marked);
+      left.messages = without_turns(conversation.messages, ++dropped);
+      if (left.messages.empty()) {
+        return note(report_.too_long, report_.first_too_long, conversation);
+      }
+      encoded = encode_chat(chat_, tokenizer_, left, loss_on_);
     }
-    report_.turns_rewritten += marked.turns_rewritten;
+    report_.turns_rewritten += encoded.marked.turns_rewritten;
     Sequence sequence = sequence_of(encoded);
     const bool learns = std::any_of(sequence.targets.begin(), sequence.targets.end(),
                                     [](std::int32_t target) { return target != kNoTarget; });
     if (!learns) return note(report_.without_loss, report_.first_without_loss, conversation);
-    count_special(left, conversation);
+    count_special(left.messages, conversation);
     report_.truncated += dropped > 0 ? 1 : 0;
     data.truncated += dropped > 0 ? 1 : 0;
     data.sequences.push_back(std::move(sequence));
@@ -123,16 +78,8 @@ class Builder {
     if (count++ == 0) first = conversation.where;
   }
 
-  bool fits(Encoded const& encoded) const {
+  bool fits(EncodedChat const& encoded) const {
     return max_length_ <= 0 || std::cmp_less_equal(encoded.tokens.size(), max_length_ + 1);
-  }
-
-  MarkedText mark(OrderedJson const& messages, Conversation const& conversation) const {
-    try {
-      return mark_loss(chat_, tokenizer_, messages, conversation.tools, loss_on_);
-    } catch (Error const& error) {
-      throw Error(error.code(), conversation.where + ": " + error.what());
-    }
   }
 
   void count_ignored(Conversation const& conversation) {
@@ -147,8 +94,8 @@ class Builder {
   void count_special(OrderedJson const& messages, Conversation const& conversation) {
     for (OrderedJson const& message : messages) {
       for (std::string const& text : texts_of(message)) {
-        for (TokenSpan const& token : tokenizer_.encode_with_offsets(text)) {
-          if (token.special) note(report_.special_tokens, report_.first_special, conversation);
+        if (tokenizer_.count_special(text, report_.special) && report_.first_special.empty()) {
+          report_.first_special = conversation.where;
         }
       }
     }
@@ -167,6 +114,62 @@ std::string counted(std::int64_t count, std::string const& one) {
 
 }  // namespace
 
+EncodedChat encode_chat(ChatTemplate const& chat, Tokenizer const& tokenizer,
+                        Conversation const& conversation, LossOn loss_on, bool open) try {
+  EncodedChat encoded;
+  encoded.marked = mark_loss(chat, tokenizer, readable(chat, conversation.messages),
+                             conversation.tools, loss_on, open);
+  encoded.tokens = tokenizer.encode_with_offsets(encoded.marked.text);
+  for (TokenSpan const& token : encoded.tokens) {
+    encoded.loss.push_back(std::any_of(
+        encoded.marked.loss.begin(), encoded.marked.loss.end(), [&](jinja::Span const& span) {
+          // What the tokenizer puts in before an answer, a token of its own, is written with it.
+          const std::size_t end = std::max(token.end, token.begin + 1);
+          return token.begin < span.end && span.begin < end;
+        }));
+  }
+  return encoded;
+} catch (Error const& error) {
+  throw Error(error.code(), conversation.where + ": " + error.what());
+}
+
+std::vector<std::int32_t> encode_open_chat(ChatTemplate const& chat, Tokenizer const& tokenizer,
+                                           Conversation const& conversation) try {
+  const OrderedJson messages = readable(chat, conversation.messages);
+  return tokenizer.encode(chat.render(messages, conversation.tools, true).text, true);
+} catch (Error const& error) {
+  throw Error(error.code(), conversation.where + ": " + error.what());
+}
+
+OrderedJson without_turns(OrderedJson const& messages, std::size_t turns) {
+  std::vector<std::size_t> starts;
+  std::size_t system = 0;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    const std::string role = messages[i].value("role", "");
+    if (system == i && (role == "system" || role == "developer")) ++system;
+    if (role == "user") starts.push_back(i);
+  }
+  OrderedJson left = OrderedJson::array();
+  if (turns == 0) return messages;
+  if (turns >= starts.size()) return left;
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    if (i < system || i >= starts[turns]) left.push_back(messages[i]);
+  }
+  return left;
+}
+
+std::int32_t end_of_turn(ChatTemplate const& chat, Tokenizer const& tokenizer) try {
+  Conversation one;
+  one.messages = {{{"role", "user"}, {"content", "A"}}, {{"role", "assistant"}, {"content", "B"}}};
+  const EncodedChat encoded = encode_chat(chat, tokenizer, one, LossOn::all_answers);
+  const auto last = std::find(encoded.loss.rbegin(), encoded.loss.rend(), true);
+  if (last == encoded.loss.rend()) return -1;
+  TokenSpan const& token = encoded.tokens[static_cast<std::size_t>(encoded.loss.rend() - last) - 1];
+  return token.special ? token.id : -1;
+} catch (Error const&) {
+  return -1;
+}
+
 std::vector<std::string> ChatReport::sentences() const {
   std::vector<std::string> all;
   const auto say = [&](std::int64_t count, std::string const& what, std::string const& rest,
@@ -180,7 +183,10 @@ std::vector<std::string> ChatReport::sentences() const {
       first_too_long);
   say(without_loss, "conversation", " left out: nothing carries loss", first_without_loss);
   say(turns_rewritten, "answer", " without loss: the template rewrites them in later turns");
-  say(special_tokens, "special token", " inside of messages, read as tokens", first_special);
+  std::int64_t special_tokens = 0;
+  for (auto const& [token, count] : special) special_tokens += count;
+  say(special_tokens, "special token",
+      " inside of messages, read as tokens (" + special_list(special) + ")", first_special);
   say(ignored_reasoning, "conversation",
       " with \"reasoning_content\", which the template does not read");
   say(ignored_tool_calls, "conversation", " with \"tool_calls\", which the template does not read");

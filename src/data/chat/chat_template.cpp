@@ -42,7 +42,7 @@ std::string template_in(fs::path const& file) {
                               ": /chat_template must be a text, or a list in which one of {name, "
                               "template} is named \"default\"" +
                               (names.empty() ? "" : "; found" + names) +
-                              ". data.template can name a file");
+                              ". data.template (--template) can name a file");
 }
 
 std::string builtin_names() {
@@ -61,7 +61,7 @@ ChatTemplate::Source ChatTemplate::find(fs::path const& folder, std::string cons
   }
   if (!choice.empty()) {
     if (fs::is_regular_file(choice)) return {read_file(choice, Exit::data), choice};
-    throw Error(Exit::usage, "data.template: \"" + choice +
+    throw Error(Exit::usage, "data.template (--template): \"" + choice +
                                  "\" is neither a file nor a built-in template (" +
                                  builtin_names() + ")");
   }
@@ -74,8 +74,8 @@ ChatTemplate::Source ChatTemplate::find(fs::path const& folder, std::string cons
   throw Error(Exit::data,
               folder.string() +
                   ": has no chat template (chat_template.jinja, or \"chat_template\" in "
-                  "chat_template.json or tokenizer_config.json). data.template can name "
-                  "a file, or a built-in one: " +
+                  "chat_template.json or tokenizer_config.json). data.template (--template) can "
+                  "name a file, or a built-in one: " +
                   builtin_names());
 }
 

@@ -117,8 +117,9 @@ std::vector<jinja::Span> generated(ChatTemplate const& chat, jinja::Rendering co
 }  // namespace
 
 MarkedText mark_loss(ChatTemplate const& chat, Tokenizer const& tokenizer,
-                     OrderedJson const& messages, OrderedJson const& tools, LossOn loss_on) {
-  jinja::Rendering full = chat.render(messages, tools, false);
+                     OrderedJson const& messages, OrderedJson const& tools, LossOn loss_on,
+                     bool open) {
+  jinja::Rendering full = chat.render(messages, tools, open);
   MarkedText marked;
   std::vector<std::size_t> turns = answers(messages);
   marked.turns = static_cast<std::int64_t>(turns.size());
