@@ -201,9 +201,8 @@ PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& sha
   if (config.eval.before || config.eval.at_end || config.eval.every_steps > 0 ||
       config.eval.every_epochs > 0) {
     planned.eval.push_back(largest(0, config.eval.max_tokens));
-    if (config.data.task == "jsonl" && config.eval.generate_examples > 0 && ranks == 1) {
-      planned.generations.push_back(longest_generation(config.data.max_length));
-    }
+    const auto generation = longest_generation(config);
+    if (generation && ranks == 1) planned.generations.push_back(*generation);
   }
   return planned;
 }

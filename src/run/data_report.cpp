@@ -5,13 +5,21 @@
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
 #include "lomo/data/example_view.h"
+#include "lomo/io/json.h"
 #include "lomo/train/generation.h"
 
 namespace lomo {
 
 namespace {
 
-constexpr std::size_t kShown = 10;  // pieces before and after the place where loss begins
+constexpr std::size_t kSampleBytes = 300;  // of a prompt or an answer in the log
+constexpr std::size_t kShown = 10;         // pieces before and after the place where loss begins
+
+/// A text in quotes, with \n for the ends of its lines, and cut.
+std::string on_a_line(std::string const& text) {
+  const nlohmann::ordered_json quoted = cut_text(text, kSampleBytes);
+  return quoted.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
 
 void log_first(Tokenizer const* tokenizer, Dataset const& data, char const* of, bool colour) {
   if (data.sequences.empty()) return;
@@ -48,6 +56,21 @@ std::vector<std::string> warnings_of(TrainConfig const& config, Inputs const& in
   return all;
 }
 
+nlohmann::ordered_json samples_of(EvalSet const& set, EvalReport const& report) {
+  auto all = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < report.samples.size(); ++i) {
+    all.push_back({{"prompt", set.samples[i].prompt}, {"answer", report.samples[i]}});
+  }
+  return all;
+}
+
+void log_samples(EvalSet const& set, EvalReport const& report) {
+  for (std::size_t i = 0; i < report.samples.size(); ++i) {
+    log::info("sample {}: {} -> {}", set.samples[i].where, on_a_line(set.samples[i].prompt),
+              on_a_line(report.samples[i]));
+  }
+}
+
 void log_data(TrainConfig const& config, Tokenizer const* tokenizer, Inputs const& inputs,
               int ranks, bool colour, std::string const& of_run) {
   if (tokenizer != nullptr) {
@@ -60,14 +83,17 @@ void log_data(TrainConfig const& config, Tokenizer const* tokenizer, Inputs cons
     counts += "no evaluation (data.validation names no file, data.validation_share is 0)";
   } else {
     counts += "evaluation " + counts_of(inputs.eval.data);
-    const auto free = free_answers(inputs.eval, config.eval, ranks);
-    std::int64_t tokens = 0;
-    for (FreeAnswer const& answer : free) tokens += answer.lengths.total - answer.lengths.prompt;
-    if (!free.empty()) {
-      counts += ", of which the model writes " +
-                counted(static_cast<std::int64_t>(free.size()), "answer") + ", up to " +
+    std::int64_t answers = 0, tokens = 0, samples = 0;
+    for (FreeAnswer const& answer : free_answers(inputs.eval, config.eval, ranks)) {
+      (answer.sample ? samples : answers) += 1;
+      if (!answer.sample) tokens += answer.lengths.total - answer.lengths.prompt;
+    }
+    if (answers > 0) {
+      counts += ", of which the model writes " + counted(answers, "answer") + ", up to " +
                 counted(tokens, "token") + " (eval.generate_examples)";
     }
+    if (samples > 0)
+      counts += ", and answers to " + counted(samples, "prompt") + " of data.samples";
   }
   const std::int64_t joined =
       inputs.train.statistics.joined_space.count + inputs.eval.data.statistics.joined_space.count;

@@ -1,9 +1,11 @@
 #pragma once
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "lomo/data/tokenizer.h"
 #include "lomo/train/config.h"
+#include "lomo/train/evaluator.h"
 #include "lomo/train/inputs.h"
 
 namespace lomo {
@@ -16,6 +18,10 @@ void log_data(TrainConfig const& config, Tokenizer const* tokenizer, Inputs cons
 
 /// "32 sequences, 288 tokens, 224 with loss".
 std::string counts_of(Dataset const& data);
+
+/// Answers to the prompts of data.samples: [{"prompt", "answer"}], and a line of the log each.
+nlohmann::ordered_json samples_of(EvalSet const& set, EvalReport const& report);
+void log_samples(EvalSet const& set, EvalReport const& report);
 
 /// A sentence for each thing that is cut, left out or seldom meant in the data.
 std::vector<std::string> warnings_of(TrainConfig const& config, Inputs const& inputs);

@@ -8,6 +8,7 @@
 
 #include "best_evaluation.h"
 #include "closing_table.h"
+#include "data_report.h"
 #include "disk_space.h"
 #include "final_model.h"
 #include "lomo/core/console.h"
@@ -265,6 +266,7 @@ class Run {
     nlohmann::ordered_json line{{"event", "eval"}, {"tag", tag}, {"batch", state_.batches}};
     for (auto const& [name, value] : report.metrics) line[name] = value;
     line["examples"] = report.examples;
+    if (!report.samples.empty()) line["samples"] = samples_of(given_.inputs.eval, report);
     line["seconds"] = report.seconds;
     folder_->metric(line);
     state_.evaluation = report.json();
@@ -272,6 +274,7 @@ class Run {
     best_.add(report.json(), state_.batches);
     log::info("eval {}: {} ({}, {})", tag, report.summary(), counted(report.examples, "example"),
               human_duration(report.seconds));
+    log_samples(given_.inputs.eval, report);
     return report;
   }
 

@@ -85,6 +85,7 @@ EvalReport run_evaluation(TrainConfig config, RunEnvironment const& setting) {
     const auto model = load_model(engine, shape, config, folder);
     EvalReport report = evaluate(*model, inputs.eval, config.eval);
     log::info("{}", peak_line(engine->ledger()));
+    log_samples(inputs.eval, report);
     if (!config.output.empty()) {
       on_root(&setting.ranks.host(),
               [&] { write_predictions(inputs.eval, report, config.output); });

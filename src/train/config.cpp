@@ -114,6 +114,7 @@ void read(JsonReader reader, DataSection& data) {
   reader.get("passage_field", data.passage_field);
   reader.get("document_separator", data.document_separator);
   reader.get("prompts", data.prompts);
+  reader.get("samples", data.samples);
   reader.get("template", data.chat_template);
   reader.get("format", data.format, kChatFormats);
   reader.get("loss_on", data.loss_on, kLossOn);
@@ -271,6 +272,7 @@ void read(JsonReader reader, EvalSection& eval) {
   reader.get("score", eval.score, kScores);
   reader.get("max_tokens", eval.max_tokens, kAtLeastOne);
   reader.get("generate_examples", eval.generate_examples, kCount);
+  reader.get("sample_tokens", eval.sample_tokens, kAtLeastOne);
   reader.finish();
 }
 

@@ -153,6 +153,8 @@ std::vector<Reader> readers(TrainConfig const& config) {
           {"data.passage_field", jsonl, "data.task jsonl"},
           {"data.text_field", text, "data.task text"},
           {"data.document_separator", text, "data.task text"},
+          {"data.samples", chat || jsonl || text, "data.task chat, jsonl or text"},
+          {"eval.sample_tokens", !config.data.samples.empty(), "data.samples"},
           {"data.template", chat, "data.task chat"},
           {"data.format", chat, "data.task chat"},
           {"data.loss_on", chat, "data.task chat"},

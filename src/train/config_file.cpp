@@ -89,6 +89,7 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                  {"passage_field", d.passage_field},
                  {"document_separator", d.document_separator},
                  {"prompts", d.prompts},
+                 {"samples", d.samples},
                  {"template", d.chat_template},
                  {"format", name_of(d.format, kChatFormats)},
                  {"loss_on", name_of(d.loss_on, kLossOn)},
@@ -156,7 +157,8 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                  {"every_epochs", e.every_epochs},
                  {"score", name_of(e.score, kScores)},
                  {"max_tokens", e.max_tokens},
-                 {"generate_examples", e.generate_examples}};
+                 {"generate_examples", e.generate_examples},
+                 {"sample_tokens", e.sample_tokens}};
   SaveSection const& s = config.save;
   out["save"] = {{"every_steps", s.every_steps},
                  {"every_minutes", s.every_minutes},

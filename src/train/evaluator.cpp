@@ -47,17 +47,27 @@ void mean_loss(std::vector<SequenceScore> const& scores, EvalReport& report) {
   report.metrics = {{"loss", mean}, {"perplexity", std::exp(mean)}};
 }
 
-void write_answers(Llama& model, EvalSet const& set, EvalSection const& options,
-                   EvalReport& report) {
+/// False when it was asked to stop.
+bool write_answers(Llama& model, EvalSet const& set, EvalSection const& options,
+                   std::function<bool()> const& stop, EvalReport& report) {
+  const auto asked = free_answers(set, options, rank_info(model.ranks()).ranks);
+  if (asked.empty()) return true;
+  const auto texts = write_answers(model, *set.tokenizer, asked, stop);
+  if (!texts) return false;
   std::int64_t right = 0;
-  for (FreeAnswer const& free : free_answers(set, options, rank_info(model.ranks()).ranks)) {
-    const std::string text = write_answer(model, *set.tokenizer, free);
-    right += is_answer(text, set.examples[free.example].answer) ? 1 : 0;
-    report.written.emplace(free.example, text);
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    std::string const& text = (*texts)[i];
+    if (asked[i].sample) {
+      report.samples.push_back(text);
+    } else {
+      right += is_answer(text, set.examples[asked[i].index].answer) ? 1 : 0;
+      report.written.emplace(asked[i].index, text);
+    }
   }
-  if (report.written.empty()) return;
+  if (report.written.empty()) return true;
   report.metrics.emplace_back(
       "exact_match", 100 * static_cast<double>(right) / static_cast<double>(report.written.size()));
+  return true;
 }
 
 /// One line an example: what was asked, what is right, how likely the model finds it, and where it
@@ -82,8 +92,8 @@ std::string lines_of(EvalSet const& set, EvalReport const& report) {
 }  // namespace
 
 std::vector<std::string> metric_names(std::string const& task) {
-  if (task == "jsonl") return {"loss", "perplexity", "exact_match"};
-  if (task == "chat" || task == "text" || task == "ids") return {"loss", "perplexity"};
+  if (task == "jsonl" || task == "chat") return {"loss", "perplexity", "exact_match"};
+  if (task == "text" || task == "ids") return {"loss", "perplexity"};
   if (task == "cb") return {"score", "accuracy", "f1"};
   if (task == "multirc") return {"score", "accuracy", "f1a", "em"};
   if (task == "record") return {"score", "accuracy", "f1", "em"};
@@ -124,7 +134,11 @@ EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options
   } else {
     mean_loss(scores, report);
     for (SequenceScore const& s : scores) report.losses.push_back(s.mean());
-    write_answers(model, set, options, report);
+    if (!write_answers(model, set, options, stop, report)) {
+      EvalReport stopped;
+      stopped.stopped = true;
+      return stopped;
+    }
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

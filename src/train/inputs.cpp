@@ -15,6 +15,7 @@
 #include "lomo/data/readers.h"
 #include "lomo/data/subset.h"
 #include "lomo/data/tasks.h"
+#include "samples.h"
 
 namespace lomo {
 
@@ -143,6 +144,13 @@ Inputs load_task(TrainConfig const& config, Tokenizer const& tokenizer,
   return inputs;
 }
 
+/// What the model is to write in evaluations of other texts than conversations.
+void add_samples(TrainConfig const& config, Tokenizer const& tokenizer, EvalSet& eval) {
+  eval.tokenizer = &tokenizer;
+  eval.stops = tokenizer.stops();
+  eval.samples = load_samples(config, tokenizer, nullptr);
+}
+
 Inputs load_jsonl(TrainConfig const& config, Tokenizer const& tokenizer, InputNeeds needs) {
   DataSection const& data = config.data;
   const JsonlFields fields{data.prompt_field, data.answer_field, data.passage_field};
@@ -156,7 +164,7 @@ Inputs load_jsonl(TrainConfig const& config, Tokenizer const& tokenizer, InputNe
   inputs.eval.data =
       build_dataset(tokenizer, split.validation, encode_options(config, "evaluation"));
   inputs.eval.examples = kept_of(std::move(split.validation), inputs.eval.data);
-  inputs.eval.tokenizer = &tokenizer;
+  if (needs.eval) add_samples(config, tokenizer, inputs.eval);
   return inputs;
 }
 
@@ -168,6 +176,7 @@ Inputs load_text(TrainConfig const& config, Tokenizer const& tokenizer, InputNee
   Inputs inputs;
   if (needs.train) inputs.train = build_dataset(tokenizer, split.train, data.max_length);
   inputs.eval.data = build_dataset(tokenizer, split.validation, data.max_length);
+  if (needs.eval) add_samples(config, tokenizer, inputs.eval);
   return inputs;
 }
 
@@ -193,6 +202,7 @@ Inputs load_chat(TrainConfig const& config, Tokenizer const& tokenizer, InputNee
   Inputs inputs;
   if (needs.train) inputs.train = build(split.train, "training data");
   inputs.eval.data = build(split.validation, "validation data");
+  if (needs.eval) add_chat_answers(config, tokenizer, chat, inputs.eval);
   return inputs;
 }
 
@@ -243,6 +253,12 @@ Inputs load_inputs(TrainConfig const& config, Tokenizer const* tokenizer,
     inputs = load_chat(config, require(tokenizer, config), needs);
   } else {
     inputs = load_task(config, require(tokenizer, config), prompts, needs);
+  }
+  if (!inputs.eval.samples.empty() && inputs.eval.empty()) {
+    throw Error(
+        Exit::usage,
+        "data.samples are answered at evaluations, and there is nothing to evaluate on: name "
+        "data.validation, or set data.validation_share");
   }
   if (needs.train && inputs.train.targets() == 0) {
     throw Error(Exit::data,

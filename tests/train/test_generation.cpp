@@ -33,6 +33,7 @@ struct Asked {
     }
     set.data = build_dataset(*tokenizer, set.examples, {});
     set.tokenizer = &*tokenizer;
+    set.stops = tokenizer->stops();
   }
 
   test::TemporaryFolder folder;
@@ -46,7 +47,7 @@ TEST_CASE("free answers: the first short ones, as many as asked for, on one rank
   const Asked asked;
   const auto all = free_answers(asked.set, {}, 1);
   REQUIRE(all.size() == 3);  // not the one of 200 letters
-  CHECK(all[1].example == 2);
+  CHECK(all[1].index == 2);
   CHECK(all[0].owed == " ");
   for (FreeAnswer const& free : all) {
     CHECK(free.lengths.prompt == static_cast<std::int64_t>(free.prompt.size()));

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "lomo/data/chat.h"
+#include "lomo/data/conversation.h"
 #include "lomo/data/data_statistics.h"
 #include "lomo/data/subset.h"
 #include "lomo/data/tokenizer.h"
@@ -36,6 +36,7 @@ struct DataSection {
   std::string passage_field;       // jsonl: what truncation may cut; empty: the prompt's start
   std::string document_separator;  // plain text; empty: a file is one document
   std::string prompts;             // template file; empty: the shipped one
+  std::string samples;             // file of prompts that the model answers at each evaluation
   std::string chat_template;       // chat: a file or a built-in name; empty: the model folder's
   ChatFormat format = ChatFormat::automatic;
   LossOn loss_on = LossOn::all_answers;
@@ -147,6 +148,7 @@ struct EvalSection {
   Score score = Score::sum;
   std::int64_t max_tokens = 4096;
   std::int64_t generate_examples = 64;  // free answers that the model writes; 0: none
+  std::int64_t sample_tokens = 128;     // of an answer to a prompt of data.samples
 };
 
 /// What becomes model/ of the run folder.

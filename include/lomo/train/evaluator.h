@@ -22,6 +22,7 @@ struct EvalReport {
   std::vector<std::int64_t> chosen;            // ranked: the candidate of each example
   std::vector<double> losses;                  // else: of each sequence, a token
   std::map<std::size_t, std::string> written;  // by example, what the model answered
+  std::vector<std::string> samples;            // what it answered to each of set.samples
   std::int64_t examples = 0;
   double seconds = 0;
   bool stopped = false;  // on request, and then there is nothing else
@@ -38,8 +39,9 @@ std::vector<std::string> metric_names(std::string const& task);
 bool smaller_is_better(std::string const& metric);
 
 /// Ranks candidates by the log-probability of answer and end of sequence (summed or averaged), or
-/// takes the mean loss of held-out sequences; to prompts with free answers the model writes some,
-/// see free_answers(). `stop` is asked before each batch, on ranks all of them alike.
+/// takes the mean loss of held-out sequences; to prompts with free answers and to samples the model
+/// writes some, see free_answers(). `stop` is asked before each batch and each answer, on ranks all
+/// of them alike.
 EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options,
                     std::function<bool()> const& stop = {});
 

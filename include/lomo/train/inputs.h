@@ -13,12 +13,23 @@
 
 namespace lomo {
 
+/// A prompt of data.samples, which the model answers at each evaluation.
+struct SamplePrompt {
+  std::string where;
+  std::string prompt;             // what is asked, for the log: of a conversation its last message
+  std::vector<std::int32_t> ids;  // what the answer follows
+  std::string owed;               // see OpenPrompt
+};
+
 /// What a model is judged by.
 struct EvalSet {
   std::optional<Task> task;       // ranked candidates; none: the loss on held-out sequences
   std::vector<Example> examples;  // ranked, or with free answers: one a sequence
-  /// Of free answers: what reads what the model writes. It outlives the set.
+  std::vector<SamplePrompt> samples;
+  /// Of free answers and samples: what reads what the model writes, which outlives the set, and the
+  /// tokens that end it.
   Tokenizer const* tokenizer = nullptr;
+  std::vector<std::int32_t> stops;
   /// Ranked: every candidate of every example, in order. Else the held-out sequences.
   Dataset data;
   bool empty() const { return data.sequences.empty(); }

@@ -1,0 +1,22 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "lomo/data/chat.h"
+#include "lomo/train/config.h"
+#include "lomo/train/inputs.h"
+
+namespace lomo {
+
+/// The prompts of data.samples, none where it names no file: JSONL with "messages" (those of the
+/// assistant at the end are left out) or "prompt", or one prompt a line. `chat` renders
+/// conversations, and a prompt alone as a message of the user; null: prompts are continued as they
+/// are, and "messages" are an Error. Throws Error(Exit::data) naming file and line.
+std::vector<SamplePrompt> load_samples(TrainConfig const& config, Tokenizer const& tokenizer,
+                                       ChatTemplate const* chat);
+
+/// What the model is to write in evaluations of conversations: last answers, and samples.
+void add_chat_answers(TrainConfig const& config, Tokenizer const& tokenizer,
+                      ChatTemplate const& chat, EvalSet& eval);
+
+}  // namespace lomo
