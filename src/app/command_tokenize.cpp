@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "commands.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/data/chat.h"
 #include "lomo/data/readers.h"
 #include "lomo/data/tokenizer.h"
 #include "lomo/io/json.h"
@@ -49,20 +51,35 @@ Out decoded(Tokenizer const& tokenizer, JsonReader& record) {
   return {{"text", tokenizer.decode(ids)}};
 }
 
+/// A conversation becomes {"text", "ids", "loss"}.
+Out encoded(EncodedChat const& chat) {
+  std::vector<std::int32_t> ids;
+  for (TokenSpan const& token : chat.tokens) ids.push_back(token.id);
+  const std::vector<int> loss(chat.loss.begin(), chat.loss.end());
+  return {{"text", chat.marked.text}, {"ids", ids}, {"loss", loss}};
+}
+
+void check(bool written) {
+  if (!written) throw Error("stdout: what was asked for could not be written");
+}
+
+void write_line(Out const& object) {
+  const std::string out = object.dump() + "\n";
+  check(std::fwrite(out.data(), 1, out.size(), stdout) == out.size());
+}
+
+std::string opened(std::string const& file) {
+  return file == "-" ? "/dev/stdin" : file;
+}
+
 /// Writes one JSON object a line for each record of a file ("-": stdin).
 void each_record(std::string const& file, std::function<Out(JsonReader&)> const& convert) {
-  const auto check = [](bool written) {
-    if (!written) throw Error("stdout: what was asked for could not be written");
-  };
-  each_line(file == "-" ? "/dev/stdin" : file,
-            [&](std::string const& line, std::string const& where) {
-              const Json json = parse_json(line, where, Exit::data);
-              if (!json.is_object()) throw Error(Exit::data, where + ": must hold a JSON object");
-              JsonReader record(json, where, Exit::data);
-              const std::string out = convert(record).dump() + "\n";
-              check(std::fwrite(out.data(), 1, out.size(), stdout) == out.size());
-            });
-  check(std::fflush(stdout) == 0);
+  each_line(opened(file), [&](std::string const& line, std::string const& where) {
+    const Json json = parse_json(line, where, Exit::data);
+    if (!json.is_object()) throw Error(Exit::data, where + ": must hold a JSON object");
+    JsonReader record(json, where, Exit::data);
+    write_line(convert(record));
+  });
 }
 
 }  // namespace
@@ -70,20 +87,45 @@ void each_record(std::string const& file, std::function<Out(JsonReader&)> const&
 void TokenizeCommand::options(CLI::App& app) {
   app.add_option("--model", model, "a folder with a tokenizer's files; weights are not needed")
       ->required();
-  app.add_option("file", file, "JSONL with \"text\", or with \"ids\" to --decode; - is stdin")
+  app.add_option("file", file,
+                 "JSONL with \"text\", with \"ids\" to --decode, or conversations to --chat; - is "
+                 "stdin")
       ->required();
   app.add_flag("--no-special", no_special, "leave out what the tokenizer puts around a text");
   app.add_flag("--parse-special", parse_special, "read special tokens in a text as tokens");
   app.add_flag("--decode", decode, "make text of ids")->excludes("--no-special", "--parse-special");
+  CLI::Option* const as_chat =
+      app.add_flag("--chat", chat, "render conversations and say which ids carry loss")
+          ->excludes("--decode", "--no-special", "--parse-special");
+  app.add_option("--template", chat_template,
+                 "of --chat: a file or a built-in name; default: the model folder's")
+      ->needs(as_chat);
+  app.add_flag("--add-generation-prompt", add_generation_prompt,
+               "of --chat: end with what the next answer follows")
+      ->needs(as_chat);
+  app.add_option("--loss-on", loss_on, "of --chat: as data.loss_on")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, LossOn>{{"all_answers", LossOn::all_answers},
+                                        {"last_answer", LossOn::last_answer},
+                                        {"everything", LossOn::everything}}))
+      ->needs(as_chat);
   add_tokenizer_option(app, tokenizer_from);
 }
 
 int TokenizeCommand::run() const {
   const Tokenizer source(model, {tokenizer_file(tokenizer_from), parse_special});
   for (std::string const& warning : source.warnings()) log::warn("{}", warning);
-  each_record(file, [&](JsonReader& record) {
-    return decode ? decoded(source, record) : encoded(source, !no_special, record);
-  });
+  if (chat) {
+    const ChatTemplate used(model, chat_template, source);
+    each_conversation(opened(file), ChatFormat::automatic, [&](Conversation const& one) {
+      write_line(encoded(encode_chat(used, source, one, loss_on, add_generation_prompt)));
+    });
+  } else {
+    each_record(file, [&](JsonReader& record) {
+      return decode ? decoded(source, record) : encoded(source, !no_special, record);
+    });
+  }
+  check(std::fflush(stdout) == 0);
   return static_cast<int>(Exit::done);
 }
 

@@ -73,13 +73,16 @@ struct AblateCommand {
 };
 
 struct GenerateCommand {
-  std::string model, prompt, dtype, tokenizer_from = "auto";
-  std::int64_t max_tokens = 256;
+  std::string model, prompt, dtype, tokenizer_from = "auto", system, chat_template;
+  std::int64_t max_tokens = 256, context = 0;  // context 0: not given
   double temperature = 0, top_p = 1;
   std::uint64_t seed = 1;
-  bool parse_special = false;
+  bool parse_special = false, chat = false;
   void options(CLI::App& app);
   int run(Common const& common) const;
+
+ private:
+  CLI::Option* prompt_option_ = nullptr;
 };
 
 struct InspectCommand {
@@ -92,8 +95,10 @@ struct InspectCommand {
 };
 
 struct TokenizeCommand {
-  std::string model, file, tokenizer_from = "auto";
+  std::string model, file, tokenizer_from = "auto", chat_template;
+  LossOn loss_on = LossOn::all_answers;
   bool no_special = false, parse_special = false, decode = false;
+  bool chat = false, add_generation_prompt = false;
   void options(CLI::App& app);
   int run() const;
 };

@@ -27,6 +27,7 @@ constexpr char const* kFooter = R"(Examples:
   lomo-train ablate --config llama7b.json --memory 24GiB
   lomo-train eval --model runs/first/model --task rte --data data/RTE/val.jsonl
   lomo-train generate --model runs/first/model --prompt "Once upon a time"
+  lomo-train generate --model models/smollm2 --chat           # talk, a question a line
   lomo-train inspect --config my.json                         # the data as the model sees them
   lomo-train tokenize --model runs/first/model texts.jsonl
   lomo-train verify runs/first/model

@@ -20,6 +20,8 @@ constexpr std::array kRequests{SIGINT, SIGTERM, SIGUSR1, SIGHUP};
 volatile sig_atomic_t g_deferred = 0;
 volatile sig_atomic_t g_requested = 0;
 volatile sig_atomic_t g_terminations = 0;
+volatile sig_atomic_t g_interruptible = 0;
+volatile sig_atomic_t g_interrupted = 0;
 std::atomic<StopVoice> g_voice = StopVoice::silent;
 std::atomic<char const*> g_words = "stopped";
 static_assert(std::atomic<StopVoice>::is_always_lock_free);
@@ -35,6 +37,10 @@ void say(char const* words) {
 void on_signal(int signal) {
   const int reason = errno;
   if (signal == SIGTERM) g_terminations = g_terminations + 1;
+  if (signal == SIGINT && g_interruptible != 0 && g_interrupted == 0) {
+    g_interrupted = 1;
+    return;
+  }
   if (g_requested != 0) {
     if (signal == SIGINT) _exit(kInterrupted);
     errno = reason;
@@ -101,6 +107,19 @@ void speak_on_stop(StopVoice voice) {
 
 void say_on_stop(char const* words) {
   g_words = words;
+}
+
+Interruptible::Interruptible() {
+  g_interrupted = 0;
+  g_interruptible = 1;
+}
+
+Interruptible::~Interruptible() {
+  g_interruptible = 0;
+}
+
+bool Interruptible::interrupted() {
+  return g_interrupted != 0;
 }
 
 int terminations() {

@@ -30,6 +30,17 @@ void speak_on_stop(StopVoice voice);
 /// What it says where a request ends it at once; a literal.
 void say_on_stop(char const* words);
 
+/// While it lives a SIGINT ends what is being written, not the process: it is noted. One more is a
+/// request as ever.
+class Interruptible {
+ public:
+  Interruptible();
+  ~Interruptible();
+  Interruptible(Interruptible const&) = delete;
+  Interruptible& operator=(Interruptible const&) = delete;
+  static bool interrupted();
+};
+
 /// Requests are held back until the next listen_for_stop(): for a process that is about to replace
 /// itself by another.
 void hold_stops();

@@ -1,0 +1,316 @@
+// Conversations on the command line: tokenize --chat, generate --chat, inspect and evaluations.
+#include <sys/stat.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "program.h"
+#include "support/catch.h"
+#include "support/data.h"
+#include "support/source_dir.h"
+
+using namespace lomo::test;
+using Json = nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<Json> lines_of(std::string const& text) {
+  std::vector<Json> all;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) all.push_back(Json::parse(line));
+  return all;
+}
+
+std::string small_tokenizer() {
+  return (source_dir() / "tests/fixtures/tokenizers/split_bytes").string();
+}
+
+constexpr char const* kTemplate =
+    "{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}</s>{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}";
+
+constexpr char const* kGreeting =
+    R"({"messages": [{"role": "user", "content": "the"}, {"role": "assistant", "content": "and"}]})";
+
+ProcessResult tokenize(Workplace const& place, std::vector<std::string> const& more) {
+  std::ofstream(place / "t.jinja") << kTemplate;
+  std::vector<std::string> command{"tokenize",        "--chat",     "--model",
+                                   small_tokenizer(), "--template", place / "t.jinja"};
+  command.insert(command.end(), more.begin(), more.end());
+  return run(place, command);
+}
+
+}  // namespace
+
+TEST_CASE("tokenize --chat writes text, ids and which of them carry loss") {
+  const Workplace place;
+  std::ofstream(place / "c.jsonl") << kGreeting << "\n\n" << kGreeting << "\n";
+  const ProcessResult done = tokenize(place, {place / "c.jsonl"});
+  INFO(done.err);
+  REQUIRE(done.code == 0);
+  const std::vector<Json> all = lines_of(done.out);
+  REQUIRE(all.size() == 2);
+  CHECK(all[0] == all[1]);
+  CHECK(all[0]["text"] == "user: the</s>assistant: and</s>");
+  REQUIRE(all[0]["ids"].size() == all[0]["loss"].size());
+  std::vector<int> learnt;
+  for (std::size_t i = 0; i < all[0]["ids"].size(); ++i) {
+    if (all[0]["loss"][i] == 1) learnt.push_back(all[0]["ids"][i]);
+  }
+  // " and" is one token, whose space belongs to what the answer follows, and </s> ends the turn.
+  CHECK(learnt == std::vector<int>{287, 381});
+  CHECK(done.out.starts_with(R"({"text":")"));
+
+  const ProcessResult open = tokenize(place, {"--add-generation-prompt", place / "c.jsonl"});
+  CHECK(lines_of(open.out)[0]["text"] == "user: the</s>assistant: and</s>assistant: ");
+  CHECK(lines_of(open.out)[0]["loss"].dump().ends_with("1,0,0,0,0,0,0,0,0,0,0,0]"));
+  const ProcessResult everything = tokenize(place, {"--loss-on", "everything", place / "c.jsonl"});
+  CHECK_FALSE(contains(lines_of(everything.out)[0]["loss"].dump(), "0"));
+}
+
+TEST_CASE("tokenize --chat reads from stdin, and says what it cannot use") {
+  const Workplace place;
+  std::ofstream(place / "t.jinja") << kTemplate;
+  std::ofstream(place / "c.jsonl") << kGreeting << "\n{\"messages\": [{\"content\": \"x\"}]}\n";
+  const ProcessResult piped =
+      Process(place, "/bin/bash",
+              {"-c", "cat '" + place / "c.jsonl" +
+                         "' | '" LOMO_TRAIN_PROGRAM "' tokenize --chat --model '" +
+                         small_tokenizer() + "' --template '" + place / "t.jinja" + "' -"})
+          .wait();
+  CHECK(piped.code == 4);
+  CHECK(lines_of(piped.out).size() == 1);
+  CHECK(contains(piped.err, "/dev/stdin:2: field \"messages/0/role\""));
+  const ProcessResult none =
+      run(place, {"tokenize", "--chat", "--model", small_tokenizer(), place / "c.jsonl"});
+  CHECK(none.code == 4);
+  CHECK(contains(none.err, "has no chat template"));
+  CHECK(contains(none.err, "--template"));
+  CHECK(run(place,
+            {"tokenize", "--model", small_tokenizer(), "--template", "chatml", place / "c.jsonl"})
+            .code == 2);
+  CHECK(tokenize(place, {"--decode", place / "c.jsonl"}).code == 2);
+  CHECK(tokenize(place, {"--loss-on", "nothing", place / "c.jsonl"}).code == 2);
+}
+
+TEST_CASE("real templates on real tokenizers: the text to the last byte, and its ids") {
+  LOMO_NEEDS_DATA();
+  for (auto const& [tokenizer, chat] : {std::pair{"smollm2-49k", "smollm2"},
+                                        {"qwen2-151k", "qwen2.5-own"},
+                                        {"qwen2-151k", "qwen3-own"},
+                                        {"llama3-128k", "llama3"},
+                                        {"llama2-32k-json", "mistral_v1"},
+                                        {"phi3-32k-json", "phi-3-mini-own"}}) {
+    INFO(tokenizer << " " << chat);
+    const Workplace place;
+    fs::create_directory(place / "model");
+    fs::copy_file(data_dir() / "tokenizers" / tokenizer / "tokenizer.json",
+                  place / "model/tokenizer.json");
+    // The tokens that the expected texts were rendered with.
+    std::ofstream(place / "model/tokenizer_config.json")
+        << R"({"bos_token": "<BOS>", "eos_token": "<EOS>", "unk_token": "<UNK>", "pad_token": "<PAD>"})";
+    for (const bool open : {false, true}) {
+      std::ofstream messages(place / "m.jsonl"), texts(place / "t.jsonl");
+      std::vector<std::string> expected;
+      std::ifstream in(data_dir() / "chat" / chat / "expected.jsonl");
+      for (std::string line; std::getline(in, line);) {
+        const Json one = Json::parse(line);
+        if (one["add_generation_prompt"] != open || !one.contains("text")) continue;
+        messages << Json{{"messages", one["messages"]}}.dump() << "\n";
+        texts << Json{{"text", one["text"]}}.dump() << "\n";
+        expected.push_back(one["text"]);
+      }
+      messages.close();
+      texts.close();
+      REQUIRE(expected.size() > 3);
+      std::vector<std::string> command{
+          "tokenize",       "--chat",
+          "--model",        place / "model",
+          "--template",     (data_dir() / "chat" / chat / "chat_template.jinja").string(),
+          place / "m.jsonl"};
+      if (open) command.emplace_back("--add-generation-prompt");
+      const ProcessResult done = run(place, command);
+      INFO(done.err);
+      REQUIRE(done.code == 0);
+      const std::vector<Json> found = lines_of(done.out);
+      const std::vector<Json> encoded =
+          lines_of(run(place, {"tokenize", "--no-special", "--parse-special", "--model",
+                               place / "model", place / "t.jsonl"})
+                       .out);
+      REQUIRE(found.size() == expected.size());
+      REQUIRE(encoded.size() == expected.size());
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        CHECK(found[i]["text"] == expected[i]);
+        CHECK(found[i]["ids"] == encoded[i]["ids"]);
+      }
+    }
+  }
+}
+
+namespace {
+
+/// A run that learns answers by heart, on a real little model.
+struct Talk {
+  Talk() {
+    std::ofstream chats(place / "chats.jsonl");
+    for (auto const& [question, answer] : {std::pair{"The sky?", "It is blue."},
+                                           {"The grass?", "It is green."},
+                                           {"The sun?", "It is hot."}}) {
+      chats << Json{{"messages",
+                     {{{"role", "user"}, {"content", question}},
+                      {{"role", "assistant"}, {"content", answer}}}}}
+                   .dump()
+            << "\n";
+    }
+    std::ofstream(place / "samples.txt") << "The sun?\n";
+    std::ofstream(place / "run.json")
+        << R"({"model": {"path": ")" << (data_dir() / "checkpoints/stories260K/hf").string()
+        << R"("}, "data": {"task": "chat", "template": "llama2", "train": ")"
+        << place / "chats.jsonl"
+        << R"(", "validation": ")" << place / "chats.jsonl"
+        << R"(", "samples": ")" << place / "samples.txt"
+        << R"("}, "batch": {"sequences": 3}, "train": {"epochs": 150}, "clip": {"norm": 1.0},
+           "optimizer": {"name": "lomo", "lr": 0.05}, "schedule": {"kind": "constant"}})";
+  }
+  std::vector<std::string> generate(std::vector<std::string> const& more) const {
+    std::vector<std::string> command{"generate",          "--device", "cpu",        "--model",
+                                     place / "out/model", "--chat",   "--template", "llama2"};
+    command.insert(command.end(), more.begin(), more.end());
+    return command;
+  }
+  Workplace place;
+};
+
+std::string in_shell(std::vector<std::string> const& arguments, std::string const& more) {
+  std::string line = "'" LOMO_TRAIN_PROGRAM "'";
+  for (std::string const& argument : arguments) line += " '" + argument + "'";
+  return line + more;
+}
+
+}  // namespace
+
+TEST_CASE("a chat that was learnt is evaluated, sampled and answered") {
+  LOMO_NEEDS_DATA();
+  const Talk talk;
+  Workplace const& place = talk.place;
+  const ProcessResult seen =
+      run(place, {"inspect", "--config", place / "run.json", "--count", "1"});
+  INFO(seen.out << seen.err);
+  CHECK(contains(seen.out, "The sky? [/INST]\xE2\x9F\xA6 It is blue. </s>\xE2\x9F\xA7"));
+
+  const ProcessResult done =
+      run(place, {"--device", "cpu", "--config", place / "run.json", "--output", place / "out"});
+  INFO(done.err << done.out);
+  REQUIRE(done.code == 0);
+  CHECK(contains(done.err, "of which the model writes 3 answers"));
+  CHECK(contains(done.err, "and answers to 1 prompt of data.samples"));
+  CHECK(contains(done.err, "exact_match 100 of 3 answers written"));
+  CHECK(contains(done.err, "samples.txt:1: \"The sun?\" -> \"It is hot.\""));
+  std::vector<Json> evaluations;
+  for (Json const& line : lines_of(slurp(place / "out/metrics.jsonl"))) {
+    if (line["event"] == "eval") evaluations.push_back(line);
+  }
+  REQUIRE(evaluations.size() == 2);
+  CHECK(evaluations[0]["exact_match"] == 0);
+  CHECK(evaluations[1]["exact_match"] == 100);
+  CHECK(evaluations[0]["samples"][0]["answer"] != "It is hot.");
+  CHECK(evaluations[1]["samples"] ==
+        Json::parse(R"([{"prompt": "The sun?", "answer": "It is hot."}])"));
+  const std::vector<Json> predictions =
+      lines_of(slurp(place / "out/predictions/end/predictions.jsonl"));
+  REQUIRE(predictions.size() == 3);
+  CHECK(predictions[0]["answer"] == "It is blue.");
+  CHECK(predictions[0]["prediction"] == "It is blue.");
+  CHECK(contains(predictions[0]["prompt"], "[INST] The sky? [/INST]"));
+
+  const ProcessResult one = run(place, talk.generate({"--prompt", "The grass?"}));
+  INFO(one.err);
+  CHECK(one.code == 0);
+  CHECK(one.out == "It is green.\n");
+  CHECK(run(place, talk.generate({"--prompt", "The sky?", "--max-tokens", "2"})).out.size() < 10);
+
+  std::ofstream(place / "questions") << "The sky?\n\n/exit\nThe sun?\n";
+  const std::string input = " < '" + place / "questions" + "'";
+  const ProcessResult loop =
+      Process(place, "/bin/bash", {"-c", in_shell(talk.generate({}), input)}).wait();
+  INFO(loop.err);
+  CHECK(loop.code == 0);
+  CHECK(loop.out == "It is blue.\n");
+  CHECK_FALSE(contains(loop.err, "> "));  // a sign for terminals
+
+  // A conversation that is full loses its earliest turns, and answers as if they had not been.
+  std::ofstream(place / "questions") << "The sky?\nThe grass?\n";
+  const ProcessResult full =
+      Process(place, "/bin/bash",
+              {"-c", in_shell(talk.generate({"--max-tokens", "20", "--context", "50"}), input)})
+          .wait();
+  INFO(full.err);
+  CHECK(full.out == "It is blue.\nIt is green.\n");
+  CHECK(contains(full.err, "lost its earliest turn"));
+  const ProcessResult small =
+      Process(place, "/bin/bash",
+              {"-c", in_shell(talk.generate({"--max-tokens", "20", "--context", "25"}), input)})
+          .wait();
+  CHECK(small.out.empty());
+  CHECK(contains(small.err, "raise --context"));
+}
+
+TEST_CASE("what data.samples cannot be is refused with its place") {
+  LOMO_NEEDS_DATA();
+  const Talk talk;
+  Workplace const& place = talk.place;
+  const auto refused = [&](std::string const& samples,
+                           std::vector<std::string> const& settings = {}) {
+    std::ofstream(place / "samples.txt") << samples;
+    std::vector<std::string> command{"inspect", "--config", place / "run.json"};
+    for (std::string const& setting : settings) command.insert(command.end(), {"--set", setting});
+    const ProcessResult result = run(place, command);
+    CHECK(result.code != 0);
+    return result.err;
+  };
+  CHECK(contains(refused("{\"prompt\": \"a\"}\nb\n"), "samples.txt:2:"));
+  CHECK(
+      contains(refused("{\"text\": \"a\"}\n"), "samples.txt:1: a line of data.samples must have"));
+  CHECK(contains(refused("\n"), "holds no prompts"));
+  CHECK(contains(refused("a\n" + std::string(2000, 'q') + "\n"), "samples.txt:2: a prompt of "));
+  CHECK(
+      contains(refused("a\n", {"data.validation=[]"}), "data.samples are answered at evaluations"));
+  CHECK(contains(refused(kGreeting, {"data.task=text", "data.template="}),
+                 "samples.txt:1: a conversation needs data.task"));
+}
+
+TEST_CASE("Ctrl-C stops an answer, not the conversation") {
+  LOMO_NEEDS_DATA();
+  const Workplace place;
+  const std::string model = (data_dir() / "checkpoints/stories260K/hf").string();
+  const std::string fifo = place / "typed";
+  REQUIRE(mkfifo(fifo.c_str(), 0600) == 0);
+  const Process process(
+      place, "/bin/bash",
+      {"-c", "exec " + in_shell({"generate", "--device", "cpu", "--model", model, "--chat",
+                                 "--template", "chatml", "--max-tokens", "30000", "--context",
+                                 "30100", "--temperature", "1"},
+                                " < '" + fifo + "'")});
+  std::ofstream typed(fifo);
+  typed << "Tell a story.\n" << std::flush;
+  for (int i = 0; i < 6000 && slurp(place / "stdout").size() < 20 && !process.ended(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  process.send(SIGINT);
+  for (int i = 0; i < 6000 && !slurp(place / "stdout").ends_with('\n') && !process.ended(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  CHECK_FALSE(process.ended());
+  typed << "/exit\n" << std::flush;
+  const ProcessResult result = process.wait();
+  INFO(result.err);
+  CHECK(result.code == 0);
+  CHECK(result.out.size() > 20);
+}
