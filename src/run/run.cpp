@@ -8,7 +8,6 @@
 
 #include "best_evaluation.h"
 #include "closing_table.h"
-#include "disk_space.h"
 #include "final_model.h"
 #include "lomo/core/console.h"
 #include "lomo/core/error.h"
@@ -117,7 +116,6 @@ class Run {
       trainer_->restore(state_.trainer);
       load_optimizer(given_.source, *backend_, trainer_->rule());
     }
-    require_space();
     open_folder();
     log::info("{} in {} by {} on {}{}; run folder {}",
               counted(given_.shape.parameters(), "parameter"), to_string(*config_.model.dtype),
@@ -126,20 +124,6 @@ class Run {
               folder_->root().string());
     backend_->ledger().restart();
     progress_.emplace(Progress::Options{given_.total, peak}, backend_->ledger());
-  }
-
-  void require_space() {
-    if (setting_.ignore_disk_space) return;
-    DiskNeed need;
-    need.model =
-        given_.auxiliary_files.bytes() +
-        static_cast<std::uint64_t>(given_.shape.parameters()) * size_of(*config_.model.dtype);
-    for (StoredTensor const& tensor : trainer_->rule().state()) {
-      need.optimizer += tensor.whole_bytes();
-    }
-    need.total = given_.total;
-    need.done = state_.batches;
-    on_root(&host_, [&] { require_disk_space(config_.output, config_, need); });
   }
 
   void open_folder() {
