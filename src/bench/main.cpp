@@ -37,8 +37,10 @@ struct Options {
 
 ModelConfig model_of(TrainConfig const& config, std::string const& where) {
   if (!config.model.shape.is_object()) {
-    throw Error(Exit::usage, where + " has no model.shape, whose sizes are timed. Name a training config with "
-                                 "one, such as llama7b.json.");
+    throw Error(Exit::usage,
+                where +
+                    " has no model.shape, whose sizes are timed. Name a training config with "
+                    "one, such as llama7b.json.");
   }
   return model_config_from_json(JsonReader(config.model.shape, where, Exit::usage, "/model/shape"));
 }
@@ -130,7 +132,8 @@ int run(int argc, char** argv, app::Common common) {
                  "a training config whose model.shape to take, or a shipped one")
       ->capture_default_str();
   cli.add_option("--set", o.overrides, "key=value in the config, as for lomo-train");
-  cli.add_option("--layers", o.layers, "transformer blocks of the step's model; not given: the config's")
+  cli.add_option("--layers", o.layers,
+                 "transformer blocks of the step's model; not given: the config's")
       ->check(positive);
   cli.add_option("--tokens", o.tokens, "of a batch")->check(positive)->capture_default_str();
   cli.add_option("--sequence", o.sequence, "tokens of a sequence")

@@ -53,8 +53,7 @@ void bench_step(Backend& backend, Extents const& e, TrainConfig const& config,
       counted(e.model.layers, "layer").c_str(), counted(batch.rows(), "token").c_str(),
       counted(batch.loss_count(), "target").c_str(), median,
       human_count(static_cast<std::int64_t>(static_cast<double>(batch.rows()) / median)).c_str(),
-      flops / 1e12, flops / median / 1e12,
-      100 * flops / median / peaks.products(e.type),
+      flops / 1e12, flops / median / 1e12, 100 * flops / median / peaks.products(e.type),
       format_memory(backend.ledger().at_peak()).c_str());
 }
 

@@ -92,13 +92,13 @@ void require_disk_space(fs::path const& folder, TrainConfig const& config, DiskN
   }
   if (peak.model) parts += "the final model of " + text_of(static_cast<double>(need.model)) + ", ";
   parts += "metrics, log and predictions of " + text_of(peak.others);
-  throw Error(Exit::usage, "the disk of \"" + folder.string() + "\" has " +
-                               human_bytes(space.available) + " free, the run needs " +
-                               (need.total ? "" : "at least ") + text_of(peak.bytes) +
-                               " at once: " + parts +
-                               (peak.checkpoints > 1 ? ". Lower save.keep_last, choose" : ". Choose") +
-                               " another disk with --output, or start all the same with "
-                               "--ignore-disk-space.");
+  throw Error(Exit::usage,
+              "the disk of \"" + folder.string() + "\" has " + human_bytes(space.available) +
+                  " free, the run needs " + (need.total ? "" : "at least ") + text_of(peak.bytes) +
+                  " at once: " + parts +
+                  (peak.checkpoints > 1 ? ". Lower save.keep_last, choose" : ". Choose") +
+                  " another disk with --output, or start all the same with "
+                  "--ignore-disk-space.");
 }
 
 }  // namespace lomo

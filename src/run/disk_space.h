@@ -29,8 +29,8 @@ struct DiskPeak {
 /// or, by the clock, as many as are kept (all of them: one); the one after the last step where one
 /// is written; with save.final_model "best" those of the best evaluations; one more in writing,
 /// since the oldest goes only when the newest is on disk; and the final model. A run without any
-/// checkpoint writes one when it is stopped, and then no model: the larger of the two counts. Without
-/// a total it is what any run of this config needs, however short it is.
+/// checkpoint writes one when it is stopped, and then no model: the larger of the two counts.
+/// Without a total it is what any run of this config needs, however short it is.
 DiskPeak disk_peak(SaveSection const& save, EvalSection const& eval, DiskNeed const& need,
                    std::int64_t there);
 

@@ -23,7 +23,8 @@ namespace {
 
 constexpr std::uint64_t kPrediction = 128;  // bytes of a line beside its texts
 
-/// Bytes of optimizer state that a checkpoint holds, as an engine that computes nothing counts them.
+/// Bytes of optimizer state that a checkpoint holds, as an engine that computes nothing counts
+/// them.
 std::uint64_t optimizer_bytes(TrainConfig const& config, ModelConfig const& shape,
                               MakeEngine const& make_dry) {
   const Engine engine = make_dry();
@@ -40,7 +41,8 @@ std::uint64_t prediction_bytes(EvalSet const& set) {
   std::uint64_t bytes = 0;
   for (Example const& example : set.examples) {
     bytes += kPrediction;
-    if (!set.task) bytes += example.where.size() + example.prompt.size() + 2 * example.answer.size();
+    if (!set.task)
+      bytes += example.where.size() + example.prompt.size() + 2 * example.answer.size();
   }
   return bytes;
 }

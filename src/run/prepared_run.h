@@ -14,9 +14,9 @@
 namespace lomo {
 
 /// What a run has before it has an engine: config, shape of the model, data, and where it stands in
-/// them. Making it reads and checks all that needs no weights, the cheapest first, so that bad input
-/// fails in seconds: config, model folder, headers of the weights, room on the disk, output folder,
-/// data. What their number of steps decides (the disk once more) is checked after the data.
+/// them. Making it reads and checks all that needs no weights, the cheapest first, so that bad
+/// input fails in seconds: config, model folder, headers of the weights, room on the disk, output
+/// folder, data. What their number of steps decides (the disk once more) is checked after the data.
 /// Collective: ranks that were given different things are told so.
 struct PreparedRun {
   /// `resume`: the checkpoint to resume from, or empty. `new_output`: config.output is to be made.

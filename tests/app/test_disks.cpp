@@ -128,9 +128,7 @@ TEST_CASE("a folder that cannot be written is found out at start") {
 
   const SmallDisk disk(place / "small", "16m");
   if (!disk.mounted()) LOMO_SKIP("this process may not mount a file system");
-  REQUIRE(run(place, command(place, "small/out",
-                             {"--set", "save.final_model=none"}))
-              .code == 0);
+  REQUIRE(run(place, command(place, "small/out", {"--set", "save.final_model=none"})).code == 0);
   REQUIRE(disk.make_read_only());
   for (std::vector<std::string> const& arguments :
        {command(place, "small/new", {}),

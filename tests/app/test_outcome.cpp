@@ -94,7 +94,8 @@ TEST_CASE("a run that got worse exits with 0 and says so first and last") {
   CHECK(fs::exists(place / "out/model"));
 }
 
-TEST_CASE("a rate that ruins a trained model unclipped improves it by default, and the ruin is told") {
+TEST_CASE(
+    "a rate that ruins a trained model unclipped improves it by default, and the ruin is told") {
   const Workplace place;
   make_model_and_data(place);
   std::ofstream(place / "shape.json") << R"({"architectures": ["LlamaForCausalLM"],
@@ -102,8 +103,9 @@ TEST_CASE("a rate that ruins a trained model unclipped improves it by default, a
     "num_key_value_heads": 2, "intermediate_size": 96, "vocab_size": 32,
     "max_position_embeddings": 64, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
     "hidden_act": "silu", "torch_dtype": "float32", "tie_word_embeddings": true})";
-  REQUIRE(run(place, {"init", "--config", place / "shape.json", "--output", place / "random"})
-              .code == 0);
+  REQUIRE(
+      run(place, {"init", "--config", place / "shape.json", "--output", place / "random"}).code ==
+      0);
   write_config(place, R"({"name": "adamw", "lr": 0.03})", "");
   // From a loss of 3.5 to 0.95.
   REQUIRE(run(place, command(place, "trained",

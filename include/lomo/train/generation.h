@@ -39,8 +39,8 @@ std::vector<GenerationLengths> longest_of(std::vector<FreeAnswer> const& answers
 GenerationLengths longest_generation(std::int64_t max_length);
 
 /// What the model writes to each, greedily, until its end or its limit. Ranks write one each at the
-/// same time, and all know all texts. `stop` is asked before each round of them, on ranks all alike;
-/// nothing when it says so.
+/// same time, and all know all texts. `stop` is asked before each round of them, on ranks all
+/// alike; nothing when it says so.
 std::optional<std::vector<std::string>> write_answers(Llama& model, Tokenizer const& tokenizer,
                                                       std::span<FreeAnswer const> answers,
                                                       std::function<bool()> const& stop = {});
