@@ -61,7 +61,7 @@ class Run {
     clock_.enter(Part::setup);
     plan();
     build();
-    if (!given_.resuming && config_.eval.before) evaluate_before();
+    if (!given_.resuming) before_training();
     host_.barrier();  // a rank that is asked to stop here ends all before any has made a step
     setting_.defer_stops();
     clock_.enter(Part::training);
@@ -215,12 +215,16 @@ class Run {
     return now && (!best || is_better(*now, *best));
   }
 
-  void evaluate_before() {
-    before_ = evaluate_now("before").json();
+  void before_training() {
+    std::optional<double> loss;
+    if (config_.eval.before) before_ = evaluate_now("before").json();
     if (before_.is_object() && before_.contains("loss")) {
-      trainer_->evaluated_before(before_["loss"].get<double>());
+      loss = before_["loss"].get<double>();
+      trainer_->evaluated_before(*loss);
       state_.trainer = trainer_->state();
     }
+    const std::string warning = rate_warning(config_, loss, given_.shape.vocab);
+    if (is_root_ && !warning.empty()) log::warn("{}", warning);
   }
 
   /// Passes over the data so far.
