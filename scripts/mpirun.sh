@@ -50,20 +50,26 @@ ranks_here() {
   return 1
 }
 
+# Whether a step was made, after which there is something to save.
+trained() { grep -qs '"event":"step"' "$folder/metrics.jsonl"; }
+
 # mpirun may lose a signal that comes before it has started the ranks: then they get it when they are
-# there.
+# there. And it may wait for ever for one that ended while it said hello: then it is ended too.
 pass_on() {
-  if ranks_here; then
-    kill -USR1 "$job" 2>/dev/null
-    return
-  fi
   {
-    kill -USR1 "$job"
-    until ranks_here; do
-      kill -0 "$job" || exit
-      sleep 0.05
-    done
-    kill -USR1 "$job"
+    if ranks_here; then
+      kill -USR1 "$job"
+    else
+      kill -USR1 "$job"
+      until ranks_here; do
+        kill -0 "$job" || exit
+        sleep 0.05
+      done
+      kill -USR1 "$job"
+    fi
+    while ranks_here; do sleep 0.05; done
+    sleep 0.5
+    trained || kill -KILL "$job"
   } >/dev/null 2>&1 &
 }
 
@@ -179,9 +185,9 @@ wait "$watch"
 if (($? == 6)); then code=6; fi
 if ((ended && code != 7 && code != 0)); then code=130; fi
 # mpirun, or a rank, that had not begun to listen (SIGUSR1), or mpirun while it was starting ranks that
-# were ending (SIGPIPE): nothing is lost.
+# were ending (SIGPIPE, SIGKILL): nothing is lost.
 if ((asked && code == 128 + 10)); then code=7; fi
-if ((asked && code == 128 + 13)) && ! grep -qs '"event":"step"' "$folder/metrics.jsonl"; then code=7; fi
+if ((asked && (code == 6 || code == 128 + 13 || code == 128 + 9))) && ! trained; then code=7; fi
 
 if [[ $1 == comm ]]; then exit "$code"; fi
 case $code in
