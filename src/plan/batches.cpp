@@ -177,7 +177,7 @@ DrawnBatches drawn_evaluation(TrainConfig const& config, ModelConfig const& shap
                           for (Sequence const& sequence : sequences) drawn.push_back(&sequence);
                           eval.add(drawn);
                         });
-  return {{}, eval.take(), longest_of(free_answers(inputs.eval, config.eval, ranks))};
+  return {{}, eval.take(), longest_of(free_answers(inputs.eval, config.eval))};
 }
 
 std::int64_t batches_of_run(TrainConfig const& config, Sampler const& sampler) {
@@ -201,7 +201,7 @@ PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& sha
   if (config.eval.before || config.eval.at_end || config.eval.every_steps > 0 ||
       config.eval.every_epochs > 0) {
     planned.eval.push_back(largest(0, config.eval.max_tokens));
-    if (config.data.task == "jsonl" && config.eval.generate_examples > 0 && ranks == 1) {
+    if (config.data.task == "jsonl" && config.eval.generate_examples > 0) {
       planned.generations.push_back(longest_generation(config.data.max_length));
     }
   }

@@ -49,7 +49,7 @@ std::vector<std::string> warnings_of(TrainConfig const& config, Inputs const& in
 }
 
 void log_data(TrainConfig const& config, Tokenizer const* tokenizer, Inputs const& inputs,
-              int ranks, bool colour, std::string const& of_run) {
+              bool colour, std::string const& of_run) {
   if (tokenizer != nullptr) {
     log::info("tokens: {}", describe_named_tokens(*tokenizer));
     for (std::string const& warning : tokenizer->warnings()) log::warn("{}", warning);
@@ -60,7 +60,7 @@ void log_data(TrainConfig const& config, Tokenizer const* tokenizer, Inputs cons
     counts += "no evaluation (data.validation names no file, data.validation_share is 0)";
   } else {
     counts += "evaluation " + counts_of(inputs.eval.data);
-    const auto free = free_answers(inputs.eval, config.eval, ranks);
+    const auto free = free_answers(inputs.eval, config.eval);
     std::int64_t tokens = 0;
     for (FreeAnswer const& answer : free) tokens += answer.lengths.total - answer.lengths.prompt;
     if (!free.empty()) {

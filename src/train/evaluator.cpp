@@ -7,7 +7,6 @@
 #include "lomo/core/error.h"
 #include "lomo/core/text.h"
 #include "lomo/data/metrics.h"
-#include "lomo/dist/ownership.h"
 #include "lomo/io/files.h"
 #include "lomo/train/generation.h"
 #include "lomo/train/scoring.h"
@@ -47,17 +46,21 @@ void mean_loss(std::vector<SequenceScore> const& scores, EvalReport& report) {
   report.metrics = {{"loss", mean}, {"perplexity", std::exp(mean)}};
 }
 
-void write_answers(Llama& model, EvalSet const& set, EvalSection const& options,
-                   EvalReport& report) {
+/// False when it was asked to stop.
+bool add_answers(Llama& model, EvalSet const& set, EvalSection const& options,
+                 std::function<bool()> const& stop, EvalReport& report) {
+  const std::vector<FreeAnswer> free = free_answers(set, options);
+  if (free.empty()) return true;
+  const auto texts = write_answers(model, *set.tokenizer, free, stop);
+  if (!texts) return false;
   std::int64_t right = 0;
-  for (FreeAnswer const& free : free_answers(set, options, rank_info(model.ranks()).ranks)) {
-    const std::string text = write_answer(model, *set.tokenizer, free);
-    right += is_answer(text, set.examples[free.example].answer) ? 1 : 0;
-    report.written.emplace(free.example, text);
+  for (std::size_t i = 0; i < free.size(); ++i) {
+    right += is_answer((*texts)[i], set.examples[free[i].example].answer) ? 1 : 0;
+    report.written.emplace(free[i].example, (*texts)[i]);
   }
-  if (report.written.empty()) return;
   report.metrics.emplace_back(
       "exact_match", 100 * static_cast<double>(right) / static_cast<double>(report.written.size()));
+  return true;
 }
 
 /// One line an example: what was asked, what is right, how likely the model finds it, and where it
@@ -117,14 +120,15 @@ EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options
   EvalReport report;
   const std::vector<SequenceScore> scores =
       score_sequences(model, set.data.sequences, options.max_tokens, stop);
-  report.stopped = scores.size() < set.data.sequences.size();
-  if (report.stopped) return report;
+  EvalReport asked_to_stop;
+  asked_to_stop.stopped = true;
+  if (scores.size() < set.data.sequences.size()) return asked_to_stop;
   if (set.task) {
     rank(set, scores, options.score, report);
   } else {
     mean_loss(scores, report);
     for (SequenceScore const& s : scores) report.losses.push_back(s.mean());
-    write_answers(model, set, options, report);
+    if (!add_answers(model, set, options, stop, report)) return asked_to_stop;
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

@@ -164,11 +164,26 @@ TEST_CASE("Every reader takes extremes of depth, length and number, or says wher
   CHECK(complaint("{\"prompt\": \"a\", \"answer\": \"" + big).size() < 300);
   CHECK(complaint(big).size() < 300);
   CHECK(complaint("{\"" + big + "\": 1}").size() < 300);
-  CHECK(has(complaint(R"({"prompt": 1e999, "answer": 1})"), "number overflow"));
+  CHECK(
+      has(complaint(R"({"prompt": 1e999, "answer": 1})"), "x.jsonl:1:17: not valid JSON: number"));
+  CHECK(has(complaint(kGood + "\n" + R"({"answer": 1, "prompt": 2, "answer": -1e400})"),
+            "x.jsonl:2:"));
   CHECK(has(
       refusal(Exit::data,
               [] { read_ids(file_of("n.jsonl", "{\"ids\": [1, 99999999999999999999999]}"), 0); }),
       "which is no token id"));
+}
+
+TEST_CASE("a field that stands twice in a record is refused, in what is not read it is not") {
+  CHECK(has(complaint(R"({"prompt": "a", "answer": "b", "prompt": "c"})"),
+            "the key \"prompt\" is there twice"));
+  CHECK(has(complaint(kGood + "\n" + R"({"prompt": "a", "answer": "b", "answer": "b"})"),
+            "x.jsonl:2:39: the key \"answer\" is there twice"));
+  CHECK(has(complaint("[" + kGood + ",\n" + R"({"prompt": "a", "x": 1, "x": 1, "answer": "b"}])"),
+            "x.jsonl:2:27: the key \"x\" is there twice"));
+  const auto read = read_jsonl(
+      file_of("x.jsonl", R"({"prompt": "a", "answer": "b", "meta": {"k": 1, "k": 2}})"), {});
+  CHECK(read.size() == 1);
 }
 
 TEST_CASE("NUL bytes, marks, line ends, other encodings, empty files and folders") {

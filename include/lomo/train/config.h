@@ -213,6 +213,11 @@ void resolve(TrainConfig& config, ModelConfig const& model);
 
 /// Settings that are legal and probably not meant, one sentence each.
 std::vector<std::string> warnings(TrainConfig const& config);
+/// A warning of a rate that made trained models worse whatever clipping did, or nothing. Models
+/// that do hardly better than a uniform guess take higher rates: `loss_before` is what the
+/// evaluation before training gave, nats a token, if it did.
+std::string rate_warning(TrainConfig const& config, std::optional<double> loss_before,
+                         std::int64_t vocab);
 
 std::string_view to_string(OptimizerKind kind);
 std::string_view to_string(SpikeAction action);

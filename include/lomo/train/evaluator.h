@@ -39,7 +39,8 @@ bool smaller_is_better(std::string const& metric);
 
 /// Ranks candidates by the log-probability of answer and end of sequence (summed or averaged), or
 /// takes the mean loss of held-out sequences; to prompts with free answers the model writes some,
-/// see free_answers(). `stop` is asked before each batch, on ranks all of them alike.
+/// see free_answers(). `stop` is asked before each batch and each answer, on ranks all of them
+/// alike.
 EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options,
                     std::function<bool()> const& stop = {});
 

@@ -1,6 +1,9 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,8 +29,8 @@ struct FreeAnswer {
 
 /// The first eval.generate_examples examples with an answer of at most 64 tokens: a longer one is
 /// seldom matched word for word. The model may write 8 tokens more than the answer has. None for
-/// other sets, and none on several ranks, since one process generates alone.
-std::vector<FreeAnswer> free_answers(EvalSet const& set, EvalSection const& options, int ranks);
+/// other sets.
+std::vector<FreeAnswer> free_answers(EvalSet const& set, EvalSection const& options);
 
 /// Of many those that may need the most memory: each is longer than any other in one of the two.
 std::vector<GenerationLengths> longest_of(std::vector<FreeAnswer> const& answers);
@@ -39,10 +42,15 @@ GenerationLengths longest_generation(std::int64_t max_length);
 /// so they are never drawn.
 void forbid_rows_without_token(Tokenizer const& tokenizer, std::vector<float>& logits);
 
-/// What the model writes, greedily, until its end or its limit.
-std::string write_answer(Llama& model, Tokenizer const& tokenizer, FreeAnswer const& answer);
+/// What the model writes to each, greedily, until its end or its limit. Ranks write one each at the
+/// same time, and all know all texts. `stop` is asked before each round of them, on ranks all
+/// alike; nothing when it says so.
+std::optional<std::vector<std::string>> write_answers(Llama& model, Tokenizer const& tokenizer,
+                                                      std::span<FreeAnswer const> answers,
+                                                      std::function<bool()> const& stop = {});
 
-/// Takes the memory of such a text on an engine that computes nothing.
+/// Takes the memory of such a text on an engine that computes nothing, on ranks the most that one
+/// can take beside any others that are no longer.
 void rehearse_generation(Llama& model, GenerationLengths const& lengths);
 
 /// Whether a text is the answer: letter by letter, but for blanks around it.
