@@ -116,8 +116,8 @@ EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options
   const auto start = std::chrono::steady_clock::now();
   EvalReport report;
   const std::vector<SequenceScore> scores =
-      score_sequences(model, set.data.sequences, options.max_tokens, stop);
-  report.stopped = scores.size() < set.data.sequences.size();
+      score_sequences(model, set.data.all(), options.max_tokens, stop);
+  report.stopped = scores.size() < set.data.size();
   if (report.stopped) return report;
   if (set.task) {
     rank(set, scores, options.score, report);
