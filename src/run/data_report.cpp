@@ -14,9 +14,9 @@ namespace {
 constexpr std::size_t kShown = 10;  // pieces before and after the place where loss begins
 
 void log_first(Tokenizer const* tokenizer, Dataset const& data, char const* of, bool colour) {
-  if (data.sequences.empty()) return;
-  Sequence const& first = data.sequences.front();
-  log::info("first of {} ({}): {}", of, data.where.front(),
+  if (data.empty()) return;
+  const SequenceView first = data[0];
+  log::info("first of {} ({}): {}", of, data.where(0),
             view_pieces(tokenizer, first, {.colour = colour, .pieces = kShown}));
   log::debug("all of it: {}", view_pieces(tokenizer, first, {.colour = colour, .pieces = 0}));
 }
@@ -24,7 +24,7 @@ void log_first(Tokenizer const* tokenizer, Dataset const& data, char const* of, 
 }  // namespace
 
 std::string counts_of(Dataset const& data) {
-  return counted(static_cast<std::int64_t>(data.sequences.size()), "sequence") + ", " +
+  return counted(static_cast<std::int64_t>(data.size()), "sequence") + ", " +
          counted(data.tokens(), "token") + ", " + human_count(data.targets()) + " with loss";
 }
 
@@ -55,7 +55,7 @@ void log_data(TrainConfig const& config, Tokenizer const* tokenizer, Inputs cons
     for (std::string const& warning : tokenizer->warnings()) log::warn("{}", warning);
   }
   std::string counts;
-  if (!inputs.train.sequences.empty()) counts = "training " + counts_of(inputs.train) + "; ";
+  if (!inputs.train.empty()) counts = "training " + counts_of(inputs.train) + "; ";
   if (inputs.eval.empty()) {
     counts += "no evaluation (data.validation names no file, data.validation_share is 0)";
   } else {

@@ -124,16 +124,18 @@ void PreparedRun::describe_data() const {
   const Sampler::Largest largest = sampler->largest(total);
   log_data(config, tokenizer.get(), inputs, console::can_draw(),
            counted(total, "step") + ", the largest of " + counted(largest.tokens, "token"));
-  std::size_t longest = 0;
-  for (Sequence const& s : inputs.train.sequences) longest = std::max(longest, s.tokens.size());
-  if (static_cast<std::int64_t>(longest) > shape.context) {
+  std::int64_t longest = 0;
+  for (std::size_t i = 0; i < inputs.train.size(); ++i) {
+    longest = std::max(longest, inputs.train.length(i));
+  }
+  if (longest > shape.context) {
     log::warn("the longest sequence has {}, the model was made for {}; lower data.max_length",
               counted(static_cast<std::int64_t>(longest), "token"), human_count(shape.context));
   }
 }
 
 std::int64_t PreparedRun::sequences() const {
-  return static_cast<std::int64_t>(inputs.train.sequences.size());
+  return static_cast<std::int64_t>(inputs.train.size());
 }
 
 void PreparedRun::check_resumed_data() {

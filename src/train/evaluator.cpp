@@ -119,10 +119,10 @@ EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options
   const auto start = std::chrono::steady_clock::now();
   EvalReport report;
   const std::vector<SequenceScore> scores =
-      score_sequences(model, set.data.sequences, options.max_tokens, stop);
+      score_sequences(model, set.data.all(), options.max_tokens, stop);
   EvalReport asked_to_stop;
   asked_to_stop.stopped = true;
-  if (scores.size() < set.data.sequences.size()) return asked_to_stop;
+  if (scores.size() < set.data.size()) return asked_to_stop;
   if (set.task) {
     rank(set, scores, options.score, report);
   } else {

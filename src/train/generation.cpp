@@ -86,8 +86,8 @@ std::vector<FreeAnswer> free_answers(EvalSet const& set, EvalSection const& opti
   std::vector<FreeAnswer> all;
   if (set.task || set.tokenizer == nullptr) return all;
   const auto maximum = static_cast<std::size_t>(options.generate_examples);
-  for (std::size_t i = 0; i < set.data.sequences.size() && all.size() < maximum; ++i) {
-    Sequence const& sequence = set.data.sequences[i];
+  for (std::size_t i = 0; i < set.data.size() && all.size() < maximum; ++i) {
+    const SequenceView sequence = set.data[i];
     const auto first = std::ranges::find_if(
         sequence.targets, [](std::int32_t target) { return target != kNoTarget; });
     const auto before = first - sequence.targets.begin() + 1;  // ids before the first target

@@ -34,7 +34,7 @@ struct Asked {
       e.where = "x.jsonl:" + std::to_string(set.examples.size() + 1);
       set.examples.push_back(e);
     }
-    set.data = build_dataset(*tokenizer, set.examples, {});
+    set.data = encode_examples(*tokenizer, set.examples, {});
     set.tokenizer = &*tokenizer;
   }
 

@@ -1,6 +1,8 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -17,8 +19,9 @@ struct Conversation {
   /// `reasoning_content`, `tool_calls` and whatever else the file says. Members that are null are
   /// left out; `reasoning` and `thinking` are renamed to `reasoning_content`, as transformers does.
   OrderedJson messages = OrderedJson::array();
-  OrderedJson tools;  // a list, or null
-  std::string where;  // "train.jsonl:17", or "train.json#17" in a list
+  OrderedJson tools;      // a list, or null
+  std::string where;      // "train.jsonl:17", or "train.json#17" in a list
+  std::size_t bytes = 0;  // about how much text it is
 };
 
 /// How a file writes conversations.
@@ -30,9 +33,10 @@ enum class ChatFormat : std::uint8_t {
   completion,  // "prompt", "completion": texts, or lists of messages
 };
 
-/// The conversations of a file: one record a line, or one JSON list. Throws Error(Exit::data)
-/// naming file, record and field for what cannot be read, is nested more than 64 levels deep, has
-/// a role or a part of content that is not supported, or is in no known format.
-std::vector<Conversation> read_conversations(std::filesystem::path const& file, ChatFormat format);
+/// Gives `take` the conversations of a file: one record a line, or one JSON list. Throws
+/// Error(Exit::data) naming file, record and field for what cannot be read, is nested more than 64
+/// levels deep, has a role or a part of content that is not supported, or is in no known format.
+void read_conversations(std::filesystem::path const& file, ChatFormat format,
+                        std::function<void(Conversation)> const& take);
 
 }  // namespace lomo

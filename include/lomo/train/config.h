@@ -31,6 +31,7 @@ struct ModelSection {
 struct DataSection {
   std::string task;  // boolq ... wsc, jsonl, chat, text, ids
   std::vector<std::string> train, validation;
+  std::vector<double> repeats;  // how often each file of `train` is in the data
   double validation_share = 0;  // of train, cut off when no validation file is named
   std::string prompt_field = "prompt", answer_field = "answer", text_field = "text";
   std::string passage_field;       // jsonl: what truncation may cut; empty: the prompt's start
@@ -44,6 +45,7 @@ struct DataSection {
   TooLong too_long = TooLong::error;
   std::int64_t train_examples = 0, eval_examples = 0;  // 0: all
   Subset sampling = Subset::published;
+  std::string cache = "auto";  // where encoded data are kept: "auto", "off", or a folder
 };
 
 struct BatchSection {

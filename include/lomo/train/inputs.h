@@ -21,7 +21,7 @@ struct EvalSet {
   Tokenizer const* tokenizer = nullptr;
   /// Ranked: every candidate of every example, in order. Else the held-out sequences.
   Dataset data;
-  bool empty() const { return data.sequences.empty(); }
+  bool empty() const { return data.empty(); }
 };
 
 /// What a run reads, tokenised and checked.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <utility>
 
 #include "../lines.h"
 #include "../text.h"
@@ -246,6 +247,14 @@ Conversation conversation_of(OrderedJson const& record, std::string const& where
   return conversation;
 }
 
+std::size_t text_bytes(OrderedJson const& value) {
+  if (value.is_string()) return value.get_ref<std::string const&>().size();
+  std::size_t bytes = 1;
+  if (!value.is_structured()) return bytes;
+  for (OrderedJson const& item : value) bytes += text_bytes(item);
+  return bytes;
+}
+
 /// The first byte that is no whitespace (after a byte order mark), or nothing.
 std::optional<char> first_byte(fs::path const& file) {
   for (Lines lines(file); lines.next();) {
@@ -257,14 +266,18 @@ std::optional<char> first_byte(fs::path const& file) {
 
 }  // namespace
 
-std::vector<Conversation> read_conversations(fs::path const& file, ChatFormat format) {
-  std::vector<Conversation> all;
+void read_conversations(fs::path const& file, ChatFormat format,
+                        std::function<void(Conversation)> const& take) {
+  std::size_t count = 0;
   const auto add = [&](OrderedJson const& record, std::string const& where) {
     if (!record.is_object()) {
       throw Error(Exit::data, where + ": must be one JSON object, not " + shown(record));
     }
     if (format == ChatFormat::automatic) format = recognised(record, where);
-    all.push_back(conversation_of(record, where, format));
+    ++count;
+    Conversation conversation = conversation_of(record, where, format);
+    conversation.bytes = text_bytes(conversation.messages);
+    take(std::move(conversation));
   };
   if (first_byte(file) == '[') {
     const std::string bytes = read_file(file, Exit::data);
@@ -274,7 +287,7 @@ std::vector<Conversation> read_conversations(fs::path const& file, ChatFormat fo
     const std::string_view text =
         std::string_view(bytes).substr(bytes.starts_with("\xEF\xBB\xBF") ? 3 : 0);
     for (OrderedJson const& record : parse(text, file.string())) {
-      add(record, file.filename().string() + "#" + std::to_string(all.size() + 1));
+      add(record, file.filename().string() + "#" + std::to_string(count + 1));
     }
   } else {
     for (Lines lines(file); lines.next();) {
@@ -282,8 +295,7 @@ std::vector<Conversation> read_conversations(fs::path const& file, ChatFormat fo
       add(parse(lines.text(), lines.where()), lines.where());
     }
   }
-  require_some(all.size(), file);
-  return all;
+  require_some(count, file);
 }
 
 }  // namespace lomo
