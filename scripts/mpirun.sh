@@ -25,6 +25,60 @@ die() {
   exit 2
 }
 
+# Requests to stop are heard from here on. Until mpirun is started nothing is lost by ending at once.
+job='' starting=0 signalled=0 asked=0 ended=0
+ask() {
+  signalled=1
+  if ((asked++ == 0)); then
+    if ((!starting)); then exit 7; fi
+    echo "mpirun.sh: all ranks stop, after the step they are in; Ctrl-C once more ends them at once" >&2
+  fi
+  if [[ -n $job ]]; then pass_on; fi
+}
+
+# Whether ranks run on this machine.
+ranks_here() {
+  local list child stat children
+  for list in /proc/"$job"/task/*/children; do
+    children=()
+    read -ra children <"$list" 2>/dev/null || true
+    for child in "${children[@]}"; do
+      stat=$(cat "/proc/$child/stat" 2>/dev/null) || continue
+      if [[ $stat == *"(${program##*/})"* && $stat != *") Z "* ]]; then return 0; fi
+    done
+  done
+  return 1
+}
+
+# Whether a step was made, after which there is something to save.
+trained() { grep -qs '"event":"step"' "$folder/metrics.jsonl"; }
+
+# mpirun may lose a signal that comes before it has started the ranks: then they get it when they are
+# there. And it may wait for ever for one that ended while it said hello: then it is ended too.
+pass_on() {
+  {
+    if ranks_here; then
+      kill -USR1 "$job"
+    else
+      kill -USR1 "$job"
+      until ranks_here; do
+        kill -0 "$job" || exit
+        sleep 0.05
+      done
+      kill -USR1 "$job"
+    fi
+    while ranks_here; do sleep 0.05; done
+    sleep 0.5
+    trained || kill -KILL "$job"
+  } >/dev/null 2>&1 &
+}
+
+interrupt() {
+  if ((asked == 0)); then ask; else signalled=1 ended=1; kill -INT "$job" 2>/dev/null; fi
+}
+trap ask TERM HUP USR1
+trap interrupt INT
+
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
   usage
   exit 0
@@ -69,6 +123,9 @@ options=(-np "$ranks"
   --bind-to none --oversubscribe
   # Containers forbid ranks to read each other's memory, and each message would say so.
   --mca btl_vader_single_copy_mechanism none
+  # A rank that ends with another code than 0 has made its peace with the others; mpirun would wait a
+  # second, whether there is anything left to kill or not.
+  --mca odls_base_sigkill_timeout 0
   # So that no rank says how to stop an mpirun that stands alone.
   -x LOMO_CTRL_C_SAVES=1)
 if [[ -n ${HOSTFILE:-} ]]; then
@@ -90,26 +147,17 @@ if [[ -n ${HOSTFILE:-} ]]; then
 fi
 
 # In a process group of its own, so that a Ctrl-C reaches this script only.
+starting=1
 set -m
 mpirun --quiet "${options[@]}" "$program" "${arguments[@]}" </dev/null &
 job=$!
 set +m
+if ((asked)); then pass_on; fi
 
 # A machine that does not answer any more keeps mpirun waiting for it long after the ranks here have
 # noticed, said so and ended.
 readonly timeout=10
-ranks_here() {
-  local list child stat children
-  for list in /proc/"$job"/task/*/children; do
-    children=()
-    read -ra children <"$list" 2>/dev/null || true
-    for child in "${children[@]}"; do
-      stat=$(cat "/proc/$child/stat" 2>/dev/null) || continue
-      if [[ $stat == *"(${program##*/})"* && $stat != *") Z "* ]]; then return 0; fi
-    done
-  done
-  return 1
-}
+exec {nothing}<> <(:)
 give_up() {
   local seen=0 without=0
   while kill -0 "$job" 2>/dev/null; do
@@ -120,27 +168,12 @@ give_up() {
       kill -KILL "$job"
       return 6
     fi
-    sleep 1 >/dev/null 2>&1 &
-    wait "$!"  # which, unlike sleep itself, a signal ends
+    read -rt 1 -u "$nothing"  # a second; unlike sleep it is no process that outlives this script
   done
 }
 give_up &
 watch=$!
 
-signalled=0 asked=0 ended=0
-ask() {
-  signalled=1
-  if ((asked++ == 0)); then
-    echo "mpirun.sh: all ranks stop, after the step they are in; Ctrl-C once more ends them at once" >&2
-  fi
-  kill -USR1 "$job" 2>/dev/null
-}
-interrupt() {
-  signalled=1
-  if ((asked == 0)); then ask; else ended=1; kill -INT "$job" 2>/dev/null; fi
-}
-trap ask TERM HUP USR1
-trap interrupt INT
 while :; do
   signalled=0
   { wait "$job"; } 2>/dev/null  # without a word of the shell's about how it ended
@@ -151,8 +184,10 @@ kill "$watch" 2>/dev/null
 wait "$watch"
 if (($? == 6)); then code=6; fi
 if ((ended && code != 7 && code != 0)); then code=130; fi
-# mpirun, or a rank, that had not begun to listen: nothing is lost.
+# mpirun, or a rank, that had not begun to listen (SIGUSR1), or mpirun while it was starting ranks that
+# were ending (SIGPIPE, SIGKILL): nothing is lost.
 if ((asked && code == 128 + 10)); then code=7; fi
+if ((asked && (code == 6 || code == 128 + 13 || code == 128 + 9))) && ! trained; then code=7; fi
 
 if [[ $1 == comm ]]; then exit "$code"; fi
 case $code in

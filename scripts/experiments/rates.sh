@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Which rates of LOMO leave a model better than it was, with the norm clipped at 1 and unclipped:
-# four small pre-trained models, three storages, short runs, judged by held-out loss. Prints a table
-# for docs/EXPERIMENTS.md; with --write it replaces the one there.
+# Which rates of each optimizer leave a model better than it was, with the norm clipped at 1 and
+# unclipped: four small pre-trained models, three storages, short runs, judged by held-out loss.
+# Prints a table an optimizer for docs/EXPERIMENTS.md; with --write it replaces those there.
+#
+# SGD has a momentum of 0.9 here: without one it is LOMO, to the bit.
 #
 # Two models are real checkpoints of the test data; two are pre-trained here, the quickstart's own
 # and one of 2 blocks on Shakespeare. python3 encodes the poems, whose tokenizer is a JSON file.
@@ -9,7 +11,8 @@
 # Environment:
 #   LOMO_TEST_DATA          the folder with checkpoints/ and corpora/
 #   BIN=build/release/bin   where lomo-train, lomo-make-stories and lomo-make-tokenizer are
-#   STEPS=20  PRETRAIN=100  RATES="0.01 0.03 0.1"  OPTIMIZER=lomo
+#   STEPS=20  PRETRAIN=100  OPTIMIZERS="lomo sgd adamw adalomo"
+#   RATES="0.01 0.03 0.1"   the same for all in place of each one's own
 #   JOBS=2 (default: all cores this process may use), each on one thread
 #   RUN=runs/rates-<time>   the run folder; runs that are complete in it are not run again
 set -euo pipefail
@@ -20,12 +23,25 @@ source=${LOMO_TEST_DATA:?the folder of the test data}
 bin=${BIN:-$root/build/release/bin}
 steps=${STEPS:-20}
 pretrain=${PRETRAIN:-100}
-read -ra rates <<<"${RATES:-0.01 0.03 0.1}"
-optimizer=${OPTIMIZER:-lomo}
+read -ra optimizers <<<"${OPTIMIZERS:-lomo sgd adamw adalomo}"
 jobs=${JOBS:-$(nproc)}
 run=${RUN:-runs/rates-$(date +%Y%m%d-%H%M%S)}
 data=$run/data
 mkdir -p "$data"
+
+# rates_of OPTIMIZER
+rates_of() {
+  case $1 in
+    lomo) echo "${RATES:-0.01 0.03 0.1}" ;;
+    sgd) echo "${RATES:-0.001 0.003 0.01 0.03}" ;;
+    adamw) echo "${RATES:-0.0003 0.001 0.003 0.01}" ;;
+    adalomo) echo "${RATES:-0.003 0.01 0.03 0.1}" ;;
+    *)
+      echo "rates.sh: there is no optimizer $1" >&2
+      exit 2
+      ;;
+  esac
+}
 
 # split FILE NAME: 2000 lines to train on and the 200 after them.
 split() {
@@ -77,23 +93,25 @@ models=(
   "shakespeare-200K|$run/shakespeare/model|text|$data/stories-train.txt|$data/stories-held-out.txt"
 )
 
-# finetune MODEL PATH TASK TRAIN HELD_OUT DTYPE CLIP RATE
+# finetune MODEL PATH TASK TRAIN HELD_OUT DTYPE CLIP OPTIMIZER RATE
 finetune() {
-  local out=$run/$1-$6-$7-$8
+  local out=$run/$1-$6-$7-$8-$9 more=
   if [[ -f $out/done ]]; then return; fi
   rm -rf "$out"
+  if [[ $8 == sgd ]]; then more=', "momentum": 0.9'; fi
   cat >"$out.json" <<JSON
 {"model": {"path": "$2", "dtype": "$6"},
  "data": {"task": "$3", "train": "$4", "validation": "$5", "max_length": 96},
  "batch": {"sequences": 0, "max_tokens": 384},
  "train": {"max_steps": $steps, "epochs": 9, "seed": 1, "recompute": "none"},
- "optimizer": {"name": "$optimizer", "lr": $8},
- "schedule": {"kind": "constant"}, "clip": {"norm": $7, "strategy": "one_pass"},
+ "optimizer": {"name": "$8", "lr": $9$more},
+ "schedule": {"kind": "constant"}, "clip": {"norm": $7},
  "metrics": {"rounding_every": 0}, "save": {"final_model": "none"}}
 JSON
   # A run that diverged ends with 5, which is a result.
   "$bin/lomo-train" --config "$out.json" --threads 1 --log-level warn --output "$out" \
     >"$out.log" 2>&1 || [[ $? == 5 ]]
+  rm -rf "$out/checkpoints"
   touch "$out/done"
 }
 
@@ -103,51 +121,65 @@ loss() {
     "$1/metrics.jsonl" | tail -n 1
 }
 
-for model in "${models[@]}"; do
-  IFS='|' read -r name path task train held_out <<<"$model"
-  for dtype in f32 bf16 f16; do
-    for clip in 1 0; do
-      for rate in "${rates[@]}"; do
-        while (($(jobs -rp | wc -l) >= jobs)); do wait -n; done
-        finetune "$name" "$path" "$task" "$train" "$held_out" "$dtype" "$clip" "$rate" &
+# train_all OPTIMIZER
+train_all() {
+  local model name path task train held_out dtype clip rate
+  for model in "${models[@]}"; do
+    IFS='|' read -r name path task train held_out <<<"$model"
+    for dtype in f32 bf16 f16; do
+      for clip in 1 0; do
+        for rate in $(rates_of "$1"); do
+          while (($(jobs -rp | wc -l) >= jobs)); do wait -n; done
+          finetune "$name" "$path" "$task" "$train" "$held_out" "$dtype" "$clip" "$1" "$rate" &
+        done
       done
     done
   done
-done
-wait
+  wait
+}
 
-table="| model | weights | clip.norm | before |"
-rule="| --- | --- | --- | --- |"
-for rate in "${rates[@]}"; do
-  table+=" $rate |"
-  rule+=" --- |"
-done
-table+=$'\n'$rule
-for model in "${models[@]}"; do
-  name=${model%%|*}
-  for dtype in f32 bf16 f16; do
-    for clip in 1 0; do
-      before=$(loss "$run/$name-$dtype-$clip-${rates[0]}" before)
-      table+=$'\n'$(printf '| %s | %s | %s | %.3f |' "$name" "$dtype" "$clip" "$before")
-      for rate in "${rates[@]}"; do
-        after=$(loss "$run/$name-$dtype-$clip-$rate" end)
-        if [[ -z $after ]]; then
-          table+=" **not finite** |"
-        elif awk "BEGIN { exit !($after > $before) }"; then
-          table+=$(printf ' **%.3f** |' "$after")
-        else
-          table+=$(printf ' %.3f |' "$after")
-        fi
+# table OPTIMIZER
+table() {
+  local rates model name dtype clip rate folder before after
+  local rule="| --- | --- | --- | --- |" header="| model | weights | clip.norm | before |"
+  read -ra rates <<<"$(rates_of "$1")"
+  for rate in "${rates[@]}"; do
+    header+=" $rate |"
+    rule+=" --- |"
+  done
+  printf '%s\n%s\n' "$header" "$rule"
+  for model in "${models[@]}"; do
+    name=${model%%|*}
+    for dtype in f32 bf16 f16; do
+      for clip in 1 0; do
+        folder=$run/$name-$dtype-$clip-$1
+        before=$(loss "$folder-${rates[0]}" before)
+        printf '| %s | %s | %s | %.3f |' "$name" "$dtype" "$clip" "$before"
+        for rate in "${rates[@]}"; do
+          after=$(loss "$folder-$rate" end)
+          if [[ -z $after ]]; then
+            printf ' **not finite** |'
+          elif awk "BEGIN { exit !($after > $before) }"; then
+            printf ' **%.3f** |' "$after"
+          else
+            printf ' %.3f |' "$after"
+          fi
+        done
+        printf '\n'
       done
     done
   done
-done
-echo "$table"
+}
 
-if [[ ${1:-} == --write ]]; then
-  TABLE=$table awk '
-    /^<!-- rates.sh -->$/ { print; print ENVIRON["TABLE"]; skip = 1; next }
-    /^<!-- end of rates.sh -->$/ { skip = 0 }
-    !skip' docs/EXPERIMENTS.md >"$run/EXPERIMENTS.md"
-  cp "$run/EXPERIMENTS.md" docs/EXPERIMENTS.md
-fi
+for optimizer in "${optimizers[@]}"; do
+  train_all "$optimizer"
+  text=$(table "$optimizer")
+  printf '%s\n\n%s\n\n' "$optimizer" "$text"
+  if [[ ${1:-} == --write ]]; then
+    TABLE=$text NAME=$optimizer awk '
+      $0 == "<!-- rates.sh " ENVIRON["NAME"] " -->" { print; print ENVIRON["TABLE"]; skip = 1; next }
+      $0 == "<!-- end of rates.sh " ENVIRON["NAME"] " -->" { skip = 0 }
+      !skip' docs/EXPERIMENTS.md >"$run/EXPERIMENTS.md"
+    cp "$run/EXPERIMENTS.md" docs/EXPERIMENTS.md
+  fi
+done

@@ -32,7 +32,7 @@ int InspectCommand::run() const {
   const auto tokenizer = open_tokenizer(run.model.path, run, rows);
   const Inputs inputs = load_inputs(run, tokenizer.get(), shipped_prompts(),
                                     {.train = !run.data.train.empty(), .eval = true});
-  if (inputs.train.sequences.empty() && inputs.eval.empty()) {
+  if (inputs.train.empty() && inputs.eval.empty()) {
     throw Error(
         Exit::usage,
         file.string() + ": data.train and data.validation name no file: there is nothing to show");

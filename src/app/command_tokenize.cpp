@@ -117,7 +117,7 @@ int TokenizeCommand::run() const {
   for (std::string const& warning : source.warnings()) log::warn("{}", warning);
   if (chat) {
     const ChatTemplate used(model, chat_template, source);
-    each_conversation(opened(file), ChatFormat::automatic, [&](Conversation const& one) {
+    read_conversations(opened(file), ChatFormat::automatic, [&](Conversation const& one) {
       write_line(encoded(encode_chat(used, source, one, loss_on, add_generation_prompt)));
     });
   } else {

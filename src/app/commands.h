@@ -103,6 +103,13 @@ struct TokenizeCommand {
   int run() const;
 };
 
+struct CacheCommand {
+  std::string folder;
+  bool list = false, clear = false;
+  void options(CLI::App& app);
+  int run() const;
+};
+
 struct VerifyCommand {
   std::string folder;
   void options(CLI::App& app);

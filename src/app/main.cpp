@@ -116,6 +116,10 @@ int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporte
   CLI::App* tokenize_app =
       app.add_subcommand("tokenize", "Show texts as token ids and pieces, or ids as text");
   tokenize.options(*tokenize_app);
+  CacheCommand cache;
+  CLI::App* cache_app =
+      app.add_subcommand("cache", "Show or remove encoded data that wait for the next run");
+  cache.options(*cache_app);
   VerifyCommand verify;
   CLI::App* verify_app = app.add_subcommand(
       "verify", "Check a checkpoint or model folder: headers, shapes, checksums, values");
@@ -143,8 +147,8 @@ int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporte
   }
   ranks.set_timeout(std::chrono::seconds(timeout));
   start_log(common.log_level, ranks);
-  for (CLI::App const* command :
-       {plan_app, ablate_app, generate_app, inspect_app, tokenize_app, verify_app, init_app}) {
+  for (CLI::App const* command : {plan_app, ablate_app, generate_app, inspect_app, tokenize_app,
+                                  cache_app, verify_app, init_app}) {
     require_one_rank(*command, ranks);
   }
   require_rank_consistency(&ranks.host(),
@@ -158,6 +162,7 @@ int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporte
   if (generate_app->parsed()) return generate.run(common);
   if (inspect_app->parsed()) return inspect.run();
   if (tokenize_app->parsed()) return tokenize.run();
+  if (cache_app->parsed()) return cache.run();
   if (verify_app->parsed()) return verify.run();
   if (init_app->parsed()) return init.run(common);
   if (argc == 1) throw Error(Exit::usage, "no --config and no command.\n" + app.help());

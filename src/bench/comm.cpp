@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bench.h"
+#include "lomo/core/text.h"
 #include "lomo/dist/ownership.h"
 #include "operands.h"
 
@@ -87,7 +88,7 @@ class Exchanges {
     const Tensor sent = operands_.zeros(Shape(ranks_.size() * t, m.cols), o_.comm_dtype);
     const Tensor received = operands_.zeros(Shape(ranks_.size() * t, m.cols), o_.comm_dtype);
     const double tiles = static_cast<double>(maximum) / static_cast<double>(t);
-    measure("all_to_all", std::to_string(t) + " rows of " + m.name, m.alike * kBackwards * tiles,
+    measure("all_to_all", counted(t, "row") + " of " + m.name, m.alike * kBackwards * tiles,
             [&] { return ranks_.all_to_all(received, sent, counts, counts); });
   }
 
@@ -112,7 +113,7 @@ class Exchanges {
     const Tensor mine = operands_.zeros(Shape(1, o_.extents.model.width), DType::f32);
     measure("all_gather", "the gradient of a norm", 0,
             [&] { return ranks_.all_gather(all, mine, one); });
-    print("words", "8 bytes of each host", 8.0 * (ranks_.size() - 1),
+    print("host", "8 bytes of each rank", 8.0 * (ranks_.size() - 1),
           times_of(ranks_, o_.repetitions, [&] { ranks_.all_gather_host(0.0); }));
   }
 

@@ -7,13 +7,14 @@
 #include "../app/run_environment.h"
 #include "bench.h"
 #include "lomo/core/error.h"
+#include "lomo/core/text.h"
 #include "lomo/model/config_json.h"
 
 namespace lomo::bench {
 namespace {
 
 constexpr char const* kAbout =
-    "Times every operation of an engine and the whole training step, at the shapes of a model and\n"
+    "Times every operation of an engine and the whole training step, at the sizes of a model and\n"
     "beside what the device itself does: a large product and a large copy, or a profile. A share "
     "of\n"
     "the peak above 100 % means that operands stayed in caches. With `comm`, started by mpirun: "
@@ -36,7 +37,10 @@ struct Options {
 
 ModelConfig model_of(TrainConfig const& config, std::string const& where) {
   if (!config.model.shape.is_object()) {
-    throw Error(Exit::usage, where + ": has no model.shape to take extents from");
+    throw Error(Exit::usage,
+                where +
+                    " has no model.shape, whose sizes are timed. Name a training config with "
+                    "one, such as llama7b.json.");
   }
   return model_config_from_json(JsonReader(config.model.shape, where, Exit::usage, "/model/shape"));
 }
@@ -90,7 +94,7 @@ int comm(Options const& o, app::Common common) {
   if (ranks.size() == 1) {
     throw Error(
         Exit::usage,
-        "lomo-bench comm times what ranks exchange, and this is the only one; start it as in "
+        "lomo-bench comm times what ranks exchange, and there is one rank only; start it as in "
         "mpirun -np 2 lomo-bench comm, or scripts/mpirun.sh 2 comm");
   }
   const TrainConfig config = config_of(o);
@@ -102,8 +106,9 @@ int comm(Options const& o, app::Common common) {
   const std::vector<int> all = ranks.host().all_gather_host(ranks.machine());
   const std::size_t machines = std::set<int>(all.begin(), all.end()).size();
   if (ranks.rank() == 0) {
-    std::printf("%s; %d ranks on %zu machine%s; weights are sent as %s, gradients as %s\n\n",
-                engine->describe().c_str(), ranks.size(), machines, machines == 1 ? "" : "s",
+    std::printf("%s; %d ranks on %s; weights are sent as %s, gradients as %s\n\n",
+                engine->describe().c_str(), ranks.size(),
+                counted(static_cast<std::int64_t>(machines), "machine").c_str(),
                 std::string(to_string(options.extents.type)).c_str(),
                 std::string(to_string(options.comm_dtype)).c_str());
   }
@@ -127,7 +132,8 @@ int run(int argc, char** argv, app::Common common) {
                  "a training config whose model.shape to take, or a shipped one")
       ->capture_default_str();
   cli.add_option("--set", o.overrides, "key=value in the config, as for lomo-train");
-  cli.add_option("--layers", o.layers, "of the step's model; not given: the config's")
+  cli.add_option("--layers", o.layers,
+                 "transformer blocks of the step's model; not given: the config's")
       ->check(positive);
   cli.add_option("--tokens", o.tokens, "of a batch")->check(positive)->capture_default_str();
   cli.add_option("--sequence", o.sequence, "tokens of a sequence")
@@ -136,7 +142,7 @@ int run(int argc, char** argv, app::Common common) {
   cli.add_option("--targets", o.targets, "tokens of the batch that carry loss")
       ->check(positive)
       ->capture_default_str();
-  cli.add_option("--tile", o.tile, "rows of a tile of a gradient, for single operations")
+  cli.add_option("--tile", o.tile, "rows of a gradient tile, for single operations")
       ->check(positive)
       ->capture_default_str();
   cli.add_option("--repetitions", o.repetitions, "measurements, whose median is printed")

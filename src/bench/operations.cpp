@@ -5,6 +5,7 @@
 #include "bench.h"
 #include "cases.h"
 #include "lomo/core/error.h"
+#include "lomo/core/text.h"
 #include "lomo/plan/step_time.h"
 
 namespace lomo::bench {
@@ -55,7 +56,8 @@ void bench_operations(Backend& backend, Extents const& extents, DeviceProfile co
   add_update_cases(all, extents);
   std::erase_if(all, [&](Recipe const& r) { return r.name.find(only) == std::string::npos; });
   if (all.empty())
-    throw Error(Exit::usage, "--only " + only + ": no operation has that in its name");
+    throw Error(Exit::usage,
+                "--only " + shell_quoted(only) + ": no operation has that in its name");
 
   std::printf("%-22s %-46s %11s %9s %9s %6s %s\n", "operation", "of", "us", "GB/s", "TFLOP/s",
               "% peak", "bound by");

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "bench.h"
+#include "lomo/core/text.h"
 #include "lomo/data/batch.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/train/progress.h"
@@ -47,12 +48,12 @@ void bench_step(Backend& backend, Extents const& e, TrainConfig const& config,
   std::sort(seconds.begin(), seconds.end());
   const double median = seconds[seconds.size() / 2];
   std::printf(
-      "\nstep: %lld layers, %lld tokens, %lld targets: %.3f s, %.0f tokens/s, %.3f TFLOP, "
+      "\nstep: %s, %s, %s: %.3f s, %s tokens/s, %.3f TFLOP, "
       "%.3f TFLOP/s, %.0f %% of the product rate; peak %s\n",
-      static_cast<long long>(e.model.layers), static_cast<long long>(batch.rows()),
-      static_cast<long long>(batch.loss_count()), median,
-      static_cast<double>(batch.rows()) / median, flops / 1e12, flops / median / 1e12,
-      100 * flops / median / peaks.products(e.type),
+      counted(e.model.layers, "layer").c_str(), counted(batch.rows(), "token").c_str(),
+      counted(batch.loss_count(), "target").c_str(), median,
+      human_count(static_cast<std::int64_t>(static_cast<double>(batch.rows()) / median)).c_str(),
+      flops / 1e12, flops / median / 1e12, 100 * flops / median / peaks.products(e.type),
       format_memory(backend.ledger().at_peak()).c_str());
 }
 

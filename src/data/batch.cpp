@@ -14,7 +14,7 @@ std::int32_t as_index(std::size_t n) {
   return static_cast<std::int32_t>(n);
 }
 
-void require_fits(std::span<Sequence const> sequences) {
+void require_fits(std::span<SequenceView const> sequences) {
   std::size_t rows = 0;
   for (std::size_t s = 0; s < sequences.size(); ++s) {
     if (sequences[s].tokens.size() != sequences[s].targets.size()) {
@@ -59,12 +59,20 @@ Sequence make_sequence(std::span<std::int32_t const> ids, std::size_t loss_from)
   return sequence;
 }
 
+std::int64_t SequenceView::target_count() const {
+  return std::ranges::count_if(targets, [](std::int32_t target) { return target != kNoTarget; });
+}
+
 Batch make_batch(std::span<Sequence const> sequences) {
+  return make_batch(std::vector<SequenceView>(sequences.begin(), sequences.end()));
+}
+
+Batch make_batch(std::span<SequenceView const> sequences) {
   require_fits(sequences);
   Batch batch;
   batch.starts.push_back(0);
   batch.loss_starts.push_back(0);
-  for (Sequence const& sequence : sequences) {
+  for (SequenceView const& sequence : sequences) {
     for (std::size_t i = 0; i < sequence.tokens.size(); ++i) {
       if (sequence.targets[i] != kNoTarget) {
         batch.loss_rows.push_back(as_index(batch.tokens.size()));

@@ -54,6 +54,19 @@ void TooLongFound::add(TooLongFound const& more) {
   where = more.where;
 }
 
+void ChatStatistics::add(ChatStatistics const& more) {
+  conversations += more.conversations;
+  truncated += more.truncated;
+  too_long.add(more.too_long);
+  without_loss.add(more.without_loss);
+  turns_rewritten += more.turns_rewritten;
+  special_tokens.add(more.special_tokens);
+  for (auto const& [text, count] : more.special_token_counts) special_token_counts[text] += count;
+  ignored_reasoning += more.ignored_reasoning;
+  ignored_tool_calls += more.ignored_tool_calls;
+  ignored_tools += more.ignored_tools;
+}
+
 void DataStatistics::add(DataStatistics const& more) {
   examples += more.examples;
   too_long.add(more.too_long);
@@ -64,6 +77,7 @@ void DataStatistics::add(DataStatistics const& more) {
   special_texts.add(more.special_texts);
   for (auto const& [text, count] : more.special_text_counts) special_text_counts[text] += count;
   unknown_ids += more.unknown_ids;
+  chat.add(more.chat);
 }
 
 void count_special(Tokenizer const& tokenizer, std::string_view text, std::string const& where,
@@ -72,9 +86,38 @@ void count_special(Tokenizer const& tokenizer, std::string_view text, std::strin
   if (tokenizer.count_special(text, found.special_text_counts)) found.special_texts.add(where);
 }
 
+namespace {
+
+std::vector<std::string> chat_warnings(ChatStatistics const& found, std::string const& what) {
+  std::vector<std::string> all;
+  const auto say = [&](std::int64_t count, std::string const& one, std::string const& rest,
+                       std::string const& first = {}) {
+    if (count == 0) return;
+    all.push_back(counted(count, what + " " + one) + rest +
+                  (first.empty() ? "" : (count == 1 ? ": " : "; the first is ") + first));
+  };
+  say(found.truncated, "conversation", " lost the earliest turns, to fit in data.max_length");
+  say(found.too_long.count, "conversation",
+      " left out: the last turn alone is longer than data.max_length", found.too_long.first);
+  say(found.without_loss.count, "conversation", " left out: nothing carries loss",
+      found.without_loss.first);
+  say(found.turns_rewritten, "answer", " without loss: the template rewrites them in later turns");
+  say(found.special_tokens.count, "special token",
+      " inside of messages, read as tokens (" + special_list(found.special_token_counts) + ")",
+      found.special_tokens.first);
+  say(found.ignored_reasoning, "conversation",
+      " with \"reasoning_content\", which the template does not read");
+  say(found.ignored_tool_calls, "conversation",
+      " with \"tool_calls\", which the template does not read");
+  say(found.ignored_tools, "conversation", " with \"tools\", which the template does not read");
+  return all;
+}
+
+}  // namespace
+
 std::vector<std::string> data_warnings(DataStatistics const& found, std::string const& what,
                                        std::int64_t max_length, TooLong too_long) {
-  std::vector<std::string> all;
+  std::vector<std::string> all = chat_warnings(found.chat, what);
   const auto examples = [&](Finding const& finding) {
     return counted(finding.count, what + " example") + first_of(finding);
   };

@@ -10,50 +10,118 @@
 
 namespace lomo {
 
-std::int64_t Dataset::tokens() const {
-  std::int64_t count = 0;
-  for (Sequence const& sequence : sequences) {
-    count += static_cast<std::int64_t>(sequence.tokens.size());
-  }
-  return count;
+SequenceView Dataset::operator[](std::size_t i) const {
+  Record const& record = columns_.records.all()[i];
+  const auto length = static_cast<std::size_t>(record.length);
+  const auto ids = columns_.ids.all().subspan(static_cast<std::size_t>(record.ids));
+  if (record.own_targets < 0) return {ids.first(length), ids.subspan(length == 0 ? 0 : 1, length)};
+  const auto targets = columns_.targets.all();
+  return {ids.first(length), targets.subspan(static_cast<std::size_t>(record.own_targets), length)};
 }
 
-std::int64_t Dataset::targets() const {
-  std::int64_t count = 0;
-  for (Sequence const& sequence : sequences) {
-    count += std::count_if(sequence.targets.begin(), sequence.targets.end(),
-                           [](std::int32_t target) { return target != kNoTarget; });
+std::vector<SequenceView> Dataset::all() const {
+  std::vector<SequenceView> views;
+  for (std::size_t i = 0; i < size(); ++i) views.push_back((*this)[i]);
+  return views;
+}
+
+std::string Dataset::where(std::size_t i) const {
+  return columns_.where.all().data() + columns_.records.all()[i].where;
+}
+
+void Dataset::note(std::int32_t id) {
+  const bool first = largest_id_ < smallest_id_;
+  smallest_id_ = first ? id : std::min(smallest_id_, id);
+  largest_id_ = first ? id : std::max(largest_id_, id);
+}
+
+std::int64_t Dataset::put_ids(std::span<std::int32_t const> ids) {
+  const auto begin = static_cast<std::int64_t>(columns_.ids.size());
+  for (const std::int32_t id : ids) note(id);
+  columns_.ids.append(ids);
+  return begin;
+}
+
+std::int64_t Dataset::put_where(std::string_view where) {
+  const auto begin = static_cast<std::int64_t>(columns_.where.size());
+  columns_.where.append(where);
+  columns_.where.append(std::string_view("", 1));
+  return begin;
+}
+
+void Dataset::put(Record const& record) {
+  columns_.records.append({&record, 1});
+  tokens_ += record.length;
+  targets_ += record.targets;
+}
+
+void Dataset::add(SequenceView sequence, std::string_view where, std::int64_t item) {
+  auto const& [tokens, targets] = sequence;
+  Record record{.item = item, .where = put_where(where)};
+  record.length = static_cast<std::int32_t>(tokens.size());
+  record.targets = static_cast<std::int32_t>(sequence.target_count());
+  record.ids = put_ids(tokens);
+  if (!tokens.empty() && targets.back() != kNoTarget &&
+      std::ranges::equal(targets.first(targets.size() - 1), tokens.subspan(1))) {
+    put_ids(targets.last(1));
+  } else {
+    record.own_targets = static_cast<std::int64_t>(columns_.targets.size());
+    for (const std::int32_t target : targets) {
+      if (target != kNoTarget) note(target);
+    }
+    columns_.targets.append(targets);
   }
-  return count;
+  put(record);
+}
+
+void Dataset::add(std::span<std::int32_t const> ids, std::size_t loss_from, std::string_view where,
+                  std::int64_t item) {
+  add(make_sequence(ids, loss_from), where, item);
+}
+
+void Dataset::add_document(std::span<std::int32_t const> ids, std::size_t step,
+                           std::string_view where, std::int64_t item) {
+  if (ids.size() < 2) return;
+  const Record whole{.ids = put_ids(ids), .item = item, .where = put_where(where)};
+  for (std::size_t from = 0; from + 1 < ids.size(); from += step) {
+    Record part = whole;
+    part.ids += static_cast<std::int64_t>(from);
+    part.length = static_cast<std::int32_t>(std::min(step, ids.size() - 1 - from));
+    part.targets = part.length;
+    put(part);
+  }
 }
 
 std::string content_hash(Dataset const& data) {
+  if (!data.content_hash_.empty()) return data.content_hash_;
   Hasher hasher;
-  for (Sequence const& sequence : data.sequences) {
-    hasher.add(static_cast<std::int64_t>(sequence.tokens.size()));
-    hasher.add(std::as_bytes(std::span(sequence.tokens)));
-    hasher.add(std::as_bytes(std::span(sequence.targets)));
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    hasher.add(data.length(i));
+    hasher.add(std::as_bytes(data[i].tokens));
+    hasher.add(std::as_bytes(data[i].targets));
   }
   return hasher.text();
 }
 
 void check_ids(Dataset const& data, std::int64_t vocab) {
+  if (data.smallest_id() >= 0 && data.largest_id() < vocab) return;
   std::int64_t bad = 0;
   std::int32_t worst = 0;
   std::string first;
-  for (std::size_t i = 0; i < data.sequences.size(); ++i) {
+  for (std::size_t i = 0; i < data.size(); ++i) {
     const auto look = [&](std::int32_t id) {
       if (id >= 0 && id < vocab) return;
       if (bad++ == 0) {
-        first = i < data.where.size() ? data.where[i] : "sequence " + std::to_string(i);
+        first = data.where(i);
         worst = id;
       }
       if (worst >= 0 && (id < 0 || id > worst)) worst = id;
     };
     // Every id of a document is a token or the last target.
-    for (std::int32_t id : data.sequences[i].tokens) look(id);
-    if (!data.sequences[i].targets.empty() && data.sequences[i].targets.back() != kNoTarget) {
-      look(data.sequences[i].targets.back());
+    SequenceView const& sequence = data[i];
+    for (const std::int32_t id : sequence.tokens) look(id);
+    if (!sequence.targets.empty() && sequence.targets.back() != kNoTarget) {
+      look(sequence.targets.back());
     }
   }
   if (bad == 0) return;

@@ -1,11 +1,11 @@
 #include "lomo/data/encode.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
 
-#include "lomo/core/activity.h"
 #include "lomo/core/error.h"
 #include "lomo/core/text.h"
 #include "text.h"
@@ -177,9 +177,7 @@ class Builder {
     }
     bool cut = false, joined = false;
     for (EncodedAnswer const& encoded : all) {
-      data_.sequences.push_back(make_sequence(encoded.ids, encoded.loss_from));
-      data_.where.push_back(example.where);
-      data_.items.push_back(index);
+      data_.add(encoded.ids, encoded.loss_from, example.where, index);
       cut = cut || encoded.truncated;
       joined = joined || encoded.joined_space;
       found.unknown_ids += std::count(encoded.ids.begin(), encoded.ids.end(), unknown_);
@@ -192,14 +190,7 @@ class Builder {
     count_special(tokenizer_, text, example.where, found);
   }
 
-  Dataset take() {
-    TooLongFound const& too_long = data_.statistics.too_long;
-    if (options_.too_long == TooLong::error && too_long.count > 0) {
-      refuse_too_long(too_long, "answers of the " + options_.what + " data",
-                      data_.statistics.examples, options_.max_length);
-    }
-    return std::move(data_);
-  }
+  Dataset take() { return std::move(data_); }
 
  private:
   /// Ids of an answer alone.
@@ -259,12 +250,10 @@ std::vector<EncodedAnswer> encode_candidates(Tokenizer const& tokenizer, Example
                      max_length);
 }
 
-Dataset build_dataset(Tokenizer const& tokenizer, std::span<Example const> examples,
-                      EncodeOptions const& options) {
+Dataset encode_examples(Tokenizer const& tokenizer, std::span<Example const> examples,
+                        EncodeOptions const& options) {
   Builder builder(tokenizer, options);
-  Activity activity("tokenizing examples", static_cast<double>(examples.size()));
   for (std::size_t i = 0; i < examples.size(); ++i) {
-    activity.advance();
     Example const& example = examples[i];
     if (example.answer.empty()) {
       throw Error(Exit::data, example.where + ": no answer to train on (a test file?)");
@@ -274,44 +263,57 @@ Dataset build_dataset(Tokenizer const& tokenizer, std::span<Example const> examp
   return builder.take();
 }
 
-Dataset build_ranked(Tokenizer const& tokenizer, std::span<Example const> examples,
-                     EncodeOptions const& options) {
+Dataset encode_ranked(Tokenizer const& tokenizer, std::span<Example const> examples,
+                      EncodeOptions const& options) {
   Builder builder(tokenizer, options);
-  Activity activity("tokenizing candidates", static_cast<double>(examples.size()));
   for (std::size_t i = 0; i < examples.size(); ++i) {
-    activity.advance();
     builder.add(examples[i], static_cast<std::int64_t>(i),
                 {examples[i].candidates.begin(), examples[i].candidates.end()});
   }
   return builder.take();
 }
 
-Dataset build_dataset(Tokenizer const& tokenizer, std::span<Document const> documents,
-                      std::int64_t max_length) {
+Dataset encode_documents(Tokenizer const& tokenizer, std::span<Document const> documents,
+                         std::int64_t max_length) {
   Dataset data;
-  double bytes = 0;
-  for (Document const& document : documents) bytes += static_cast<double>(document.text.size());
-  Activity activity("tokenizing documents", bytes, Activity::Unit::bytes);
-  std::int64_t index = -1;
-  for (Document const& document : documents) {
-    activity.advance(static_cast<double>(document.text.size()));
-    ++index;
+  const auto step = max_length > 0 ? static_cast<std::size_t>(max_length)
+                                   : std::numeric_limits<std::size_t>::max() / 2;
+  for (std::size_t i = 0; i < documents.size(); ++i) {
+    Document const& document = documents[i];
     count_special(tokenizer, document.text, document.where, data.statistics);
     std::vector<std::int32_t> ids = with_start(tokenizer, document.text);
     if (tokenizer.unknown() >= 0) {
       data.statistics.unknown_ids += std::count(ids.begin(), ids.end(), tokenizer.unknown());
     }
     ids.insert(ids.end(), tokenizer.closing().begin(), tokenizer.closing().end());
-    const std::size_t step = max_length > 0 ? static_cast<std::size_t>(max_length) : ids.size();
-    // Neighbouring pieces share one id: the last target of one is the first token of the next.
-    for (std::size_t from = 0; from + 1 < ids.size(); from += step) {
-      const std::size_t count = std::min(step + 1, ids.size() - from);
-      data.sequences.push_back(make_sequence(std::span(ids).subspan(from, count), 0));
-      data.where.push_back(document.where);
-      data.items.push_back(index);
-    }
+    data.add_document(ids, step, document.where, static_cast<std::int64_t>(i));
   }
   return data;
+}
+
+Dataset encode_id_lists(std::span<IdList const> lists, EncodeOptions const& options) {
+  Dataset data;
+  const std::int64_t max_length = options.max_length;
+  for (std::size_t i = 0; i < lists.size(); ++i) {
+    std::span<std::int32_t const> ids = lists[i].ids;
+    const auto count = static_cast<std::int64_t>(ids.size());
+    data.statistics.examples += 1;
+    if (max_length > 0 && count > max_length + 1) {
+      data.statistics.too_long.add(count - 1, lists[i].where);
+      // What is left of a list whose targets are all cut teaches nothing.
+      if (options.too_long != TooLong::cut || lists[i].loss_from > max_length) continue;
+      ids = ids.first(static_cast<std::size_t>(max_length) + 1);
+    }
+    data.add(ids, static_cast<std::size_t>(lists[i].loss_from), lists[i].where,
+             static_cast<std::int64_t>(i));
+  }
+  return data;
+}
+
+void require_fit(Dataset const& whole, EncodeOptions const& options) {
+  TooLongFound const& too_long = whole.statistics.too_long;
+  if (options.too_long != TooLong::error || too_long.count == 0) return;
+  refuse_too_long(too_long, options.what, whole.statistics.examples, options.max_length);
 }
 
 }  // namespace lomo

@@ -75,7 +75,7 @@ std::string name_of(Tokenizer const* tokenizer, std::int32_t id) {
 
 }  // namespace
 
-std::vector<SeenId> seen_ids(Sequence const& sequence) {
+std::vector<SeenId> seen_ids(SequenceView sequence) {
   std::vector<SeenId> ids;
   for (std::size_t i = 0; i < sequence.tokens.size(); ++i) {
     const bool learnt = i > 0 && sequence.targets[i - 1] != kNoTarget;
@@ -87,7 +87,7 @@ std::vector<SeenId> seen_ids(Sequence const& sequence) {
   return ids;
 }
 
-std::string view_pieces(Tokenizer const* tokenizer, Sequence const& sequence,
+std::string view_pieces(Tokenizer const* tokenizer, SequenceView sequence,
                         ViewOptions const& options) {
   const std::vector<SeenId> ids = seen_ids(sequence);
   const auto loss = std::ranges::find_if(ids, [](SeenId const& seen) { return seen.loss; });
@@ -115,7 +115,7 @@ std::string view_pieces(Tokenizer const* tokenizer, Sequence const& sequence,
   return text + marks.before(false);
 }
 
-std::string view_text(Tokenizer const& tokenizer, Sequence const& sequence,
+std::string view_text(Tokenizer const& tokenizer, SequenceView sequence,
                       ViewOptions const& options) {
   std::string text, part;
   Marks marks(options.colour);

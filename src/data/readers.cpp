@@ -28,21 +28,23 @@ Document trimmed(std::string text, std::string where) {
   return {text.substr(first, last - first + 1), std::move(where)};
 }
 
-std::vector<Document> read_json_documents(std::filesystem::path const& file,
-                                          std::string const& field) {
-  std::vector<Document> documents;
+void read_json_documents(std::filesystem::path const& file, std::string const& field,
+                         Take<Document> const& take) {
+  std::size_t count = 0;
   for (Records records(file); records.next();) {
     const Record record = records.record();
     Document document = trimmed(record.text(field, "data.text_field"), record.place());
-    if (!document.text.empty()) documents.push_back(std::move(document));
+    if (document.text.empty()) continue;
+    ++count;
+    take(std::move(document));
   }
-  require_some(documents.size(), file);
-  return documents;
+  require_some(count, file);
 }
 
 }  // namespace
 
-std::vector<Example> read_jsonl(std::filesystem::path const& file, JsonlFields const& fields) {
+void read_jsonl(std::filesystem::path const& file, JsonlFields const& fields,
+                Take<Example> const& take) {
   const bool templated = fields.prompt.find('{') != std::string::npos;
   const Template prompt(templated ? fields.prompt : "{" + fields.prompt + "}",
                         "the prompt template");
@@ -52,69 +54,55 @@ std::vector<Example> read_jsonl(std::filesystem::path const& file, JsonlFields c
     throw Error(Exit::usage, "the passage field \"" + fields.passage +
                                  "\" does not occur in the prompt " + fields.prompt);
   }
-  std::vector<Example> examples;
+  std::size_t count = 0;
   for (Records records(file); records.next();) {
     const Record record = records.record();
     Example example;
     example.where = record.place();
-    example.id = std::to_string(examples.size());
+    example.id = std::to_string(count++);
     Fields values;
     for (std::string const& name : names) {
       values[name] = as_text(record, name, "data.prompt_field");
     }
     prompt.render(values, fields.passage, example);
     example.answer = as_text(record, fields.answer, "data.answer_field");
-    examples.push_back(std::move(example));
+    take(std::move(example));
   }
-  require_some(examples.size(), file);
-  return examples;
+  require_some(count, file);
 }
 
-Dataset read_ids(std::filesystem::path const& file, std::int64_t max_length, TooLong too_long) {
-  Dataset data;
-  std::int64_t index = -1;
+void read_ids(std::filesystem::path const& file, Take<IdList> const& take) {
+  std::size_t lists = 0;
   for (Records records(file); records.next();) {
     const Record record = records.record();
-    std::vector<std::int32_t> ids;
+    IdList list;
     for (nlohmann::json const& id : record.array("ids")) {
       if (!id.is_number_integer() || id < 0 || id > INT32_MAX) {
         record.fail("ids", "holds " + preview(id) + ", which is no token id");
       }
-      ids.push_back(id.get<std::int32_t>());
+      list.ids.push_back(id.get<std::int32_t>());
     }
-    const std::int64_t loss_from = record.has("loss_from") ? record.integer("loss_from") : 0;
-    const auto count = static_cast<std::int64_t>(ids.size());
-    if (loss_from < 0 || loss_from >= std::max<std::int64_t>(count, 1)) {
-      record.fail("loss_from", "is " + std::to_string(loss_from) + " in a list of " +
+    list.loss_from = record.has("loss_from") ? record.integer("loss_from") : 0;
+    const auto count = static_cast<std::int64_t>(list.ids.size());
+    if (list.loss_from < 0 || list.loss_from >= std::max<std::int64_t>(count, 1)) {
+      record.fail("loss_from", "is " + std::to_string(list.loss_from) + " in a list of " +
                                    std::to_string(count) + " ids");
     }
-    ++index;
-    if (max_length > 0 && count > max_length + 1) {
-      data.statistics.too_long.add(count - 1, record.place());
-      // What is left of a list whose targets are all cut teaches nothing.
-      if (too_long != TooLong::cut || loss_from > max_length) continue;
-      ids.resize(static_cast<std::size_t>(max_length) + 1);
-    }
-    data.sequences.push_back(make_sequence(ids, static_cast<std::size_t>(loss_from)));
-    data.where.push_back(record.place());
-    data.items.push_back(index);
+    list.where = record.place();
+    ++lists;
+    take(std::move(list));
   }
-  data.statistics.examples = index + 1;
-  require_some(static_cast<std::size_t>(index + 1), file);
-  if (too_long == TooLong::error && data.statistics.too_long.count > 0) {
-    refuse_too_long(data.statistics.too_long, "lists of ids in " + file.string(), index + 1,
-                    max_length);
-  }
-  return data;
+  require_some(lists, file);
 }
 
-std::vector<Document> read_documents(std::filesystem::path const& file,
-                                     TextOptions const& options) {
-  if (without_gz(file).extension() == ".jsonl")
-    return read_json_documents(file, options.text_field);
+void read_documents(std::filesystem::path const& file, TextOptions const& options,
+                    Take<Document> const& take) {
+  if (without_gz(file).extension() == ".jsonl") {
+    return read_json_documents(file, options.text_field, take);
+  }
   std::string text;
   for (Lines lines(file); lines.next();) text += lines.text() + "\n";
-  std::vector<Document> documents;
+  std::size_t count = 0;
   std::int64_t line = 1;
   for (std::size_t at = 0; at < text.size();) {
     std::string const& bar = options.document_separator;
@@ -125,13 +113,15 @@ std::vector<Document> read_documents(std::filesystem::path const& file,
     const std::string where =
         file.string() + ":" + std::to_string(line + static_cast<std::int64_t>(first));
     Document document = trimmed(part, where);
-    if (!document.text.empty()) documents.push_back(std::move(document));
+    if (!document.text.empty()) {
+      ++count;
+      take(std::move(document));
+    }
     line += std::count(text.begin() + static_cast<std::ptrdiff_t>(at),
                        text.begin() + static_cast<std::ptrdiff_t>(next), '\n');
     at = next;
   }
-  require_some(documents.size(), file);
-  return documents;
+  require_some(count, file);
 }
 
 void each_line(std::filesystem::path const& file,

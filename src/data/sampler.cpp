@@ -10,14 +10,6 @@
 
 namespace lomo {
 
-namespace {
-
-std::int64_t length(Sequence const& sequence) {
-  return static_cast<std::int64_t>(sequence.tokens.size());
-}
-
-}  // namespace
-
 Sampler::Sampler(Dataset const& data, std::int64_t sequences, std::int64_t max_tokens,
                  std::uint64_t seed, bool shuffle)
     : data_(data), sequences_(sequences), max_tokens_(max_tokens), seed_(seed), shuffle_(shuffle) {
@@ -26,12 +18,10 @@ Sampler::Sampler(Dataset const& data, std::int64_t sequences, std::int64_t max_t
                                  " and max_tokens is " + std::to_string(max_tokens) +
                                  "; give at least one of them, and none below zero");
   }
-  if (data.sequences.empty()) throw Error(Exit::data, "there is no sequence to draw batches from");
-  for (std::size_t i = 0; max_tokens > 0 && i < data.sequences.size(); ++i) {
-    if (length(data.sequences[i]) > max_tokens) {
-      const std::string name =
-          i < data.where.size() ? data.where[i] : "sequence " + std::to_string(i);
-      throw Error(Exit::data, name + " has " + counted(length(data.sequences[i]), "token") +
+  if (data.empty()) throw Error(Exit::data, "there is no sequence to draw batches from");
+  for (std::size_t i = 0; max_tokens > 0 && i < data.size(); ++i) {
+    if (data.length(i) > max_tokens) {
+      throw Error(Exit::data, data.where(i) + " has " + counted(data.length(i), "token") +
                                   ", more than a batch may hold (batch.max_tokens " +
                                   std::to_string(max_tokens) +
                                   "); raise batch.max_tokens or lower data.max_length");
@@ -41,7 +31,7 @@ Sampler::Sampler(Dataset const& data, std::int64_t sequences, std::int64_t max_t
 }
 
 std::vector<std::int64_t> Sampler::order(std::int64_t epoch) const {
-  const auto count = static_cast<std::int64_t>(data_.sequences.size());
+  const auto count = static_cast<std::int64_t>(data_.size());
   if (shuffle_) {
     return shuffled(count, random_key(seed_, "shuffle", "", static_cast<std::uint64_t>(epoch)));
   }
@@ -56,33 +46,36 @@ std::int64_t Sampler::take(std::vector<std::int64_t> const& order, std::int64_t 
   std::int64_t end = from;
   while (end < count && (sequences_ == 0 || end - from < sequences_)) {
     const auto index = static_cast<std::size_t>(order[static_cast<std::size_t>(end)]);
-    tokens += length(data_.sequences[index]);
+    tokens += data_.length(index);
     if (max_tokens_ > 0 && tokens > max_tokens_) break;
     ++end;
   }
   return end - from;
 }
 
-std::vector<Sequence const*> Sampler::draw() {
+std::vector<std::size_t> Sampler::draw_indices() {
   const std::int64_t count = take(order_, position_.next);
-  std::vector<Sequence const*> drawn;
+  std::vector<std::size_t> drawn;
   drawn.reserve(static_cast<std::size_t>(count));
   for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t index = order_[static_cast<std::size_t>(position_.next + i)];
-    drawn.push_back(&data_.sequences[static_cast<std::size_t>(index)]);
+    drawn.push_back(static_cast<std::size_t>(order_[static_cast<std::size_t>(position_.next + i)]));
   }
   seek({position_.epoch, position_.next + count});
   return drawn;
 }
 
+std::vector<SequenceView> Sampler::draw() {
+  std::vector<SequenceView> drawn;
+  for (const std::size_t i : draw_indices()) drawn.push_back(data_[i]);
+  return drawn;
+}
+
 Batch Sampler::next() {
-  std::vector<Sequence> sequences;
-  for (Sequence const* sequence : draw()) sequences.push_back(*sequence);
-  return make_batch(sequences);
+  return make_batch(draw());
 }
 
 void Sampler::seek(DataPosition position) {
-  const auto count = static_cast<std::int64_t>(data_.sequences.size());
+  const auto count = static_cast<std::int64_t>(data_.size());
   if (position.epoch < 0 || position.next < 0 || position.next > count) {
     throw Error(Exit::data, "data position (epoch " + std::to_string(position.epoch) +
                                 ", sequence " + std::to_string(position.next) +
@@ -119,13 +112,6 @@ std::int64_t Sampler::batches_in(std::int64_t epochs, std::int64_t maximum) cons
 }
 
 Sampler::Largest Sampler::largest(std::int64_t batches) const {
-  std::vector<std::int64_t> targets;
-  for (Sequence const& sequence : data_.sequences) {
-    targets.push_back(static_cast<std::int64_t>(
-        sequence.targets.size() -
-        static_cast<std::size_t>(
-            std::count(sequence.targets.begin(), sequence.targets.end(), kNoTarget))));
-  }
   Sampler from_start(data_, sequences_, max_tokens_, seed_, shuffle_);
   // In file order all epochs are alike.
   if (!shuffle_) batches = std::min(batches, batches_per_epoch(0));
@@ -133,9 +119,9 @@ Sampler::Largest Sampler::largest(std::int64_t batches) const {
   Largest largest;
   for (std::int64_t i = 0; i < batches; ++i) {
     Largest batch;
-    for (Sequence const* sequence : from_start.draw()) {
-      batch.tokens += length(*sequence);
-      batch.targets += targets[static_cast<std::size_t>(sequence - data_.sequences.data())];
+    for (const std::size_t index : from_start.draw_indices()) {
+      batch.tokens += data_.length(index);
+      batch.targets += data_.targets(index);
     }
     largest.tokens = std::max(largest.tokens, batch.tokens);
     largest.targets = std::max(largest.targets, batch.targets);

@@ -22,14 +22,12 @@ std::vector<std::vector<std::size_t>> shard_sequences(std::vector<std::int64_t> 
   return shares;
 }
 
-Batch shard_batch(std::vector<Sequence const*> const& global, int rank, int ranks) {
+Batch shard_batch(std::span<SequenceView const> global, int rank, int ranks) {
   std::vector<std::int64_t> lengths;
-  for (Sequence const* sequence : global) {
-    lengths.push_back(static_cast<std::int64_t>(sequence->tokens.size()));
-  }
+  for (SequenceView const& sequence : global) lengths.push_back(sequence.length());
   const auto shares = shard_sequences(lengths, ranks);
-  std::vector<Sequence> mine;
-  for (const std::size_t i : shares[static_cast<std::size_t>(rank)]) mine.push_back(*global[i]);
+  std::vector<SequenceView> mine;
+  for (const std::size_t i : shares[static_cast<std::size_t>(rank)]) mine.push_back(global[i]);
   return make_batch(mine);
 }
 

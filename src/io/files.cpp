@@ -1,6 +1,7 @@
 #include "lomo/io/files.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -69,6 +70,34 @@ std::string read_file(std::filesystem::path const& file, Exit exit, std::size_t 
   std::string text(input.size(), '\0');
   input.read(0, std::as_writable_bytes(std::span(text)));
   return text;
+}
+
+MappedFile::MappedFile(std::filesystem::path const& path, Exit exit) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) fail_with(exit, "open", path, errno);
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(descriptor);
+    fail_with(exit, "map", path, EINVAL);
+  }
+  size_ = static_cast<std::size_t>(status.st_size);
+  if (size_ > 0) {  // an empty file cannot be mapped
+    void* const at = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor, 0);
+    if (at == MAP_FAILED) {
+      const int reason = errno;
+      ::close(descriptor);
+      fail_with(exit, "map", path, reason);
+    }
+    bytes_ = static_cast<std::byte const*>(at);
+  }
+  ::close(descriptor);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : bytes_(std::exchange(other.bytes_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile::~MappedFile() {
+  if (bytes_ != nullptr) ::munmap(const_cast<std::byte*>(bytes_), size_);
 }
 
 AtomicFile::AtomicFile(std::filesystem::path const& path) : path_(path) {

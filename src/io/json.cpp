@@ -150,7 +150,9 @@ void refuse_depth(std::string_view text, std::string const& where, TextPosition 
                         std::to_string(kJsonLevels) + " levels deep");
 }
 
-enum class Keys : std::uint8_t { unique, any };
+/// Which keys may stand only once in their object. Of a record's fields the last one would be read
+/// and the others lost; what lies in them is often not read at all.
+enum class Keys : std::uint8_t { unique, unique_outermost };
 
 Json parse(std::string_view text, std::string const& where, TextPosition start, Exit exit,
            Keys wanted) {
@@ -161,7 +163,7 @@ Json parse(std::string_view text, std::string const& where, TextPosition start, 
     using Event = Json::parse_event_t;
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
-    if (event == Event::key) {
+    if (event == Event::key && (wanted == Keys::unique || keys.size() == 1)) {
       auto const& key = parsed.get_ref<std::string const&>();
       if (!keys.back().insert(key).second) {
         throw Error(exit, place(where, text, start, static_cast<std::size_t>(at - text.data())) +
@@ -171,14 +173,14 @@ Json parse(std::string_view text, std::string const& where, TextPosition start, 
     return true;
   };
   try {
-    if (wanted == Keys::any) return Json::parse(text.begin(), text.end());
     return Json::parse(TracedIterator(text.data(), &at),
                        TracedIterator(text.data() + text.size(), &at), watch);
   } catch (Json::parse_error const& error) {
     throw Error(exit, place(where, text, start, error.byte) +
                           ": not valid JSON: " + reason(error.what()) + remedy(text, error.byte));
   } catch (Json::exception const& error) {
-    throw Error(exit, where + ":" + start.text() + ": not valid JSON: " + reason(error.what()));
+    throw Error(exit, place(where, text, start, static_cast<std::size_t>(at - text.data())) +
+                          ": not valid JSON: " + reason(error.what()));
   }
 }
 
@@ -205,11 +207,11 @@ Json parse_json(std::string_view text, std::string const& where, Exit exit) {
 }
 
 Json parse_record(std::string_view text, std::string const& where, TextPosition start) {
-  return parse(text, where, start, Exit::data, Keys::any);
+  return parse(text, where, start, Exit::data, Keys::unique_outermost);
 }
 
 std::optional<Json> json_or_nothing(std::string_view text, std::string const& where, Exit exit) {
-  if (too_deep(text) != std::string_view::npos) return parse(text, where, {}, exit, Keys::any);
+  if (too_deep(text) != std::string_view::npos) return parse(text, where, {}, exit, Keys::unique);
   Json json = Json::parse(text.begin(), text.end(), nullptr, false);
   if (json.is_discarded()) return std::nullopt;
   return json;

@@ -134,6 +134,20 @@ HeadContext Llama::head_context(Pass const& pass) {
   return {backend_, config_, dtype_, head_, pass.batch.all_loss_rows, ranks_};
 }
 
+Buffer Llama::embed_tokens(Batch const& batch, DeviceBatch const& device) {
+  return embed({backend_, ranks_, head_.vocabulary_tile(rank_info(ranks_).ranks)},
+               weights_.embedding.single(), batch, device);
+}
+
+void Llama::prefetch_forward() {
+  gatherer_.invalidate();
+  std::vector<Parameter const*> order;
+  for (BlockWeights const& block : weights_.blocks) {
+    for (Parameter const* parameter : forward_order(block)) order.push_back(parameter);
+  }
+  gatherer_.prefetch(order);
+}
+
 Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
   const bool training = purpose == Purpose::train;
   const auto keep = [&](std::size_t l) {
@@ -150,14 +164,8 @@ Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
   pass.last_on_loss_rows = last_block_on_loss_rows(
       std::accumulate(rows.begin(), rows.end(), std::int64_t{0}), pass.all_loss_rows());
 
-  gatherer_.invalidate();
-  std::vector<Parameter const*> order;
-  for (BlockWeights const& block : weights_.blocks) {
-    for (Parameter const* parameter : forward_order(block)) order.push_back(parameter);
-  }
-  gatherer_.prefetch(order);
-  Buffer x = embed({backend_, ranks_, head_.vocabulary_tile(rank_info(ranks_).ranks)},
-                   weights_.embedding.single(), batch, pass.batch);  // (N,C)
+  prefetch_forward();
+  Buffer x = embed_tokens(batch, pass.batch);  // (N,C)
   for (std::size_t l = 0; l < weights_.blocks.size(); ++l) {
     BlockActivations a;
     a.x = std::move(x);

@@ -70,11 +70,10 @@ BatchCounts WorstBatches::count(DrawnBatch const& share) {
   BatchCounts counts;
   counts.sequences = static_cast<std::int64_t>(share.size());
   counted_ += 1;
-  for (Sequence const* sequence : share) {
-    counts.tokens += static_cast<std::int64_t>(sequence->tokens.size());
-    counts.targets += static_cast<std::int64_t>(sequence->targets.size()) -
-                      std::count(sequence->targets.begin(), sequence->targets.end(), kNoTarget);
-    for (const std::int32_t token : sequence->tokens) {
+  for (SequenceView const& sequence : share) {
+    counts.tokens += sequence.length();
+    counts.targets += sequence.target_count();
+    for (const std::int32_t token : sequence.tokens) {
       const auto id = static_cast<std::size_t>(token);
       if (id >= seen_.size()) seen_.resize(id + 1, 0);
       counts.ids += seen_[id] != counted_ ? 1 : 0;
@@ -86,9 +85,7 @@ BatchCounts WorstBatches::count(DrawnBatch const& share) {
 
 std::vector<WorstBatches::Needs> WorstBatches::needs_of(DrawnBatch const& global) {
   std::vector<std::int64_t> lengths;
-  for (Sequence const* sequence : global) {
-    lengths.push_back(static_cast<std::int64_t>(sequence->tokens.size()));
-  }
+  for (SequenceView const& sequence : global) lengths.push_back(sequence.length());
   Needs all;
   std::vector<BatchCounts> shares;
   for (auto const& share : shard_sequences(lengths, ranks_)) {
@@ -171,13 +168,11 @@ DrawnBatches drawn_batches(TrainConfig const& config, ModelConfig const& shape,
 DrawnBatches drawn_evaluation(TrainConfig const& config, ModelConfig const& shape,
                               Inputs const& inputs, int ranks) {
   WorstBatches eval(config, shape, ranks);
-  for_each_scored_batch(inputs.eval.data.sequences, config.eval.max_tokens,
-                        [&](std::span<Sequence const> sequences) {
-                          DrawnBatch drawn;
-                          for (Sequence const& sequence : sequences) drawn.push_back(&sequence);
-                          eval.add(drawn);
+  for_each_scored_batch(inputs.eval.data.all(), config.eval.max_tokens,
+                        [&](std::span<SequenceView const> sequences) {
+                          eval.add({sequences.begin(), sequences.end()});
                         });
-  return {{}, eval.take(), longest_of(free_answers(inputs.eval, config.eval, ranks))};
+  return {{}, eval.take(), longest_of(free_answers(inputs.eval, config.eval))};
 }
 
 std::int64_t batches_of_run(TrainConfig const& config, Sampler const& sampler) {
@@ -202,7 +197,7 @@ PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& sha
       config.eval.every_epochs > 0) {
     planned.eval.push_back(largest(0, config.eval.max_tokens));
     const auto generation = longest_generation(config);
-    if (generation && ranks == 1) planned.generations.push_back(*generation);
+    if (generation) planned.generations.push_back(*generation);
   }
   return planned;
 }

@@ -13,7 +13,7 @@ namespace {
 
 // What may change: how far and how fast the rest of the run goes, what it reports and where it
 // writes. Paths of data are free because the content is compared. Sections end with a dot.
-constexpr std::array<std::string_view, 26> kFree{"optimizer.lr",
+constexpr std::array<std::string_view, 27> kFree{"optimizer.lr",
                                                  "optimizer.weight_decay",
                                                  "schedule.",
                                                  "clip.",
@@ -38,6 +38,7 @@ constexpr std::array<std::string_view, 26> kFree{"optimizer.lr",
                                                  "data.eval_examples",
                                                  "data.prompts",
                                                  "data.samples",
+                                                 "data.cache",
                                                  "model.shape"};
 
 bool is_free(std::string const& key) {

@@ -22,9 +22,9 @@ std::string on_a_line(std::string const& text) {
 }
 
 void log_first(Tokenizer const* tokenizer, Dataset const& data, char const* of, bool colour) {
-  if (data.sequences.empty()) return;
-  Sequence const& first = data.sequences.front();
-  log::info("first of {} ({}): {}", of, data.where.front(),
+  if (data.empty()) return;
+  const SequenceView first = data[0];
+  log::info("first of {} ({}): {}", of, data.where(0),
             view_pieces(tokenizer, first, {.colour = colour, .pieces = kShown}));
   log::debug("all of it: {}", view_pieces(tokenizer, first, {.colour = colour, .pieces = 0}));
 }
@@ -32,7 +32,7 @@ void log_first(Tokenizer const* tokenizer, Dataset const& data, char const* of, 
 }  // namespace
 
 std::string counts_of(Dataset const& data) {
-  return counted(static_cast<std::int64_t>(data.sequences.size()), "sequence") + ", " +
+  return counted(static_cast<std::int64_t>(data.size()), "sequence") + ", " +
          counted(data.tokens(), "token") + ", " + human_count(data.targets()) + " with loss";
 }
 
@@ -72,19 +72,19 @@ void log_samples(EvalSet const& set, EvalReport const& report) {
 }
 
 void log_data(TrainConfig const& config, Tokenizer const* tokenizer, Inputs const& inputs,
-              int ranks, bool colour, std::string const& of_run) {
+              bool colour, std::string const& of_run) {
   if (tokenizer != nullptr) {
     log::info("tokens: {}", describe_named_tokens(*tokenizer));
     for (std::string const& warning : tokenizer->warnings()) log::warn("{}", warning);
   }
   std::string counts;
-  if (!inputs.train.sequences.empty()) counts = "training " + counts_of(inputs.train) + "; ";
+  if (!inputs.train.empty()) counts = "training " + counts_of(inputs.train) + "; ";
   if (inputs.eval.empty()) {
     counts += "no evaluation (data.validation names no file, data.validation_share is 0)";
   } else {
     counts += "evaluation " + counts_of(inputs.eval.data);
     std::int64_t answers = 0, tokens = 0, samples = 0;
-    for (FreeAnswer const& answer : free_answers(inputs.eval, config.eval, ranks)) {
+    for (FreeAnswer const& answer : free_answers(inputs.eval, config.eval)) {
       (answer.sample ? samples : answers) += 1;
       if (!answer.sample) tokens += answer.lengths.total - answer.lengths.prompt;
     }
@@ -92,8 +92,9 @@ void log_data(TrainConfig const& config, Tokenizer const* tokenizer, Inputs cons
       counts += ", of which the model writes " + counted(answers, "answer") + ", up to " +
                 counted(tokens, "token") + " (eval.generate_examples)";
     }
-    if (samples > 0)
+    if (samples > 0) {
       counts += ", and answers to " + counted(samples, "prompt") + " of data.samples";
+    }
   }
   const std::int64_t joined =
       inputs.train.statistics.joined_space.count + inputs.eval.data.statistics.joined_space.count;

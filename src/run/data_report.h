@@ -14,7 +14,7 @@ namespace lomo {
 /// of training and of evaluation as the model sees it (all of it at level debug), and warnings.
 /// `colour`: for a terminal. `of_run` ends the counts: "24 steps".
 void log_data(TrainConfig const& config, Tokenizer const* tokenizer, Inputs const& inputs,
-              int ranks, bool colour, std::string const& of_run = "");
+              bool colour, std::string const& of_run = "");
 
 /// "32 sequences, 288 tokens, 224 with loss".
 std::string counts_of(Dataset const& data);

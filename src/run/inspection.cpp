@@ -11,16 +11,12 @@ namespace lomo {
 
 namespace {
 
-std::int64_t targets_of(Sequence const& sequence) {
-  return std::ranges::count_if(sequence.targets, [](std::int32_t t) { return t != kNoTarget; });
-}
-
 std::string example(Tokenizer const* tokenizer, Dataset const& data, std::size_t i,
                     InspectOptions const& options) {
-  Sequence const& sequence = data.sequences[i];
+  const SequenceView sequence = data[i];
   const auto length = static_cast<std::int64_t>(seen_ids(sequence).size());
-  std::string text = "\n" + data.where[i] + ": " + counted(length, "token") + ", " +
-                     human_count(targets_of(sequence)) + " with loss\n";
+  std::string text = "\n" + data.where(i) + ": " + counted(length, "token") + ", " +
+                     human_count(data.targets(i)) + " with loss\n";
   const ViewOptions view{.colour = options.colour, .pieces = 0};
   if (tokenizer != nullptr) text += view_text(*tokenizer, sequence, view) + "\n";
   if (options.pieces || tokenizer == nullptr) text += view_pieces(tokenizer, sequence, view) + "\n";
@@ -29,13 +25,12 @@ std::string example(Tokenizer const* tokenizer, Dataset const& data, std::size_t
 
 std::string part(Tokenizer const* tokenizer, Dataset const& data, char const* name,
                  InspectOptions const& options) {
-  if (data.sequences.empty()) return "";
+  if (data.empty()) return "";
   std::string text = "\n" + std::string(name) + ": " + counts_of(data) + "\n";
-  const std::size_t shown =
-      std::min(data.sequences.size(), static_cast<std::size_t>(options.count));
+  const std::size_t shown = std::min(data.size(), static_cast<std::size_t>(options.count));
   for (std::size_t i = 0; i < shown; ++i) text += example(tokenizer, data, i, options);
   std::vector<std::int64_t> lengths;
-  for (Sequence const& sequence : data.sequences) {
+  for (const SequenceView sequence : data.all()) {
     lengths.push_back(static_cast<std::int64_t>(seen_ids(sequence).size()));
   }
   return text + "\ntokens of a sequence, and how many have so many\n" + length_histogram(lengths);

@@ -6,6 +6,7 @@
 
 #include "config_change.h"
 #include "data_report.h"
+#include "disk_space.h"
 #include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
@@ -13,9 +14,40 @@
 #include "lomo/dist/host_collectives.h"
 #include "lomo/plan/plan.h"
 #include "lomo/run/rank_consistency.h"
-#include "lomo/train/config_check.h"
+#include "lomo/train/trainer.h"
+#include "run_clock.h"
 
 namespace lomo {
+
+namespace {
+
+constexpr std::uint64_t kPrediction = 128;  // bytes of a line beside its texts
+
+/// Bytes of optimizer state that a checkpoint holds, as an engine that computes nothing counts
+/// them.
+std::uint64_t optimizer_bytes(TrainConfig const& config, ModelConfig const& shape,
+                              MakeEngine const& make_dry) {
+  const Engine engine = make_dry();
+  Llama model(*engine.backend, shape, *config.model.dtype, head_options(config));
+  const auto rule =
+      make_update_rule(*engine.backend, rule_options(config), model.weights().groups());
+  std::uint64_t bytes = 0;
+  for (StoredTensor const& tensor : rule->state()) bytes += tensor.whole_bytes();
+  return bytes;
+}
+
+/// Bytes of what one evaluation writes.
+std::uint64_t prediction_bytes(EvalSet const& set) {
+  std::uint64_t bytes = 0;
+  for (Example const& example : set.examples) {
+    bytes += kPrediction;
+    if (!set.task)
+      bytes += example.where.size() + example.prompt.size() + 2 * example.answer.size();
+  }
+  return bytes;
+}
+
+}  // namespace
 
 PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume, bool new_output,
                          RunEnvironment const& setting)
@@ -32,11 +64,12 @@ PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume,
     for (std::string const& warning : warnings(config)) log::warn("{}", warning);
     for (std::string const& warning : unused_keys(config)) log::warn("{}", warning);
   }
+  auxiliary_files = read_auxiliary_files(source);
+  check_weights(source, shape);
+  require_space(setting, std::nullopt);
   if (new_output) {
     on_root(&host, [&] { RunFolder::check(config.output); });
   }
-  auxiliary_files = read_auxiliary_files(source);
-  check_weights(source, shape);
   tokenizer = open_tokenizer(source, config, shape.vocab);
   inputs = load_inputs(config, tokenizer.get(), setting.prompts, {});
   check_ids(inputs.train, shape.vocab);
@@ -45,11 +78,12 @@ PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume,
   total = batches_of_run(config, *sampler);
   const RunLength length{total, sampler->batches_per_epoch(0), !inputs.eval.empty()};
   require_meaning(config, length);
+  require_space(setting, length);
   if (is_root(&host)) {
     for (std::string const& warning : warnings(config, length)) log::warn("{}", warning);
   }
   require_rank_consistency(&host, fingerprints_of(config, source, inputs));
-  if (is_root(&host)) describe_data(setting);
+  if (is_root(&host)) describe_data();
   check_resumed_data();
 }
 
@@ -66,20 +100,42 @@ void PreparedRun::check_config_changes() {
   for (std::string const& change : changes) log::info("changed on resume: {}", change);
 }
 
-void PreparedRun::describe_data(RunEnvironment const& setting) const {
+void PreparedRun::require_space(RunEnvironment const& setting,
+                                std::optional<RunLength> const& length) const {
+  if (setting.ignore_disk_space) return;
+  DiskNeed need;
+  need.model = auxiliary_files.bytes() +
+               static_cast<std::uint64_t>(shape.parameters()) * size_of(*config.model.dtype);
+  need.optimizer = optimizer_bytes(config, shape, setting.make_dry);
+  need.done = state.batches;
+  if (length) {
+    need.total = length->steps;
+    const std::int64_t evaluations =
+        remaining(config.eval, config.save, length->evaluates, state.batches, length->steps,
+                  static_cast<double>(length->steps_per_epoch))
+            .evaluations +
+        (config.eval.before && !resuming ? 1 : 0);
+    need.predictions = static_cast<std::uint64_t>(evaluations) * prediction_bytes(inputs.eval);
+  }
+  on_root(&setting.ranks.host(), [&] { require_disk_space(config.output, config, need); });
+}
+
+void PreparedRun::describe_data() const {
   const Sampler::Largest largest = sampler->largest(total);
-  log_data(config, tokenizer.get(), inputs, setting.ranks.size(), console::can_draw(),
+  log_data(config, tokenizer.get(), inputs, console::can_draw(),
            counted(total, "step") + ", the largest of " + counted(largest.tokens, "token"));
-  std::size_t longest = 0;
-  for (Sequence const& s : inputs.train.sequences) longest = std::max(longest, s.tokens.size());
-  if (static_cast<std::int64_t>(longest) > shape.context) {
+  std::int64_t longest = 0;
+  for (std::size_t i = 0; i < inputs.train.size(); ++i) {
+    longest = std::max(longest, inputs.train.length(i));
+  }
+  if (longest > shape.context) {
     log::warn("the longest sequence has {}, the model was made for {}; lower data.max_length",
               counted(static_cast<std::int64_t>(longest), "token"), human_count(shape.context));
   }
 }
 
 std::int64_t PreparedRun::sequences() const {
-  return static_cast<std::int64_t>(inputs.train.sequences.size());
+  return static_cast<std::int64_t>(inputs.train.size());
 }
 
 void PreparedRun::check_resumed_data() {

@@ -9,11 +9,14 @@
 #include "lomo/model/checkpoint.h"
 #include "lomo/run/run.h"
 #include "lomo/run/training_state.h"
+#include "lomo/train/config_check.h"
 
 namespace lomo {
 
 /// What a run has before it has an engine: config, shape of the model, data, and where it stands in
-/// them. Making it reads and checks all that needs no weights, so that bad input fails in seconds.
+/// them. Making it reads and checks all that needs no weights, the cheapest first, so that bad
+/// input fails in seconds: config, model folder, headers of the weights, room on the disk, output
+/// folder, data. What their number of steps decides (the disk once more) is checked after the data.
 /// Collective: ranks that were given different things are told so.
 struct PreparedRun {
   /// `resume`: the checkpoint to resume from, or empty. `new_output`: config.output is to be made.
@@ -35,7 +38,9 @@ struct PreparedRun {
 
  private:
   void check_config_changes();
-  void describe_data(RunEnvironment const& setting) const;
+  /// Of the disk, for a run of this length, or before its length is known.
+  void require_space(RunEnvironment const& setting, std::optional<RunLength> const& length) const;
+  void describe_data() const;
   void check_resumed_data();
   std::int64_t sequences() const;
 };

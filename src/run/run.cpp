@@ -9,7 +9,6 @@
 #include "best_evaluation.h"
 #include "closing_table.h"
 #include "data_report.h"
-#include "disk_space.h"
 #include "final_model.h"
 #include "lomo/core/console.h"
 #include "lomo/core/error.h"
@@ -63,7 +62,7 @@ class Run {
     clock_.enter(Part::setup);
     plan();
     build();
-    if (!given_.resuming && config_.eval.before) evaluate_before();
+    if (!given_.resuming) before_training();
     host_.barrier();  // a rank that is asked to stop here ends all before any has made a step
     setting_.defer_stops();
     clock_.enter(Part::training);
@@ -118,7 +117,6 @@ class Run {
       trainer_->restore(state_.trainer);
       load_optimizer(given_.source, *backend_, trainer_->rule());
     }
-    require_space();
     open_folder();
     log::info("{} in {} by {} on {}{}; run folder {}",
               counted(given_.shape.parameters(), "parameter"), to_string(*config_.model.dtype),
@@ -127,20 +125,6 @@ class Run {
               folder_->root().string());
     backend_->ledger().restart();
     progress_.emplace(Progress::Options{given_.total, peak}, backend_->ledger());
-  }
-
-  void require_space() {
-    if (setting_.ignore_disk_space) return;
-    DiskNeed need;
-    need.model =
-        given_.auxiliary_files.bytes() +
-        static_cast<std::uint64_t>(given_.shape.parameters()) * size_of(*config_.model.dtype);
-    for (StoredTensor const& tensor : trainer_->rule().state()) {
-      need.optimizer += tensor.whole_bytes();
-    }
-    need.total = given_.total;
-    need.done = state_.batches;
-    on_root(&host_, [&] { require_disk_space(config_.output, config_, need); });
   }
 
   void open_folder() {
@@ -232,12 +216,16 @@ class Run {
     return now && (!best || is_better(*now, *best));
   }
 
-  void evaluate_before() {
-    before_ = evaluate_now("before").json();
+  void before_training() {
+    std::optional<double> loss;
+    if (config_.eval.before) before_ = evaluate_now("before").json();
     if (before_.is_object() && before_.contains("loss")) {
-      trainer_->evaluated_before(before_["loss"].get<double>());
+      loss = before_["loss"].get<double>();
+      trainer_->evaluated_before(*loss);
       state_.trainer = trainer_->state();
     }
+    const std::string warning = rate_warning(config_, loss, given_.shape.vocab);
+    if (is_root_ && !warning.empty()) log::warn("{}", warning);
   }
 
   /// Passes over the data so far.

@@ -71,7 +71,7 @@ EvalReport run_evaluation(TrainConfig config, RunEnvironment const& setting) {
   require_rank_consistency(&setting.ranks.host(), fingerprints_of(config, folder, inputs));
   const Communicator& host = setting.ranks.host();
   if (host.rank() == 0) {
-    log_data(config, tokenizer.get(), inputs, host.size(), console::can_draw());
+    log_data(config, tokenizer.get(), inputs, console::can_draw());
   }
   const DrawnBatches batches = drawn_evaluation(config, shape, inputs, host.size());
   const MemoryUse plan = planned_evaluation(

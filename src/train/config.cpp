@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -30,6 +31,37 @@ void get_paths(JsonReader& reader, std::string_view key, std::vector<std::string
   }
   for (std::string const& path : paths) {
     if (path.empty()) reader.fail(key, "a path is empty");
+  }
+}
+
+/// Paths, or objects of a path and how often the file is in the data.
+void get_files(JsonReader& reader, std::string_view key, std::vector<std::string>& paths,
+               std::vector<double>& repeats) {
+  Json const* value = reader.raw(key);
+  const bool objects = value != nullptr && (value->is_object() || value->is_array()) &&
+                       std::ranges::any_of(*value, [](Json const& v) { return v.is_object(); });
+  if (!objects && (value == nullptr || !value->is_object())) {
+    get_paths(reader, key, paths);
+    repeats.assign(paths.size(), 1.0);
+    return;
+  }
+  const Json list = value->is_array() ? *value : Json::array({*value});
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    std::string path;
+    double repeat = 1;
+    if (list[i].is_object()) {
+      JsonReader file(list[i], reader.where(), reader.exit(),
+                      reader.pointer() + "/" + std::string(key) + "/" + std::to_string(i));
+      file.require("path");
+      file.get("path", path);
+      file.get("repeat", repeat, Range<double>{std::numeric_limits<double>::denorm_min(), 1e6});
+      file.finish();
+    } else if (list[i].is_string()) {
+      path = list[i].get<std::string>();
+    }
+    if (path.empty()) reader.fail(key, "expected paths, or {\"path\", \"repeat\"}");
+    paths.push_back(path);
+    repeats.push_back(repeat);
   }
 }
 
@@ -105,7 +137,8 @@ void read(JsonReader reader, DataSection& data) {
     for (const std::string_view task : kTasks) list += " " + std::string(task);
     reader.fail("task", "expected one of" + list + ", found \"" + data.task + "\"");
   }
-  get_paths(reader, "train", data.train);
+  data.train.clear();
+  get_files(reader, "train", data.train, data.repeats);
   get_paths(reader, "validation", data.validation);
   reader.get("validation_share", data.validation_share, kBelowOne);
   reader.get("prompt_field", data.prompt_field);
@@ -124,6 +157,8 @@ void read(JsonReader reader, DataSection& data) {
   reader.get("train_examples", data.train_examples, kCount);
   reader.get("eval_examples", data.eval_examples, kCount);
   reader.get("sampling", data.sampling, kSubsets);
+  reader.get("cache", data.cache);
+  if (data.cache.empty()) reader.fail("cache", "expected \"auto\", \"off\" or a folder");
   if (!data.validation.empty() && data.validation_share > 0) {
     reader.fail("validation_share", "data.validation names files already; give one of the two");
   }

@@ -70,6 +70,19 @@ fs::path find_config(std::string const& name, std::vector<fs::path> const& shipp
   throw Error(Exit::usage, message);
 }
 
+/// The files of data.train, as they are written in a config.
+nlohmann::ordered_json files_of(DataSection const& data) {
+  nlohmann::ordered_json files = nlohmann::ordered_json::array();
+  for (std::size_t i = 0; i < data.train.size(); ++i) {
+    if (data.repeats[i] == 1) {
+      files.push_back(data.train[i]);
+    } else {
+      files.push_back({{"path", data.train[i]}, {"repeat", data.repeats[i]}});
+    }
+  }
+  return files;
+}
+
 nlohmann::ordered_json to_json(TrainConfig const& config) {
   using Out = nlohmann::ordered_json;
   Out out;
@@ -80,7 +93,7 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
   model["tokenizer"] = name_of(config.model.tokenizer, kTokenizerFiles);
   DataSection const& d = config.data;
   out["data"] = {{"task", d.task},
-                 {"train", d.train},
+                 {"train", files_of(d)},
                  {"validation", d.validation},
                  {"validation_share", d.validation_share},
                  {"prompt_field", d.prompt_field},
@@ -98,7 +111,8 @@ nlohmann::ordered_json to_json(TrainConfig const& config) {
                  {"too_long", name_of(d.too_long, kTooLong)},
                  {"train_examples", d.train_examples},
                  {"eval_examples", d.eval_examples},
-                 {"sampling", name_of(d.sampling, kSubsets)}};
+                 {"sampling", name_of(d.sampling, kSubsets)},
+                 {"cache", d.cache}};
   out["batch"] = {{"sequences", config.batch.sequences}, {"max_tokens", config.batch.max_tokens}};
   const Recompute recompute = config.train.recompute;
   out["train"] = {{"epochs", config.train.epochs},

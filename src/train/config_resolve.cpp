@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "lomo/core/error.h"
@@ -10,8 +11,14 @@ namespace lomo {
 namespace {
 
 constexpr double kHotStochasticLr = 1e-2;  // published rates assume nearest rounding's lost updates
-constexpr double kUnclippedLr = 5e-3;      // half the rate from which on unclipped runs were ruined
 constexpr double kAdamLr = 1e-4;           // LOMO has no per-element scale to make up for it
+
+// Rates above which trained models were made worse (docs/EXPERIMENTS.md, rates.sh).
+constexpr double kUnclippedLr = 5e-3;   // lomo, sgd: a 20th of 0.1, for gradients 20 times as large
+constexpr double kMomentumShare = 0.3;  // of that with momentum 0.9: the same began at 0.03
+constexpr double kAdamwLr = 1e-3;       // with 3e-3, clipped or not
+constexpr double kAdalomoLr = 1e-2;     // with 3e-2, clipped or not
+constexpr double kTrained = 0.9;        // of the loss of a uniform guess; above it they did no harm
 
 /// What the folder's config says for a key of model.shape.
 Json folder_value(ModelConfig const& model, std::string_view key) {
@@ -90,10 +97,13 @@ std::vector<std::string> warnings(TrainConfig const& config) {
         "here.");
   }
   const bool plain = o.name == OptimizerKind::lomo || o.name == OptimizerKind::sgd;
-  if (plain && config.clip.norm == 0.0 && config.clip.value == 0 && o.lr > kUnclippedLr) {
-    list.push_back(
-        "clip.norm is 0 and optimizer.lr above 5e-3: at such rates unclipped gradients have ruined "
-        "models within a dozen steps. Set clip.norm to 1, its default.");
+  const bool momentum = o.name == OptimizerKind::sgd && o.momentum > 0.5;
+  const double unclipped = momentum ? kUnclippedLr * kMomentumShare : kUnclippedLr;
+  if (plain && config.clip.norm == 0.0 && config.clip.value == 0 && o.lr > unclipped) {
+    list.push_back("clip.norm is 0 and optimizer.lr above " +
+                   std::string(momentum ? "1.5e-3, with momentum" : "5e-3") +
+                   ": at such rates unclipped gradients have ruined models within a dozen steps. "
+                   "Set clip.norm to 1, its default.");
   }
   if (o.name == OptimizerKind::lomo && o.lr < kAdamLr) {
     list.push_back(
@@ -101,6 +111,22 @@ std::vector<std::string> warnings(TrainConfig const& config) {
         "needs 1e-3 to 5e-2.");
   }
   return list;
+}
+
+std::string rate_warning(TrainConfig const& config, std::optional<double> loss_before,
+                         std::int64_t vocab) {
+  const double uniform = std::log(static_cast<double>(vocab));
+  if (loss_before && !(*loss_before < kTrained * uniform)) return {};
+  OptimizerSection const& o = config.optimizer;
+  if (o.name == OptimizerKind::adamw && o.lr > kAdamwLr) {
+    return "optimizer.lr is above 1e-3: AdamW at 3e-3 made trained models worse within 20 steps, "
+           "clipped or not. Usual are 1e-5 to 1e-3.";
+  }
+  if (o.name == OptimizerKind::adalomo && o.lr > kAdalomoLr) {
+    return "optimizer.lr is above 1e-2: AdaLomo at 3e-2 made trained models worse within 20 steps, "
+           "clipped or not. Usual are 5e-4 to 5e-3.";
+  }
+  return {};
 }
 
 }  // namespace lomo

@@ -7,7 +7,6 @@
 #include "lomo/core/error.h"
 #include "lomo/core/text.h"
 #include "lomo/data/metrics.h"
-#include "lomo/dist/ownership.h"
 #include "lomo/io/files.h"
 #include "lomo/train/generation.h"
 #include "lomo/train/scoring.h"
@@ -48,21 +47,20 @@ void mean_loss(std::vector<SequenceScore> const& scores, EvalReport& report) {
 }
 
 /// False when it was asked to stop.
-bool write_answers(Llama& model, EvalSet const& set, EvalSection const& options,
-                   std::function<bool()> const& stop, EvalReport& report) {
-  const auto asked = free_answers(set, options, rank_info(model.ranks()).ranks);
-  if (asked.empty()) return true;
-  const auto texts = write_answers(model, *set.tokenizer, asked, stop);
+bool add_answers(Llama& model, EvalSet const& set, EvalSection const& options,
+                 std::function<bool()> const& stop, EvalReport& report) {
+  const std::vector<FreeAnswer> free = free_answers(set, options);
+  if (free.empty()) return true;
+  const auto texts = write_answers(model, *set.tokenizer, free, stop);
   if (!texts) return false;
   std::int64_t right = 0;
-  for (std::size_t i = 0; i < asked.size(); ++i) {
-    std::string const& text = (*texts)[i];
-    if (asked[i].sample) {
-      report.samples.push_back(text);
-    } else {
-      right += is_answer(text, set.examples[asked[i].index].answer) ? 1 : 0;
-      report.written.emplace(asked[i].index, text);
+  for (std::size_t i = 0; i < free.size(); ++i) {
+    if (free[i].sample) {
+      report.samples.push_back((*texts)[i]);
+      continue;
     }
+    right += is_answer((*texts)[i], set.examples[free[i].index].answer) ? 1 : 0;
+    report.written.emplace(free[i].index, (*texts)[i]);
   }
   if (report.written.empty()) return true;
   report.metrics.emplace_back(
@@ -126,19 +124,16 @@ EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options
   const auto start = std::chrono::steady_clock::now();
   EvalReport report;
   const std::vector<SequenceScore> scores =
-      score_sequences(model, set.data.sequences, options.max_tokens, stop);
-  report.stopped = scores.size() < set.data.sequences.size();
-  if (report.stopped) return report;
+      score_sequences(model, set.data.all(), options.max_tokens, stop);
+  EvalReport asked_to_stop;
+  asked_to_stop.stopped = true;
+  if (scores.size() < set.data.size()) return asked_to_stop;
   if (set.task) {
     rank(set, scores, options.score, report);
   } else {
     mean_loss(scores, report);
     for (SequenceScore const& s : scores) report.losses.push_back(s.mean());
-    if (!write_answers(model, set, options, stop, report)) {
-      EvalReport stopped;
-      stopped.stopped = true;
-      return stopped;
-    }
+    if (!add_answers(model, set, options, stop, report)) return asked_to_stop;
   }
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;

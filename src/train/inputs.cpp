@@ -1,108 +1,29 @@
 #include "lomo/train/inputs.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <optional>
+#include <type_traits>
 #include <utility>
 
-#include "lomo/core/activity.h"
+#include "encoded_files.h"
+#include "inputs_cache.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
 #include "lomo/data/chat.h"
 #include "lomo/data/encode.h"
 #include "lomo/data/readers.h"
-#include "lomo/data/subset.h"
 #include "lomo/data/tasks.h"
+#include "lomo/io/files.h"
 #include "samples.h"
 
 namespace lomo {
 
+namespace fs = std::filesystem;
+
 namespace {
-
-template <class T>
-std::vector<T> pick(std::vector<T>& all, std::vector<std::int64_t> const& indices) {
-  std::vector<T> some;
-  some.reserve(indices.size());
-  for (const std::int64_t i : indices) some.push_back(std::move(all[static_cast<std::size_t>(i)]));
-  return some;
-}
-
-/// A sequence of ids and where it stands.
-struct Positioned {
-  Sequence sequence;
-  std::string where;
-};
-
-std::string group_of(Example const& example) {
-  return example.group;
-}
-std::string group_of(Document const&) {
-  return {};
-}
-std::string group_of(Positioned const&) {
-  return {};
-}
-std::string group_of(Conversation const&) {
-  return {};
-}
-
-/// Training and validation items of one kind, split and sampled as the config says.
-template <class T>
-struct Parts {
-  std::vector<T> train, validation;
-};
-
-template <class T>
-std::vector<T> read_all(std::vector<std::string> const& files,
-                        std::function<std::vector<T>(std::string const&)> const& read) {
-  std::vector<T> all;
-  for (std::string const& file : files) {
-    std::vector<T> some = read(file);
-    std::move(some.begin(), some.end(), std::back_inserter(all));
-  }
-  return all;
-}
-
-template <class T>
-void keep_sample(std::vector<T>& items, TrainConfig const& config, std::int64_t cap) {
-  const auto n = static_cast<std::int64_t>(items.size());
-  items = pick(items, choose_subset(config.data.sampling, n, cap, config.train.seed));
-}
-
-template <class T>
-Parts<T> read_split(TrainConfig const& config, InputNeeds needs,
-                    std::function<std::vector<T>(std::string const&)> const& read) {
-  DataSection const& data = config.data;
-  Parts<T> split;
-  const bool cut = needs.eval && data.validation.empty() && data.validation_share > 0;
-  if (needs.train || cut || data.validation_share > 0) split.train = read_all(data.train, read);
-  if (needs.eval) split.validation = read_all(data.validation, read);
-  if (data.validation_share > 0) {
-    std::vector<std::string> groups;
-    for (T const& item : split.train) groups.push_back(group_of(item));
-    const std::vector<bool> held = hold_out(groups, data.validation_share, config.train.seed);
-    std::vector<T> kept;
-    for (std::size_t i = 0; i < held.size(); ++i) {
-      (held[i] ? split.validation : kept).push_back(std::move(split.train[i]));
-    }
-    split.train = std::move(kept);
-    if (split.validation.empty()) {
-      throw Error(Exit::data,
-                  "data.validation_share holds nothing out: data.train has " +
-                      (data.task == "text"
-                           ? counted(static_cast<std::int64_t>(held.size()), "document") +
-                                 ". Split the file with data.document_separator, or name files in "
-                                 "data.validation."
-                           : counted(static_cast<std::int64_t>(held.size()), "example") +
-                                 ". Add more, or name files in data.validation."));
-    }
-  }
-  keep_sample(split.train, config, data.train_examples);
-  keep_sample(split.validation, config, data.eval_examples);
-  return split;
-}
 
 Tokenizer const& require(Tokenizer const* tokenizer, TrainConfig const& config) {
   if (tokenizer != nullptr) return *tokenizer;
@@ -110,162 +31,184 @@ Tokenizer const& require(Tokenizer const* tokenizer, TrainConfig const& config) 
                               "\" needs a tokenizer; only \"ids\" does without");
 }
 
-EncodeOptions encode_options(TrainConfig const& config, char const* what) {
-  return {config.data.max_length, config.data.too_long, what};
+/// `what` is read `of` training or evaluation data.
+EncodeOptions encode_options(TrainConfig const& config, std::string const& of) {
+  char const* const what = config.data.task == "ids" ? "lists of ids" : "answers";
+  return {config.data.max_length, config.data.too_long,
+          std::string(what) + " of the " + of + " data"};
 }
 
-/// Those of `examples` that are in the data set.
-std::vector<Example> kept_of(std::vector<Example> examples, Dataset const& data) {
-  std::vector<Example> kept;
-  std::int64_t last = -1;
-  for (const std::int64_t item : data.items) {
-    if (item != last) kept.push_back(std::move(examples[static_cast<std::size_t>(item)]));
-    last = item;
-  }
-  return kept;
+using EncodeExamples = Dataset (*)(Tokenizer const&, std::span<Example const>,
+                                   EncodeOptions const&);
+
+/// Examples as `read` reads them; `encode_eval` makes the sequences that they are evaluated by.
+FileSource<Example> example_source(TrainConfig const& config, Tokenizer const& tokenizer,
+                                   EncodeExamples encode_eval,
+                                   decltype(FileSource<Example>::read) read) {
+  const auto encode = [&](EncodeExamples how, std::string const& of) {
+    return [&tokenizer, how, options = encode_options(config, of)](
+               std::span<Example const> examples) { return how(tokenizer, examples, options); };
+  };
+  return {.read = std::move(read),
+          .encode_train = encode(encode_examples, "training"),
+          .encode_eval = encode(encode_eval, "evaluation"),
+          .keeps_eval_items = true};
 }
 
-Inputs load_task(TrainConfig const& config, Tokenizer const& tokenizer,
-                 std::filesystem::path const& shipped, InputNeeds needs) {
-  const Task task = parse_task(config.data.task);
-  const Prompts prompts(config.data.prompts.empty() ? shipped
-                                                    : std::filesystem::path(config.data.prompts));
-  auto split = read_split<Example>(
-      config, needs, [&](std::string const& file) { return read_examples(task, file, prompts); });
-  Inputs inputs;
-  if (needs.train) {
-    inputs.train = build_dataset(tokenizer, split.train, encode_options(config, "training"));
-    require_learnable(inputs.train.statistics);
-  }
-  inputs.eval.task = task;
-  inputs.eval.data =
-      build_ranked(tokenizer, split.validation, encode_options(config, "evaluation"));
-  inputs.eval.examples = kept_of(std::move(split.validation), inputs.eval.data);
-  return inputs;
+FileSource<Example> task_source(TrainConfig const& config, Tokenizer const& tokenizer,
+                                fs::path const& shipped) {
+  DataSection const& data = config.data;
+  const Prompts prompts(data.prompts.empty() ? shipped : fs::path(data.prompts));
+  const Task task = parse_task(data.task);
+  return example_source(config, tokenizer, encode_ranked,
+                        [task, prompts](std::string const& file, Take<Example> const& take) {
+                          for (Example& example : read_examples(task, file, prompts)) {
+                            take(std::move(example));
+                          }
+                        });
 }
 
-/// What the model is to write in evaluations of other texts than conversations.
-void add_samples(TrainConfig const& config, Tokenizer const& tokenizer, EvalSet& eval) {
-  eval.tokenizer = &tokenizer;
-  eval.stops = tokenizer.stops();
-  eval.samples = load_samples(config, tokenizer, nullptr);
-}
-
-Inputs load_jsonl(TrainConfig const& config, Tokenizer const& tokenizer, InputNeeds needs) {
+FileSource<Example> jsonl_source(TrainConfig const& config, Tokenizer const& tokenizer) {
   DataSection const& data = config.data;
   const JsonlFields fields{data.prompt_field, data.answer_field, data.passage_field};
-  auto split = read_split<Example>(
-      config, needs, [&](std::string const& file) { return read_jsonl(file, fields); });
-  Inputs inputs;
-  if (needs.train) {
-    inputs.train = build_dataset(tokenizer, split.train, encode_options(config, "training"));
-    require_learnable(inputs.train.statistics);
-  }
-  inputs.eval.data =
-      build_dataset(tokenizer, split.validation, encode_options(config, "evaluation"));
-  inputs.eval.examples = kept_of(std::move(split.validation), inputs.eval.data);
-  if (needs.eval) add_samples(config, tokenizer, inputs.eval);
-  return inputs;
+  return example_source(config, tokenizer, encode_examples,
+                        [fields](std::string const& file, Take<Example> const& take) {
+                          read_jsonl(file, fields, take);
+                        });
 }
 
-Inputs load_text(TrainConfig const& config, Tokenizer const& tokenizer, InputNeeds needs) {
-  DataSection const& data = config.data;
-  const TextOptions options{data.document_separator, data.text_field};
-  auto split = read_split<Document>(
-      config, needs, [&](std::string const& file) { return read_documents(file, options); });
-  Inputs inputs;
-  if (needs.train) inputs.train = build_dataset(tokenizer, split.train, data.max_length);
-  inputs.eval.data = build_dataset(tokenizer, split.validation, data.max_length);
-  if (needs.eval) add_samples(config, tokenizer, inputs.eval);
-  return inputs;
+FileSource<Document> text_source(TrainConfig const& config, Tokenizer const& tokenizer) {
+  const TextOptions options{config.data.document_separator, config.data.text_field};
+  const auto encode = [&](std::span<Document const> documents) {
+    return encode_documents(tokenizer, documents, config.data.max_length);
+  };
+  return {.read = [options](std::string const& file,
+                            Take<Document> const& take) { read_documents(file, options, take); },
+          .encode_train = encode,
+          .encode_eval = encode};
 }
 
-Inputs load_chat(TrainConfig const& config, Tokenizer const& tokenizer, InputNeeds needs) {
+FileSource<Conversation> chat_source(TrainConfig const& config, Tokenizer const& tokenizer,
+                                     ChatTemplate const& chat) {
   DataSection const& data = config.data;
-  const ChatTemplate chat(config.model.path, data.chat_template, tokenizer);
+  const auto encode = [&](std::span<Conversation const> conversations) {
+    return encode_conversations(chat, tokenizer, conversations, data.max_length, data.loss_on);
+  };
+  return {.read =
+              [&data](std::string const& file, Take<Conversation> const& take) {
+                read_conversations(file, data.format, take);
+              },
+          .encode_train = encode,
+          .encode_eval = encode};
+}
+
+FileSource<IdList> ids_source(TrainConfig const& config) {
+  const auto encode = [&](std::string const& of) {
+    return [options = encode_options(config, of)](std::span<IdList const> lists) {
+      return encode_id_lists(lists, options);
+    };
+  };
+  return {
+      .read = read_ids, .encode_train = encode("training"), .encode_eval = encode("evaluation")};
+}
+
+/// The chat template of a run that has one.
+std::optional<ChatTemplate> chat_template_of(TrainConfig const& config,
+                                             Tokenizer const* tokenizer) {
+  if (config.data.task != "chat") return std::nullopt;
+  ChatTemplate chat(config.model.path, config.data.chat_template, require(tokenizer, config));
   log::info("chat template: {}", chat.origin());
   if (chat.mentions("strftime_now") && std::getenv("SOURCE_DATE_EPOCH") == nullptr) {
     log::warn(
         "the chat template writes the day of rendering; set SOURCE_DATE_EPOCH, or a run resumed on "
         "another day finds other data");
   }
-  auto split = read_split<Conversation>(config, needs, [&](std::string const& file) {
-    return read_conversations(file, data.format);
-  });
-  const auto build = [&](std::vector<Conversation> const& conversations, std::string const& which) {
-    ChatReport report;
-    Dataset dataset =
-        build_dataset(chat, tokenizer, conversations, data.max_length, data.loss_on, report);
-    for (std::string const& sentence : report.sentences()) log::warn("{}: {}", which, sentence);
-    return dataset;
-  };
-  Inputs inputs;
-  if (needs.train) inputs.train = build(split.train, "training data");
-  inputs.eval.data = build(split.validation, "validation data");
-  if (needs.eval) add_chat_answers(config, tokenizer, chat, inputs.eval);
-  return inputs;
+  return chat;
 }
 
-Dataset dataset_of(std::vector<Positioned>&& items) {
-  Dataset data;
-  for (Positioned& item : items) {
-    data.sequences.push_back(std::move(item.sequence));
-    data.where.push_back(std::move(item.where));
-    data.items.push_back(static_cast<std::int64_t>(data.items.size()));
+/// Those of `examples` that are in the data set.
+std::vector<Example> kept_of(std::vector<Example> examples, Dataset const& data) {
+  std::vector<Example> kept;
+  std::int64_t last = -1;
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    const std::int64_t item = data.item(i);
+    if (item != last) kept.push_back(std::move(examples[static_cast<std::size_t>(item)]));
+    last = item;
   }
-  return data;
+  return kept;
 }
 
-Inputs load_ids(TrainConfig const& config, InputNeeds needs) {
-  DataStatistics found;  // of all files together
-  auto split = read_split<Positioned>(config, needs, [&](std::string const& file) {
-    Dataset data = read_ids(file, config.data.max_length, config.data.too_long);
-    found.add(data.statistics);
-    std::vector<Positioned> items;
-    for (std::size_t i = 0; i < data.sequences.size(); ++i) {
-      items.push_back({std::move(data.sequences[i]), std::move(data.where[i])});
-    }
-    return items;
-  });
-  Inputs inputs;
-  if (needs.train) inputs.train = dataset_of(std::move(split.train));
-  inputs.eval.data = dataset_of(std::move(split.validation));
-  (needs.train ? inputs.train : inputs.eval.data).statistics = std::move(found);
+template <class Item>
+EncodedInputs encoded(TrainConfig const& config, InputNeeds needs, FileSource<Item> const& source,
+                      DatasetWriter& train, DatasetWriter& eval) {
+  EncodedFiles<Item> files = encode_files(config, needs, source, train, eval);
+  EncodedInputs inputs{std::move(files.train), std::move(files.eval), {}};
+  require_fit(inputs.train, encode_options(config, "training"));
+  require_fit(inputs.eval, encode_options(config, "evaluation"));
+  if constexpr (std::is_same_v<Item, Example>) {
+    inputs.examples = kept_of(std::move(files.eval_items), inputs.eval);
+  }
   return inputs;
+}
+
+/// What encoded data depend on that is neither in config.data nor in its files nor in the
+/// tokenizer's.
+std::string more_of_key(TrainConfig const& config, fs::path const& prompts,
+                        std::optional<ChatTemplate> const& chat) {
+  const fs::path wording = config.data.prompts.empty() ? prompts : fs::path(config.data.prompts);
+  std::error_code error;
+  std::string more = chat ? chat->identity() : "";
+  if (fs::is_regular_file(wording, error)) more += read_file(wording, Exit::data);
+  return more;
 }
 
 }  // namespace
 
-Inputs load_inputs(TrainConfig const& config, Tokenizer const* tokenizer,
-                   std::filesystem::path const& prompts, InputNeeds needs) {
+Inputs load_inputs(TrainConfig const& config, Tokenizer const* tokenizer, fs::path const& prompts,
+                   InputNeeds needs) {
   DataSection const& data = config.data;
   if (needs.train && data.train.empty()) {
     throw Error(Exit::usage, "data.train names no file: there is nothing to train on");
   }
+  if (data.task != "ids") require(tokenizer, config);
+  const std::optional<ChatTemplate> chat = chat_template_of(config, tokenizer);
+  const auto encode = [&](DatasetWriter& train, DatasetWriter& eval) {
+    const auto from = [&](auto const& source) {
+      return encoded(config, needs, source, train, eval);
+    };
+    if (data.task == "ids") return from(ids_source(config));
+    if (data.task == "text") return from(text_source(config, *tokenizer));
+    if (data.task == "jsonl") return from(jsonl_source(config, *tokenizer));
+    if (data.task == "chat") return from(chat_source(config, *tokenizer, *chat));
+    return from(task_source(config, *tokenizer, prompts));
+  };
+  EncodedInputs found = cached_inputs(config, needs, more_of_key(config, prompts, chat), encode);
   Inputs inputs;
-  if (data.task == "ids") {
-    inputs = load_ids(config, needs);
-  } else if (data.task == "text") {
-    inputs = load_text(config, require(tokenizer, config), needs);
-  } else if (data.task == "jsonl") {
-    inputs = load_jsonl(config, require(tokenizer, config), needs);
-  } else if (data.task == "chat") {
-    inputs = load_chat(config, require(tokenizer, config), needs);
-  } else {
-    inputs = load_task(config, require(tokenizer, config), prompts, needs);
+  inputs.train = std::move(found.train);
+  inputs.eval.data = std::move(found.eval);
+  inputs.eval.examples = std::move(found.examples);
+  if (chat || data.task == "jsonl" || data.task == "text") {
+    if (needs.eval) add_answers(config, *tokenizer, chat ? &*chat : nullptr, inputs.eval);
+  } else if (data.task != "ids") {
+    inputs.eval.task = parse_task(data.task);
   }
-  if (!inputs.eval.samples.empty() && inputs.eval.empty()) {
-    throw Error(
-        Exit::usage,
-        "data.samples are answered at evaluations, and there is nothing to evaluate on: name "
-        "data.validation, or set data.validation_share");
-  }
+  if (needs.train) require_learnable(inputs.train.statistics);
   if (needs.train && inputs.train.targets() == 0) {
     throw Error(Exit::data,
                 "data.train: nothing in these files carries loss, so there is nothing "
                 "to learn");
   }
   return inputs;
+}
+
+void refuse_share(DataSection const& data, std::int64_t count) {
+  const bool text = data.task == "text";
+  throw Error(Exit::data,
+              "data.validation_share holds nothing out: data.train has " +
+                  counted(count, text ? "document" : "example") +
+                  (text ? ". Split the file with data.document_separator, or name files in "
+                          "data.validation."
+                        : ". Add more, or name files in data.validation."));
 }
 
 std::vector<bool> hold_out(std::vector<std::string> const& groups, double share,

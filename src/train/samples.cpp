@@ -78,17 +78,24 @@ std::vector<SamplePrompt> load_samples(TrainConfig const& config, Tokenizer cons
   return samples;
 }
 
-void add_chat_answers(TrainConfig const& config, Tokenizer const& tokenizer,
-                      ChatTemplate const& chat, EvalSet& eval) {
+void add_answers(TrainConfig const& config, Tokenizer const& tokenizer, ChatTemplate const* chat,
+                 EvalSet& eval) {
   eval.tokenizer = &tokenizer;
   eval.stops = tokenizer.stops();
-  const std::int32_t end = end_of_turn(chat, tokenizer);
-  if (end >= 0) eval.stops.push_back(end);
-  // Where everything carries loss, nothing tells the answer from what comes before it.
-  if (config.data.loss_on != LossOn::everything) {
-    eval.examples = examples_of_chat(tokenizer, eval.data, eval.stops);
+  if (chat != nullptr) {
+    const std::int32_t end = end_of_turn(*chat, tokenizer);
+    if (end >= 0) eval.stops.push_back(end);
+    // Where everything carries loss, nothing tells the answer from what comes before it.
+    if (config.data.loss_on != LossOn::everything) {
+      eval.examples = examples_of_chat(tokenizer, eval.data, eval.stops);
+    }
   }
-  eval.samples = load_samples(config, tokenizer, &chat);
+  eval.samples = load_samples(config, tokenizer, chat);
+  if (!eval.samples.empty() && eval.empty()) {
+    throw Error(Exit::usage,
+                "data.samples are answered at evaluations, and there is nothing to evaluate on: "
+                "name data.validation, or set data.validation_share");
+  }
 }
 
 }  // namespace lomo

@@ -15,8 +15,10 @@ namespace lomo {
 std::vector<SamplePrompt> load_samples(TrainConfig const& config, Tokenizer const& tokenizer,
                                        ChatTemplate const* chat);
 
-/// What the model is to write in evaluations of conversations: last answers, and samples.
-void add_chat_answers(TrainConfig const& config, Tokenizer const& tokenizer,
-                      ChatTemplate const& chat, EvalSet& eval);
+/// What the model is to write in evaluations beside the answers of examples, and what ends it: last
+/// answers of conversations, and samples. Throws Error(Exit::usage) when there are samples and
+/// nothing to evaluate on.
+void add_answers(TrainConfig const& config, Tokenizer const& tokenizer, ChatTemplate const* chat,
+                 EvalSet& eval);
 
 }  // namespace lomo

@@ -8,14 +8,14 @@
 
 namespace lomo {
 
-void for_each_scored_batch(std::span<Sequence const> sequences, std::int64_t max_tokens,
-                           std::function<void(std::span<Sequence const>)> const& use) {
+void for_each_scored_batch(std::span<SequenceView const> sequences, std::int64_t max_tokens,
+                           std::function<void(std::span<SequenceView const>)> const& use) {
   std::size_t first = 0;
   while (first < sequences.size()) {
     std::size_t end = first;
     std::int64_t tokens = 0;
     while (end < sequences.size()) {
-      const auto length = static_cast<std::int64_t>(sequences[end].tokens.size());
+      const std::int64_t length = sequences[end].length();
       if (end > first && tokens + length > max_tokens) break;
       tokens += length;
       ++end;
@@ -25,36 +25,28 @@ void for_each_scored_batch(std::span<Sequence const> sequences, std::int64_t max
   }
 }
 
-namespace {
-
-std::int64_t targets_of(Sequence const& sequence) {
-  return std::ranges::count_if(sequence.targets, [](std::int32_t t) { return t != kNoTarget; });
-}
-
-}  // namespace
-
-std::vector<SequenceScore> score_sequences(Llama& model, std::span<Sequence const> sequences,
+std::vector<SequenceScore> score_sequences(Llama& model, std::span<SequenceView const> sequences,
                                            std::int64_t max_tokens,
                                            std::function<bool()> const& stop) {
   const RankInfo place = rank_info(model.ranks());
   std::vector<SequenceScore> scores(sequences.size());
   Activity activity("evaluating", static_cast<double>(sequences.size()));
   bool stopped = false;
-  for_each_scored_batch(sequences, max_tokens, [&](std::span<Sequence const> some) {
+  for_each_scored_batch(sequences, max_tokens, [&](std::span<SequenceView const> some) {
     stopped = stopped || (stop && stop());
     if (stopped) return;
     const auto first = static_cast<std::size_t>(some.data() - sequences.data());
     std::vector<std::int64_t> lengths;
     std::int64_t targets = 0;
     for (std::size_t s = 0; s < some.size(); ++s) {
-      lengths.push_back(static_cast<std::int64_t>(some[s].tokens.size()));
-      scores[first + s].targets = targets_of(some[s]);
+      lengths.push_back(some[s].length());
+      scores[first + s].targets = some[s].target_count();
       targets += scores[first + s].targets;
     }
     activity.advance(static_cast<double>(some.size()));
     if (targets == 0) return;
     const auto shares = shard_sequences(lengths, place.ranks);
-    std::vector<Sequence> mine;
+    std::vector<SequenceView> mine;
     for (const std::size_t s : shares[static_cast<std::size_t>(place.rank)]) {
       mine.push_back(some[s]);
     }

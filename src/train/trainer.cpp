@@ -14,6 +14,14 @@ namespace lomo {
 
 namespace {
 
+std::size_t count_tensors(std::vector<ParameterGroup*> const& groups) {
+  std::size_t count = 0;
+  for (auto const* group : groups) count += group->members().size();
+  return count;
+}
+
+}  // namespace
+
 OptimizerOptions rule_options(TrainConfig const& config) {
   OptimizerSection const& o = config.optimizer;
   OptimizerOptions options;
@@ -31,14 +39,6 @@ OptimizerOptions rule_options(TrainConfig const& config) {
   options.clip_threshold = static_cast<float>(o.clip_threshold);
   return options;
 }
-
-std::size_t count_tensors(std::vector<ParameterGroup*> const& groups) {
-  std::size_t count = 0;
-  for (auto const* group : groups) count += group->members().size();
-  return count;
-}
-
-}  // namespace
 
 HeadOptions head_options(TrainConfig const& config) {
   HeadOptions head;

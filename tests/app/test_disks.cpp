@@ -126,11 +126,9 @@ TEST_CASE("a folder that cannot be written is found out at start") {
   CHECK(result.code == 2);
   CHECK(contains(result.err, "--output"));
 
-  const SmallDisk disk(place / "small", "1m");
+  const SmallDisk disk(place / "small", "16m");
   if (!disk.mounted()) LOMO_SKIP("this process may not mount a file system");
-  REQUIRE(run(place, command(place, "small/out",
-                             {"--ignore-disk-space", "--set", "save.final_model=none"}))
-              .code == 0);
+  REQUIRE(run(place, command(place, "small/out", {"--set", "save.final_model=none"})).code == 0);
   REQUIRE(disk.make_read_only());
   for (std::vector<std::string> const& arguments :
        {command(place, "small/new", {}),
@@ -155,6 +153,52 @@ TEST_CASE("a run without room on the disk is refused at start, unless told other
   const ProcessResult forced = run(place, command(place, "out", {"--ignore-disk-space"}));
   INFO(forced.err);
   CHECK(forced.code == 0);
+}
+
+TEST_CASE("a disk without room is found before data are read, and weights are read last of all") {
+  const Workplace place;
+  make_model_and_data(place);
+  write_config(place, kLomo, R"(, "eval": {"before": false})");
+  const std::string data = slurp(place / "ids.jsonl");
+  fs::remove(place / "ids.jsonl");
+  {  // Values that no model has, behind headers that are right.
+    std::fstream weights(place / "model/model.safetensors",
+                         std::ios::binary | std::ios::in | std::ios::out);
+    weights.seekp(-400, std::ios::end);
+    weights << std::string(400, '\xff');
+  }
+  const SmallDisk tiny(place / "tiny", "64k"), small(place / "small", "4m");
+  if (!tiny.mounted() || !small.mounted()) {
+    LOMO_SKIP("this process may not mount a file system");
+  }
+  const ProcessResult first = run(place, command(place, "tiny/out", {}));
+  INFO(first.err);
+  CHECK(first.code == 2);
+  CHECK(contains(first.err, "has 64.0 KiB free, the run needs at least 1.0 MiB at once: "));
+  CHECK(contains(first.err, "the final model of "));
+  CHECK_FALSE(contains(first.err, "ids.jsonl"));
+  CHECK_FALSE(fs::exists(place / "tiny/out"));
+  const ProcessResult data_next = run(place, command(place, "tiny/out", {"--ignore-disk-space"}));
+  INFO(data_next.err);
+  CHECK(data_next.code == 4);
+  CHECK(contains(data_next.err, "ids.jsonl"));
+
+  // Only the number of steps, which the data decide, says that this is too little.
+  std::ofstream(place / "ids.jsonl") << data;
+  const std::vector<std::string> long_run{"--set", "train.epochs=20000"};
+  const ProcessResult second = run(place, command(place, "small/out", long_run));
+  INFO(second.err);
+  CHECK(second.code == 2);
+  CHECK(contains(second.err, "has 4.0 MiB free, the run needs "));
+  CHECK(contains(second.err, "metrics, log and predictions of "));
+  CHECK_FALSE(contains(second.err, "at least"));
+  CHECK_FALSE(contains(second.err, "model.safetensors"));
+  auto forced = long_run;
+  forced.push_back("--ignore-disk-space");
+  const ProcessResult weights_last = run(place, command(place, "small/out", forced));
+  INFO(weights_last.err);
+  CHECK(weights_last.code == 4);
+  CHECK(contains(weights_last.err, "model.safetensors"));
 }
 
 TEST_CASE("files that change or vanish under a run do not reach what it saves") {

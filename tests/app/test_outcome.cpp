@@ -1,4 +1,5 @@
 // What a run says of itself: on the way, at its end, and by its exit code.
+#include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -91,6 +92,58 @@ TEST_CASE("a run that got worse exits with 0 and says so first and last") {
   CHECK(contains(last_line(done.err), "the model got worse: "));
   CHECK(outcome_of(place, "out")["problems"][0]["kind"] == "worse");
   CHECK(fs::exists(place / "out/model"));
+}
+
+TEST_CASE(
+    "a rate that ruins a trained model unclipped improves it by default, and the ruin is told") {
+  const Workplace place;
+  make_model_and_data(place);
+  std::ofstream(place / "shape.json") << R"({"architectures": ["LlamaForCausalLM"],
+    "model_type": "llama", "hidden_size": 48, "num_hidden_layers": 4, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "intermediate_size": 96, "vocab_size": 32,
+    "max_position_embeddings": 64, "rms_norm_eps": 1e-6, "rope_theta": 10000.0,
+    "hidden_act": "silu", "torch_dtype": "float32", "tie_word_embeddings": true})";
+  REQUIRE(
+      run(place, {"init", "--config", place / "shape.json", "--output", place / "random"}).code ==
+      0);
+  write_config(place, R"({"name": "adamw", "lr": 0.03})", "");
+  // From a loss of 3.5 to 0.95.
+  REQUIRE(run(place, command(place, "trained",
+                             with({"model.path=\"" + (place / "random") + "\"", "train.epochs=400",
+                                   "train.max_steps=200", "schedule.kind=constant"})))
+              .code == 0);
+  std::ofstream(place / "run.json")
+      << R"({"model": {"path": ")" << place / "trained/model"
+      << R"("}, "data": {"task": "ids", "train": ")" << place / "ids.jsonl"
+      << R"(", "validation_share": 0.2}, "batch": {"sequences": 4},
+      "train": {"epochs": 9, "max_steps": 20, "seed": 7}, "optimizer": {"lr": 1},
+      "schedule": {"kind": "constant"}})";
+  const auto evaluation = [&](std::string const& name, std::string const& tag) {
+    std::ifstream metrics(place / (name + "/metrics.jsonl"));
+    for (std::string line; std::getline(metrics, line);) {
+      if (!contains(line, R"("event":"eval","tag":")" + tag)) continue;
+      return json::parse(line)["loss"].get<double>();
+    }
+    return std::nan("");
+  };
+  const ProcessResult ruined = run(place, command(place, "ruined", with({"clip.norm=0"})));
+  INFO(ruined.err << ruined.out);
+  CHECK(ruined.code == 0);
+  CHECK(evaluation("ruined", "end") > 2 * evaluation("ruined", "before"));
+  CHECK(contains(ruined.err, "clip.norm is 0 and optimizer.lr above"));
+  const std::string log = slurp(place / "ruined/train.log");
+  CHECK(contains(log, "the loss of the last four steps"));
+  CHECK(contains(ruined.out, "WARNING: the model got worse: loss "));
+  CHECK(contains(last_line(ruined.err), "the model got worse: loss "));
+  CHECK(contains(last_line(ruined.err), "Set clip.norm to 1"));
+  CHECK(outcome_of(place, "ruined")["problems"][0]["kind"] == "worse");
+
+  const ProcessResult improved = run(place, command(place, "improved", {"--log-level", "warn"}));
+  INFO(improved.err << improved.out);
+  CHECK(improved.code == 0);
+  CHECK(evaluation("improved", "end") < evaluation("improved", "before"));
+  CHECK(improved.err.empty());
+  CHECK(outcome_of(place, "improved")["problems"].empty());
 }
 
 TEST_CASE("a run that loses its steps to rounding says how much of them it made") {

@@ -51,7 +51,7 @@ inline OrderedJson turn(std::string const& role, std::string const& content) {
 }
 
 /// The targets of a sequence of byte_tokenizer() as text, special tokens as #.
-inline std::string learnt(Sequence const& sequence) {
+inline std::string learnt(SequenceView sequence) {
   std::string text;
   for (const std::int32_t target : sequence.targets) {
     if (target != kNoTarget) text += target < 256 ? static_cast<char>(target) : '#';

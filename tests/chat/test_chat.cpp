@@ -85,18 +85,15 @@ TEST_CASE("Conversations become sequences with the answers as targets") {
   one.messages = {turn("user", "2+2"), turn("assistant", "4"), turn("user", "3+3"),
                   turn("assistant", "6")};
   one.where = "a.jsonl:1";
-  ChatReport report;
   const std::vector<Conversation> all{one};
-  CHECK(test::learnt(
-            build_dataset(chatml(), tokenizer, all, 0, LossOn::all_answers, report).sequences[0]) ==
+  CHECK(test::learnt(encode_conversations(chatml(), tokenizer, all, 0, LossOn::all_answers)[0]) ==
         "4#6#");
-  CHECK(test::learnt(
-            build_dataset(chatml(), tokenizer, all, 0, LossOn::last_answer, report).sequences[0]) ==
+  CHECK(test::learnt(encode_conversations(chatml(), tokenizer, all, 0, LossOn::last_answer)[0]) ==
         "6#");
-  const Dataset everything = build_dataset(chatml(), tokenizer, all, 0, LossOn::everything, report);
+  const Dataset everything = encode_conversations(chatml(), tokenizer, all, 0, LossOn::everything);
   CHECK(everything.targets() == everything.tokens());
-  CHECK(everything.where[0] == "a.jsonl:1");
-  CHECK(report.sentences().empty());
+  CHECK(everything.where(0) == "a.jsonl:1");
+  CHECK(data_warnings(everything.statistics, "training", 0, TooLong::error).empty());
 }
 
 TEST_CASE("A conversation that is too long loses whole turns, the earliest first") {
@@ -108,25 +105,28 @@ TEST_CASE("A conversation that is too long loses whole turns, the earliest first
                   turn("assistant", "3"), turn("assistant", "4")};
   one.where = "a.jsonl:7";
   const std::vector<Conversation> all{one};
-  const auto learnt = [&](std::int64_t max_length, ChatReport& report) {
+  const auto learnt = [&](std::int64_t max_length, ChatStatistics& report) {
     const Dataset data =
-        build_dataset(chatml(), tokenizer, all, max_length, LossOn::all_answers, report);
-    for (Sequence const& sequence : data.sequences) {
-      CHECK(static_cast<std::int64_t>(sequence.tokens.size()) <= max_length);
-    }
-    return data.sequences.empty() ? "none" : test::learnt(data.sequences[0]);
+        encode_conversations(chatml(), tokenizer, all, max_length, LossOn::all_answers);
+    for (std::size_t i = 0; i < data.size(); ++i) CHECK(data.length(i) <= max_length);
+    report = data.statistics.chat;
+    return data.empty() ? "none" : test::learnt(data[0]);
   };
-  ChatReport whole, some, fewer, none;
+  ChatStatistics whole, some, fewer, none;
   CHECK(learnt(1000, whole) == "1#2#3#4#");
   CHECK(whole.truncated == 0);
   CHECK(learnt(190, some) == "2#3#4#");
   CHECK(some.truncated == 1);
   CHECK(learnt(120, fewer) == "3#4#");
   CHECK(learnt(60, none) == "none");
-  CHECK(none.too_long == 1);
-  REQUIRE(none.sentences().size() == 1);
-  CHECK(none.sentences()[0] ==
-        "1 conversation left out: the last turn alone is longer than data.max_length: a.jsonl:7");
+  CHECK(none.too_long.count == 1);
+  DataStatistics statistics;
+  statistics.chat = none;
+  const auto warnings = data_warnings(statistics, "training", 60, TooLong::error);
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0] ==
+        "1 training conversation left out: the last turn alone is longer than data.max_length: "
+        "a.jsonl:7");
 }
 
 TEST_CASE("What is ignored, rewritten or special inside of messages is counted") {
@@ -139,19 +139,20 @@ TEST_CASE("What is ignored, rewritten or special inside of messages is counted")
   Conversation unanswered;
   unanswered.where = "a.jsonl:2";
   unanswered.messages = {turn("user", "?")};
-  ChatReport report;
   const std::vector<Conversation> all{one, unanswered};
-  const Dataset data = build_dataset(chatml(), tokenizer, all, 0, LossOn::all_answers, report);
-  CHECK(data.sequences.size() == 1);
-  CHECK(report.special == std::map<std::string, std::int64_t>{{"<|im_end|>", 1}});
-  CHECK(report.sentences()[1] ==
-        "1 special token inside of messages, read as tokens (\"<|im_end|>\" once): a.jsonl:1");
+  const Dataset data = encode_conversations(chatml(), tokenizer, all, 0, LossOn::all_answers);
+  ChatStatistics const& report = data.statistics.chat;
+  CHECK(data.size() == 1);
+  CHECK(report.special_tokens.count == 1);
+  CHECK(data_warnings(data.statistics, "training", 0, TooLong::error)[1] ==
+        "1 training special token inside of messages, read as tokens (\"<|im_end|>\" once): "
+        "a.jsonl:1");
   CHECK(report.ignored_reasoning == 1);
   CHECK(report.ignored_tools == 1);
   CHECK(report.ignored_tool_calls == 0);
-  CHECK(report.without_loss == 1);
-  CHECK(report.first_without_loss == "a.jsonl:2");
-  CHECK(report.sentences().size() == 4);
+  CHECK(report.without_loss.count == 1);
+  CHECK(report.without_loss.first == "a.jsonl:2");
+  CHECK(data_warnings(data.statistics, "training", 0, TooLong::error).size() == 4);
 }
 
 TEST_CASE("A conversation that the template refuses is named") {
@@ -159,10 +160,9 @@ TEST_CASE("A conversation that the template refuses is named") {
   one.where = "a.jsonl:3";
   one.messages = {turn("tool", "x")};
   const ChatTemplate chat(test::scratch("no_template"), "llama2", test::byte_tokenizer({}));
-  ChatReport report;
   const std::string message = refusal(Exit::data, [&] {
-    build_dataset(chat, test::byte_tokenizer({}), std::vector<Conversation>{one}, 0,
-                  LossOn::all_answers, report);
+    encode_conversations(chat, test::byte_tokenizer({}), std::vector<Conversation>{one}, 0,
+                         LossOn::all_answers);
   });
   CHECK(has(message, "a.jsonl:3: built-in llama2:"));
   CHECK(has(message, "the template says: llama2 knows the roles"));
@@ -174,7 +174,6 @@ TEST_CASE("Lists of text parts reach a template that reads them, else as one tex
       {{"role", "user"},
        {"content", {{{"type", "text"}, {"text", "a"}}, {{"type", "text"}, {"text", "b"}}}}},
       turn("assistant", "c")};
-  ChatReport report;
   const ChatTemplate reads(
       "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}"
       "{{ m.content | map(attribute='text') | join('+') }}{% endif %};{% endfor %}",
@@ -182,8 +181,7 @@ TEST_CASE("Lists of text parts reach a template that reads them, else as one tex
   const std::vector<Conversation> all{one};
   const Tokenizer tokenizer = test::byte_tokenizer({});
   const auto text = [&](ChatTemplate const& chat) {
-    return test::learnt(
-        build_dataset(chat, tokenizer, all, 0, LossOn::everything, report).sequences[0]);
+    return test::learnt(encode_conversations(chat, tokenizer, all, 0, LossOn::everything)[0]);
   };
   CHECK(text(reads) == "+b;c;");  // but for the first byte
   CHECK(has(text(chatml()), "user\nab"));

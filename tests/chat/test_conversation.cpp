@@ -1,4 +1,5 @@
 #include "chat/support.h"
+#include "data/encoded.h"
 
 using namespace lomo;
 using test::has;
@@ -14,13 +15,13 @@ fs::path file_of(std::string const& name, std::string const& text) {
 }
 
 OrderedJson messages_of(std::string const& record, ChatFormat format = ChatFormat::automatic) {
-  const auto all = read_conversations(file_of("c.jsonl", record), format);
+  const auto all = test::conversations(file_of("c.jsonl", record), format);
   REQUIRE(all.size() == 1);
   return all[0].messages;
 }
 
 std::string refused(std::string const& text, ChatFormat format = ChatFormat::automatic) {
-  return refusal(Exit::data, [&] { read_conversations(file_of("c.jsonl", text), format); });
+  return refusal(Exit::data, [&] { test::conversations(file_of("c.jsonl", text), format); });
 }
 
 }  // namespace
@@ -53,20 +54,20 @@ TEST_CASE("Messages keep what templates read and lose what is null") {
         R"([{"role":"assistant","tool_calls":[{"z":1,"a":2}],"reasoning_content":"t"},)"
         R"({"role":"user","content":[{"type":"text","text":"x"}]}])");
   const auto tools =
-      read_conversations(file_of("t.jsonl", R"({"messages": [{"role": "user", "content": "q"}],)"
-                                            R"("tools": "[{\"name\": \"f\"}]"})"),
-                         ChatFormat::automatic);
+      test::conversations(file_of("t.jsonl", R"({"messages": [{"role": "user", "content": "q"}],)"
+                                             R"("tools": "[{\"name\": \"f\"}]"})"),
+                          ChatFormat::automatic);
   CHECK(tools[0].tools.dump() == R"([{"name":"f"}])");
 }
 
 TEST_CASE("A file is one record a line or one list") {
   const std::string record = R"({"prompt": "q", "completion": "a"})";
   const auto lines =
-      read_conversations(file_of("l.jsonl", record + "\r\n\n" + record), ChatFormat::automatic);
+      test::conversations(file_of("l.jsonl", record + "\r\n\n" + record), ChatFormat::automatic);
   REQUIRE(lines.size() == 2);
   CHECK(lines[1].where.ends_with("/l.jsonl:3"));
-  const auto list = read_conversations(file_of("l.json", "\n [" + record + ",\n" + record + "]\n"),
-                                       ChatFormat::automatic);
+  const auto list = test::conversations(file_of("l.json", "\n [" + record + ",\n" + record + "]\n"),
+                                        ChatFormat::automatic);
   REQUIRE(list.size() == 2);
   CHECK(list[1].where.ends_with("l.json#2"));
 }

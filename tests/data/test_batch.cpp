@@ -49,7 +49,7 @@ TEST_CASE("A batch without targets, without tokens or without sequences is legal
   const Batch hollow = make_batch(std::vector<Sequence>(2));
   CHECK(hollow.starts == Ids{0, 0, 0});
   CHECK(hollow.id_segments == Ids{0});
-  const Batch nothing = make_batch({});
+  const Batch nothing = make_batch(std::vector<Sequence>{});
   CHECK(nothing.sequences() == 0);
   CHECK(nothing.starts == Ids{0});
   CHECK(nothing.loss_starts == Ids{0});

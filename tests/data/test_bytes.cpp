@@ -3,9 +3,8 @@
 #include <string>
 #include <string_view>
 
+#include "data/encoded.h"
 #include "data/support.h"
-#include "lomo/data/conversation.h"
-#include "lomo/data/readers.h"
 
 using namespace lomo;
 using namespace std::string_view_literals;
@@ -33,7 +32,7 @@ fs::path file_of(std::string const& name, std::string_view bytes) {
 }
 
 std::string refused(fs::path const& file) {
-  return refusal(Exit::data, [&] { read_jsonl(file, {}); });
+  return refusal(Exit::data, [&] { test::jsonl(file, {}); });
 }
 
 std::string cut(std::string_view bytes, std::size_t end) {
@@ -44,18 +43,18 @@ std::string cut(std::string_view bytes, std::size_t end) {
 
 TEST_CASE("gzipped files are read whatever they are called") {
   for (char const* name : {"a.jsonl.gz", "a.jsonl", "a.bin"}) {
-    const auto examples = read_jsonl(file_of(name, kRecord), {});
+    const auto examples = test::jsonl(file_of(name, kRecord), {});
     REQUIRE(examples.size() == 1);
     CHECK(examples[0].prompt == "2+2=");
     CHECK(has(examples[0].where, std::string(name) + ":1"));
   }
-  const auto documents = read_documents(file_of("t.txt.gz", kRecord), {});
-  REQUIRE(documents.size() == 1);
-  CHECK(documents[0].text == R"({"prompt": "2+2=", "answer": "4"})");
+  const auto texts = test::documents(file_of("t.txt.gz", kRecord), {});
+  REQUIRE(texts.size() == 1);
+  CHECK(texts[0].text == R"({"prompt": "2+2=", "answer": "4"})");
   TextOptions prompts;
   prompts.text_field = "prompt";
-  CHECK(read_documents(file_of("t.jsonl.gz", kRecord), prompts)[0].text == "2+2=");
-  const auto chats = read_conversations(file_of("c.json.gz", kList), ChatFormat::automatic);
+  CHECK(test::documents(file_of("t.jsonl.gz", kRecord), prompts)[0].text == "2+2=");
+  const auto chats = test::conversations(file_of("c.json.gz", kList), ChatFormat::automatic);
   REQUIRE(chats.size() == 1);
   CHECK(chats[0].messages[1]["content"] == "a");
 }
@@ -64,7 +63,7 @@ TEST_CASE("a gzip file may have many members, and zeros behind them") {
   std::string many;
   constexpr std::size_t kMany = 10000;
   for (std::size_t i = 0; i < kMany; ++i) many += kRecord;
-  const auto examples = read_jsonl(file_of("many.gz", many + std::string(1000, '\0')), {});
+  const auto examples = test::jsonl(file_of("many.gz", many + std::string(1000, '\0')), {});
   REQUIRE(examples.size() == kMany);
   CHECK(examples.back().answer == "4");
   CHECK(has(examples.back().where, "many.gz:10000"));
@@ -92,8 +91,8 @@ TEST_CASE("tables and archives are named for what they are, with the way to conv
   const fs::path parquet = file_of("train.parquet", "PAR1\x15\x04"sv);
   const std::string jsonl = (parquet.parent_path() / "train.jsonl").string();
   for (std::string const& message :
-       {refused(parquet), refusal(Exit::data, [&] { read_conversations(parquet, {}); }),
-        refusal(Exit::data, [&] { read_documents(parquet, {}); })}) {
+       {refused(parquet), refusal(Exit::data, [&] { test::conversations(parquet, {}); }),
+        refusal(Exit::data, [&] { test::documents(parquet, {}); })}) {
     CHECK(has(message, "train.parquet: this is Parquet, which is not read"));
     CHECK(has(message, "python3 -c \"import pandas; pandas.read_parquet('" + parquet.string() +
                            "').to_json('" + jsonl + "', orient='records', lines=True)\""));
@@ -113,10 +112,10 @@ TEST_CASE("CSV and TSV are told by their name or by their look") {
   CHECK(has(refused(file_of("a.tsv", "q\ta\n")), "sep='\\t'"));
   CHECK(has(refused(file_of("look.jsonl", "prompt,answer\n1,2\n")), "this looks like CSV"));
   CHECK(has(refused(file_of("look.txt", "prompt\tanswer\n")), "this looks like TSV"));
-  CHECK(has(refusal(Exit::data, [&] { read_conversations(csv, {}); }), "a.csv: this is CSV"));
+  CHECK(has(refusal(Exit::data, [&] { test::conversations(csv, {}); }), "a.csv: this is CSV"));
   for (char const* other : {"Once, upon a time", "{\"prompt\": 1,", "word", "a,,b", ","}) {
     CHECK_FALSE(has(refused(file_of("other.jsonl", other)), "this looks like"));
   }
   // Whatever it is called, JSON is read.
-  CHECK(read_jsonl(file_of("b.csv", R"({"prompt": "q", "answer": "a"})"), {}).size() == 1);
+  CHECK(test::jsonl(file_of("b.csv", R"({"prompt": "q", "answer": "a"})"), {}).size() == 1);
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "data/encoded.h"
 #include "data/small_tokenizer.h"
 #include "data/support.h"
 #include "lomo/core/random.h"
@@ -166,15 +167,15 @@ TEST_CASE("A data set keeps its order, its places and its count of cuts") {
                                    example_of(std::string(300, 'x'), "\nAnswer: ")};
   examples[0].answer = "Yes";
   examples[1].answer = "No";
-  const Dataset data = build_dataset(small(), examples, {64});
-  CHECK(data.sequences.size() == 2);
+  const Dataset data = test::encoded(small(), examples, {64});
+  CHECK(data.size() == 2);
   CHECK(data.truncated == 1);
-  CHECK(data.sequences[1].tokens.size() <= 64);
-  CHECK(data.where[1] == "some.jsonl:9");
+  CHECK(data[1].tokens.size() <= 64);
+  CHECK(data.where(1) == "some.jsonl:9");
   CHECK(data.targets() < data.tokens());
-  CHECK(data.sequences[0].targets.back() == small().eos());
+  CHECK(data[0].targets.back() == small().eos());
   examples[1].answer.clear();
-  CHECK(has(refusal(Exit::data, [&] { build_dataset(small(), examples, {64}); }),
+  CHECK(has(refusal(Exit::data, [&] { test::encoded(small(), examples, {64}); }),
             "some.jsonl:9: no answer to train on"));
 }
 
@@ -182,9 +183,9 @@ TEST_CASE("Documents become pieces that lose no target") {
   const std::vector<Document> documents = {{"The dog saw the cat and ran to the river.", "a:1"},
                                            {"No", "a:9"}};
   for (const std::int64_t max_length : {0, 1, 2, 3, 7, 1000}) {
-    const Dataset data = build_dataset(small(), documents, max_length);
+    const Dataset data = encode_documents(small(), documents, max_length);
     Ids targets;
-    for (Sequence const& s : data.sequences) {
+    for (const SequenceView s : data.all()) {
       if (max_length > 0) CHECK(static_cast<std::int64_t>(s.tokens.size()) <= max_length);
       CHECK_FALSE(s.tokens.empty());
       targets.insert(targets.end(), s.targets.begin(), s.targets.end());
@@ -196,8 +197,8 @@ TEST_CASE("Documents become pieces that lose no target") {
       wanted.push_back(small().eos());
     }
     CHECK(targets == wanted);
-    CHECK(data.sequences[0].tokens[0] == small().bos());
-    CHECK(data.where.back() == "a:9");
+    CHECK(data[0].tokens[0] == small().bos());
+    CHECK(data.where(data.size() - 1) == "a:9");
   }
 }
 

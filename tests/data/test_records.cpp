@@ -1,3 +1,4 @@
+#include "data/encoded.h"
 #include "records.h"
 
 #include <filesystem>
@@ -23,7 +24,7 @@ fs::path file_of(std::string const& name, std::string const& text) {
 }
 
 std::string complaint(std::string const& text, JsonlFields const& fields = {}) {
-  return refusal(Exit::data, [&] { read_jsonl(file_of("x.jsonl", text), fields); });
+  return refusal(Exit::data, [&] { test::jsonl(file_of("x.jsonl", text), fields); });
 }
 
 const std::string kGood = "{\"prompt\": \"a\", \"answer\": \"b\"}";
@@ -32,13 +33,13 @@ const std::string kGood = "{\"prompt\": \"a\", \"answer\": \"b\"}";
 
 TEST_CASE("A JSON array is read like the same records in lines, wherever its lines end") {
   const std::string second = "{\"prompt\": \"[c]\", \"answer\": \"\\\"],\", \"more\": [[1], {}]}";
-  const auto lines = read_jsonl(file_of("l.jsonl", kGood + "\n" + second + "\n"), {});
+  const auto lines = test::jsonl(file_of("l.jsonl", kGood + "\n" + second + "\n"), {});
   for (std::string const& text :
        {"[" + kGood + "," + second + "]",
         "\xEF\xBB\xBF [ " + kGood + " ,\r\n" + second + "\r\n]\r\n",
         "\n\n[\n  {\n \"prompt\":\n\"a\",\n\"answer\": \"b\"}\n,\n" + second + "]\n\n"}) {
     CAPTURE(text);
-    const auto array = read_jsonl(file_of("a.json", text), {});
+    const auto array = test::jsonl(file_of("a.json", text), {});
     REQUIRE(array.size() == 2);
     for (std::size_t i = 0; i < 2; ++i) {
       CHECK(array[i].prompt == lines[i].prompt);
@@ -46,13 +47,12 @@ TEST_CASE("A JSON array is read like the same records in lines, wherever its lin
     }
   }
   const fs::path file = file_of("p.json", "[" + kGood + ",\n  " + kGood + ", " + kGood + "]");
-  const auto placed = read_jsonl(file, {});
+  const auto placed = test::jsonl(file, {});
   REQUIRE(placed.size() == 3);
   CHECK(placed[0].where == file.string() + ":1:2");
   CHECK(placed[1].where == file.string() + ":2:3");
   CHECK(placed[2].where == file.string() + ":2:35");
-  CHECK(read_ids(file_of("i.json", "[{\"ids\": [1, 2]},\n{\"ids\": [3, 4]}]"), 0).where.size() ==
-        2);
+  CHECK(test::ids(file_of("i.json", "[{\"ids\": [1, 2]},\n{\"ids\": [3, 4]}]"), 0).size() == 2);
 }
 
 TEST_CASE("A broken JSON array names line and column") {
@@ -125,7 +125,7 @@ TEST_CASE("Data of another kind are recognised, and the setting that reads them 
   CHECK(has(complaint("{\"prompt\": \"a\",\n\"answer\": \"b\"}\n"), "goes on on the next line"));
   CHECK(recognised_record(nlohmann::json::parse(R"({"a": 1})")).empty());
   CHECK(has(
-      refusal(Exit::data, [] { read_documents(file_of("d.jsonl", R"({"content": "x"})"), {}); }),
+      refusal(Exit::data, [] { test::documents(file_of("d.jsonl", R"({"content": "x"})"), {}); }),
       "Name the right one in data.text_field"));
 }
 
@@ -149,30 +149,45 @@ TEST_CASE("Every reader takes extremes of depth, length and number, or says wher
       CHECK(has(message, "nested more than 64 levels deep"));
       CHECK(message.size() < 300);
     };
-    refused([&] { read_jsonl(path, {}); });
-    refused([&] { read_ids(path, 0); });
-    refused([&] { read_documents(path, {}); });
+    refused([&] { test::jsonl(path, {}); });
+    refused([&] { test::ids(path, 0); });
+    refused([&] { test::documents(path, {}); });
     for (int task = 0; task < 8; ++task) {
       refused([&] { read_examples(static_cast<Task>(task), path, prompts); });
     }
   }
   const std::string big(8 << 20, 'x');
-  CHECK(read_jsonl(file_of("x.jsonl", "{\"prompt\": \"" + big + "\", \"answer\": 1}"), {})
+  CHECK(test::jsonl(file_of("x.jsonl", "{\"prompt\": \"" + big + "\", \"answer\": 1}"), {})
             .front()
             .prompt.size() == big.size());
   CHECK(complaint("{\"prompt\": [\"" + big + "\"], \"answer\": 1}").size() < 300);
   CHECK(complaint("{\"prompt\": \"a\", \"answer\": \"" + big).size() < 300);
   CHECK(complaint(big).size() < 300);
   CHECK(complaint("{\"" + big + "\": 1}").size() < 300);
-  CHECK(has(complaint(R"({"prompt": 1e999, "answer": 1})"), "number overflow"));
+  CHECK(
+      has(complaint(R"({"prompt": 1e999, "answer": 1})"), "x.jsonl:1:17: not valid JSON: number"));
+  CHECK(has(complaint(kGood + "\n" + R"({"answer": 1, "prompt": 2, "answer": -1e400})"),
+            "x.jsonl:2:"));
   CHECK(has(
       refusal(Exit::data,
-              [] { read_ids(file_of("n.jsonl", "{\"ids\": [1, 99999999999999999999999]}"), 0); }),
+              [] { test::ids(file_of("n.jsonl", "{\"ids\": [1, 99999999999999999999999]}"), 0); }),
       "which is no token id"));
 }
 
+TEST_CASE("a field that stands twice in a record is refused, in what is not read it is not") {
+  CHECK(has(complaint(R"({"prompt": "a", "answer": "b", "prompt": "c"})"),
+            "the key \"prompt\" is there twice"));
+  CHECK(has(complaint(kGood + "\n" + R"({"prompt": "a", "answer": "b", "answer": "b"})"),
+            "x.jsonl:2:39: the key \"answer\" is there twice"));
+  CHECK(has(complaint("[" + kGood + ",\n" + R"({"prompt": "a", "x": 1, "x": 1, "answer": "b"}])"),
+            "x.jsonl:2:27: the key \"x\" is there twice"));
+  const auto read = read_jsonl(
+      file_of("x.jsonl", R"({"prompt": "a", "answer": "b", "meta": {"k": 1, "k": 2}})"), {});
+  CHECK(read.size() == 1);
+}
+
 TEST_CASE("NUL bytes, marks, line ends, other encodings, empty files and folders") {
-  CHECK(read_jsonl(file_of("x.jsonl", "\xEF\xBB\xBF\r\n" + kGood + "\r\n\r\n"), {}).size() == 1);
+  CHECK(test::jsonl(file_of("x.jsonl", "\xEF\xBB\xBF\r\n" + kGood + "\r\n\r\n"), {}).size() == 1);
   CHECK(has(complaint(std::string("{\"prompt\": \0}", 13)), "x.jsonl:1:12: not valid JSON"));
   CHECK(has(complaint(std::string("{\"prompt\": \"a\0\"}", 16)), "x.jsonl:1:14: not valid JSON"));
   CHECK(has(complaint(kGood + "\n\xff\xfe"), "x.jsonl:2: not UTF-8 at byte 1"));
@@ -183,10 +198,10 @@ TEST_CASE("NUL bytes, marks, line ends, other encodings, empty files and folders
   }
   const fs::path folder = test::scratch("a_folder");
   test::write_file(folder / "train.jsonl", kGood);
-  CHECK(has(refusal(Exit::data, [&] { read_jsonl(folder, {}); }), "is a folder"));
-  CHECK(has(refusal(Exit::data, [&] { read_jsonl(folder / "trian.jsonl", {}); }),
+  CHECK(has(refusal(Exit::data, [&] { test::jsonl(folder, {}); }), "is a folder"));
+  CHECK(has(refusal(Exit::data, [&] { test::jsonl(folder / "trian.jsonl", {}); }),
             "did you mean " + (folder / "train.jsonl").string() + "?"));
-  CHECK(has(refusal(Exit::data, [&] { read_jsonl(folder / "no/x.jsonl", {}); }),
+  CHECK(has(refusal(Exit::data, [&] { test::jsonl(folder / "no/x.jsonl", {}); }),
             "there is no folder " + (folder / "no").string()));
-  CHECK(read_documents(file_of("nul.txt", std::string("a\0b", 3)), {}).front().text.size() == 3);
+  CHECK(test::documents(file_of("nul.txt", std::string("a\0b", 3)), {}).front().text.size() == 3);
 }

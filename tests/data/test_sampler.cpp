@@ -17,10 +17,10 @@ Dataset sample_data(int count) {
   Dataset data;
   for (int i = 0; i < count; ++i) {
     const std::size_t tokens = 1 + static_cast<std::size_t>(i * 7 % 13);
-    data.sequences.push_back(
-        {std::vector<std::int32_t>(tokens, i), std::vector<std::int32_t>(tokens, kNoTarget)});
-    data.sequences.back().targets.back() = i;
-    data.where.push_back("train.jsonl:" + std::to_string(i + 1));
+    Sequence sequence{std::vector<std::int32_t>(tokens, i),
+                      std::vector<std::int32_t>(tokens, kNoTarget)};
+    sequence.targets.back() = i;
+    data.add(sequence, "train.jsonl:" + std::to_string(i + 1), i);
   }
   return data;
 }
@@ -124,7 +124,7 @@ TEST_CASE("With no count a batch is filled up to the cap") {
   const Batch batch = sampler.next();
   const std::size_t following = static_cast<std::size_t>(batch.sequences());
   CHECK(batch.rows() <= 60);
-  CHECK(batch.rows() + static_cast<std::int64_t>(data.sequences[following].tokens.size()) > 60);
+  CHECK(batch.rows() + data.length(following) > 60);
 }
 
 TEST_CASE("A sampler that cannot work says why") {
@@ -143,7 +143,7 @@ TEST_CASE("Ids outside the vocabulary are counted") {
   CHECK(message.find("21 token ids") != std::string::npos);
   CHECK(message.find("train.jsonl:11") != std::string::npos);
   CHECK(message.find("example 11") != std::string::npos);
-  data.sequences[0].tokens[0] = -5;
+  data.add(Sequence{{-5}, {1}}, "train.jsonl:13", 12);
   CHECK(refusal(Exit::data, [&] { check_ids(data, 12); }).find("-5") != std::string::npos);
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "data/encoded.h"
 #include "data/small_tokenizer.h"
 #include "data/support.h"
 #include "lomo/data/encode.h"
@@ -53,7 +54,7 @@ std::string repeated(std::string const& text, int times) {
   return all;
 }
 
-Ids ids_of(Sequence const& sequence) {
+Ids ids_of(SequenceView sequence) {
   Ids ids;
   for (SeenId const& seen : seen_ids(sequence)) ids.push_back(seen.id);
   return ids;
@@ -67,13 +68,13 @@ TEST_CASE("Answers that are too long: an error counts them all and names the lon
       example_of("The cat: ", repeated("river ", 40), 3), example_of("The cat: ", "No", 4)};
   const auto longest = static_cast<std::int64_t>(small().encode(examples[2].answer).size()) + 1;
   const std::string message =
-      refusal(Exit::data, [&] { build_dataset(small(), examples, {.max_length = 16}); });
+      refusal(Exit::data, [&] { test::encoded(small(), examples, {.max_length = 16}); });
   CHECK(has(message, "2 of 4 answers of the training data are longer than data.max_length 16"));
   CHECK(has(message, "the longest has " + std::to_string(longest) + " tokens (d/x.jsonl:3)"));
   CHECK(has(message, "Raise data.max_length to " + std::to_string(longest) +
                          ", or set "
                          "data.too_long to \"skip\" or \"cut\""));
-  CHECK_NOTHROW(build_dataset(small(), examples, {.max_length = longest}));
+  CHECK_NOTHROW(test::encoded(small(), examples, {.max_length = longest}));
   CHECK(
       has(refusal(Exit::data, [&] { encode_answer(small(), examples[2], examples[2].answer, 16); }),
           "d/x.jsonl:3: the answer alone has " + std::to_string(longest) + " tokens"));
@@ -85,14 +86,14 @@ TEST_CASE(
                                          example_of("The cat: ", repeated("river ", 20), 2),
                                          example_of("The cat: ", "No", 3)};
   const Dataset data =
-      build_dataset(small(), examples, {.max_length = 16, .too_long = TooLong::skip});
-  REQUIRE(data.sequences.size() == 2);
-  CHECK(data.items == std::vector<std::int64_t>{0, 2});
-  CHECK(data.where[1] == "d/x.jsonl:3");
+      test::encoded(small(), examples, {.max_length = 16, .too_long = TooLong::skip});
+  REQUIRE(data.size() == 2);
+  CHECK(test::items(data) == std::vector<std::int64_t>{0, 2});
+  CHECK(data.where(1) == "d/x.jsonl:3");
   CHECK(data.statistics.examples == 3);
   CHECK(data.statistics.too_long.count == 1);
-  const Dataset alone = build_dataset(small(), std::vector<Example>{examples[0]}, {16});
-  CHECK(data.sequences[0].tokens == alone.sequences[0].tokens);
+  const Dataset alone = test::encoded(small(), std::vector<Example>{examples[0]}, {16});
+  CHECK(test::list(data[0].tokens) == test::list(alone[0].tokens));
   const auto warnings = data_warnings(data.statistics, "training", 16, TooLong::skip);
   REQUIRE(warnings.size() == 1);
   CHECK(has(warnings[0],
@@ -106,10 +107,10 @@ TEST_CASE("Answers that are too long: cut ones keep prompt and start, and teach 
   for (std::string const& prompt : {std::string("The cat: "), repeated("the dog ran ", 30)}) {
     for (const std::int64_t max_length : {2, 3, 16, 31}) {
       CAPTURE(prompt, max_length);
-      const Dataset data = build_dataset(small(), std::vector<Example>{example_of(prompt, answer)},
+      const Dataset data = test::encoded(small(), std::vector<Example>{example_of(prompt, answer)},
                                          {.max_length = max_length, .too_long = TooLong::cut});
-      REQUIRE(data.sequences.size() == 1);
-      Sequence const& s = data.sequences[0];
+      REQUIRE(data.size() == 1);
+      const SequenceView s = data[0];
       CHECK(static_cast<std::int64_t>(s.tokens.size()) == max_length);
       CHECK(s.targets.back() != small().eos());
       CHECK(s.targets.back() != kNoTarget);
@@ -124,13 +125,13 @@ TEST_CASE("Lists of ids that are too long follow the same setting") {
   const fs::path file = test::write_file(test::scratch("too_long_ids") / "i.jsonl",
                                          "{\"ids\": [1, 2, 3]}\n{\"ids\": [1, 2, 3, 4, 5, 6]}\n"
                                          "{\"ids\": [1, 2, 3, 4, 5], \"loss_from\": 4}\n");
-  CHECK(has(refusal(Exit::data, [&] { read_ids(file, 3); }), "2 of 3 lists of ids"));
-  CHECK(has(refusal(Exit::data, [&] { read_ids(file, 3); }), "the longest has 5 tokens"));
-  CHECK(read_ids(file, 5).sequences.size() == 3);
-  CHECK(read_ids(file, 3, TooLong::skip).items == std::vector<std::int64_t>{0});
-  const Dataset cut = read_ids(file, 3, TooLong::cut);
-  REQUIRE(cut.sequences.size() == 2);  // the third has no target left
-  CHECK(ids_of(cut.sequences[1]) == Ids{1, 2, 3, 4});
+  CHECK(has(refusal(Exit::data, [&] { test::ids(file, 3); }), "2 of 3 lists of ids"));
+  CHECK(has(refusal(Exit::data, [&] { test::ids(file, 3); }), "the longest has 5 tokens"));
+  CHECK(test::ids(file, 5).size() == 3);
+  CHECK(test::items(test::ids(file, 3, TooLong::skip)) == std::vector<std::int64_t>{0});
+  const Dataset cut = test::ids(file, 3, TooLong::cut);
+  REQUIRE(cut.size() == 2);  // the third has no target left
+  CHECK(ids_of(cut[1]) == Ids{1, 2, 3, 4});
   CHECK(cut.statistics.too_long.count == 2);
 }
 
@@ -139,14 +140,14 @@ TEST_CASE("Answers without a token are counted, and refused where there are no o
   const std::vector<Example> examples = {example_of("The dog:", " ", 1),
                                          example_of("The dog:", " Yes", 2),
                                          example_of("The cat:", "  ", 3)};
-  const Dataset data = build_dataset(plain(), examples, {64});
+  const Dataset data = test::encoded(plain(), examples, {64});
   CHECK(data.statistics.no_tokens.count == 2);
   CHECK(data.statistics.no_tokens.first == "d/x.jsonl:1");
   CHECK(has(data_warnings(data.statistics, "training", 64, TooLong::error).front(),
             "2 training examples (first d/x.jsonl:1) have an answer without a token"));
   CHECK_NOTHROW(require_learnable(data.statistics));
   const Dataset blank =
-      build_dataset(plain(), std::vector<Example>{examples[0], examples[2]}, {64});
+      test::encoded(plain(), std::vector<Example>{examples[0], examples[2]}, {64});
   CHECK(has(refusal(Exit::data, [&] { require_learnable(blank.statistics); }),
             "d/x.jsonl:1: no answer of the training data has a token to learn, all are blank"));
 }
@@ -155,7 +156,7 @@ TEST_CASE("Answers and texts of <unk>, on a tokenizer that has no bytes to spell
   const std::string foreign = "\xE4\xB8\xAD\xE6\x96\x87";
   const std::vector<Example> examples = {example_of("The dog: ", foreign, 1),
                                          example_of("The cat: ", "the dog", 2)};
-  const Dataset data = build_dataset(plain(), examples, {64});
+  const Dataset data = test::encoded(plain(), examples, {64});
   CHECK(data.statistics.unknown.count == 1);
   CHECK(data.statistics.unknown_ids > 0);
   const auto warnings = data_warnings(data.statistics, "training", 64, TooLong::error);
@@ -164,27 +165,26 @@ TEST_CASE("Answers and texts of <unk>, on a tokenizer that has no bytes to spell
       has(warnings[0], "1 training example (d/x.jsonl:1) has an answer that is <unk> throughout"));
   CHECK(has(warnings[1], "of the training data"));
   CHECK_NOTHROW(require_learnable(data.statistics));
-  const Dataset all = build_dataset(plain(), std::vector<Example>{examples[0]}, {64});
+  const Dataset all = test::encoded(plain(), std::vector<Example>{examples[0]}, {64});
   CHECK(has(refusal(Exit::data, [&] { require_learnable(all.statistics); }),
             "the tokenizer cannot express them"));
-  const Dataset text =
-      build_dataset(plain(), std::vector<Document>{{foreign, "d.txt:1"}}, std::int64_t{64});
+  const Dataset text = encode_documents(plain(), std::vector<Document>{{foreign, "d.txt:1"}}, 64);
   CHECK(text.statistics.unknown_ids > 0);
   // Labels that the tokenizer cannot tell apart.
   std::vector<Example> labels = {example_of("The dog: ", "", 5)};
   labels[0].candidates = {"\xE6\x98\xAF", "\xE5\x90\xA6"};
-  CHECK(build_ranked(plain(), labels, {64}).statistics.same_candidates.count == 1);
+  CHECK(encode_ranked(plain(), labels, {64}).statistics.same_candidates.count == 1);
   // One that spells by bytes has none of this.
-  CHECK(build_dataset(small(), examples, {64}).statistics.unknown_ids == 0);
+  CHECK(test::encoded(small(), examples, {64}).statistics.unknown_ids == 0);
 }
 
 TEST_CASE("Candidates that encode alike are counted") {
   std::vector<Example> examples = {example_of("The dog: ", "", 1), example_of("The dog: ", "", 2)};
   examples[0].candidates = {"Yes", "No"};
   examples[1].candidates = {"Yes", "Yes"};
-  const Dataset data = build_ranked(small(), examples, {64});
-  CHECK(data.sequences.size() == 4);
-  CHECK(data.items == std::vector<std::int64_t>{0, 0, 1, 1});
+  const Dataset data = encode_ranked(small(), examples, {64});
+  CHECK(data.size() == 4);
+  CHECK(test::items(data) == std::vector<std::int64_t>{0, 0, 1, 1});
   CHECK(data.statistics.same_candidates.count == 1);
   CHECK(data.statistics.same_candidates.first == "d/x.jsonl:2");
 }
@@ -193,15 +193,15 @@ TEST_CASE("Special tokens written in the text are counted by name, in whatever f
   const std::vector<Example> examples = {example_of("<s>The dog</s>: ", "Yes</s>", 1),
                                          example_of("plain < s > text: ", "No", 2),
                                          example_of("The cat: ", "<s>", 3)};
-  const DataStatistics found = build_dataset(small(), examples, {64}).statistics;
+  const DataStatistics found = test::encoded(small(), examples, {64}).statistics;
   CHECK(found.special_texts.count == 2);
   CHECK(found.special_text_counts.at("<s>") == 2);
   CHECK(found.special_text_counts.at("</s>") == 2);
   const std::string warning = data_warnings(found, "training", 64, TooLong::error).back();
   CHECK(has(warning, "special tokens are written in 2 training examples (first d/x.jsonl:1)"));
   CHECK(has(warning, "\"<s>\" 2 times"));
-  const Dataset text = build_dataset(
-      small(), std::vector<Document>{{"a</s>b</s>", "t:1"}, {"a", "t:2"}}, std::int64_t{0});
+  const Dataset text =
+      encode_documents(small(), std::vector<Document>{{"a</s>b</s>", "t:1"}, {"a", "t:2"}}, 0);
   CHECK(text.statistics.special_text_counts.at("</s>") == 2);
   CHECK(text.statistics.special_texts.count == 1);
 }

@@ -14,14 +14,14 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   return fuzz::refusable([&] {
     switch (choice) {
       case 8:
-        read_jsonl(fuzz::file("x.jsonl", bytes), {"prompt", "answer", ""});
+        read_jsonl(fuzz::file("x.jsonl", bytes), {"prompt", "answer", ""}, [](Example const&) {});
         break;
       case 9:
-        read_documents(fuzz::file("x.jsonl", bytes), {"", "text"});
-        read_documents(fuzz::file("x.txt", bytes), {"\n\n", "text"});
+        read_documents(fuzz::file("x.jsonl", bytes), {"", "text"}, [](Document const&) {});
+        read_documents(fuzz::file("x.txt", bytes), {"\n\n", "text"}, [](Document const&) {});
         break;
       case 10:
-        read_ids(fuzz::file("x.jsonl", bytes), 64);
+        read_ids(fuzz::file("x.jsonl", bytes), [](IdList const&) {});
         break;
       default:
         read_examples(static_cast<Task>(choice), fuzz::file("x.jsonl", bytes), prompts);

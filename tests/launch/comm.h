@@ -57,7 +57,7 @@ inline void check_comm_of_two(std::string const& table) {
   check("all_to_all +5 rows of down_proj", 5.0 * 96 * 2);
   check("all_to_all +one rank's dy of gate_proj, up_proj", 24.0 * 2 * 96 * 2);
   check("all_gather +the gradient of a norm", 64.0 * 4);
-  check("words +8 bytes of each host", 8);
+  check("host +8 bytes of each rank", 8);
   // A block's gathers, by how often (docs/ARCHITECTURE.md), and its tiles in two backwards.
   const double square = 32.0 * 64, keys = 16.0 * 64, wide = 48.0 * 64, down = 32.0 * 96;
   const double gathers = 5 * (2 * square + 2 * keys + wide) + 3 * (wide + down);

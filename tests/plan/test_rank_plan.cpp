@@ -158,16 +158,14 @@ TEST_CASE("of the batches of a run those are planned that may need most on some 
   config.memory.keep_logits_bytes = 14 * 101 * sizeof(float);  // of up to 14 rows
   const auto chosen = [&](int ranks) {
     WorstBatches worst(config, shape, ranks);
-    std::vector<DrawnBatch> drawn;
-    for (auto const& global : globals) {
-      drawn.emplace_back();
-      for (Sequence const& s : global) drawn.back().push_back(&s);
-      worst.add(drawn.back());
-    }
+    for (auto const& global : globals) worst.add(DrawnBatch(global.begin(), global.end()));
     std::vector<std::size_t> indices;
     for (DrawnBatch const& found : worst.take()) {
+      const auto same = [&](std::vector<Sequence> const& global) {
+        return global.front().tokens.data() == found.front().tokens.data();
+      };
       indices.push_back(
-          static_cast<std::size_t>(std::find(drawn.begin(), drawn.end(), found) - drawn.begin()));
+          static_cast<std::size_t>(std::ranges::find_if(globals, same) - globals.begin()));
     }
     std::sort(indices.begin(), indices.end());
     return indices;

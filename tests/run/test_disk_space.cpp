@@ -1,6 +1,7 @@
 // What a run will have on its disk at once.
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "disk_space.h"
@@ -14,8 +15,13 @@ namespace {
 
 constexpr double kModel = 13e9;
 
-DiskNeed need_of(std::int64_t total, std::int64_t done = 0, double optimizer = 0) {
-  return {static_cast<std::uint64_t>(kModel), static_cast<std::uint64_t>(optimizer), total, done};
+DiskNeed need_of(std::optional<std::int64_t> total, std::int64_t done = 0, double optimizer = 0) {
+  DiskNeed need;
+  need.model = static_cast<std::uint64_t>(kModel);
+  need.optimizer = static_cast<std::uint64_t>(optimizer);
+  need.total = total;
+  need.done = done;
+  return need;
 }
 
 /// In models, but for the metrics.
@@ -93,13 +99,47 @@ TEST_CASE("the best model may need a checkpoint at each evaluation") {
   CHECK(models(save, need_of(150), 0, eval) == 2);
 }
 
+TEST_CASE("before the number of steps is known the least is counted that any run needs") {
+  SaveSection save;
+  CHECK(models(save, need_of({})) == 1);
+  CHECK(models(save, need_of({}, 0, 2 * kModel)) == 3);
+  save.every_steps = 100;
+  CHECK(models(save, need_of({})) == 1);
+  CHECK(models(save, need_of({}, 250), 2) == 1);  // one after the last step, or the model
+  save.every_steps = 0;
+  save.every_minutes = 30;
+  save.keep_last = 3;
+  CHECK(models(save, need_of({})) == 4);  // not a matter of steps
+  // It is never more than what is counted once the steps are known.
+  for (const std::int64_t every : {0, 1, 3, 10}) {
+    for (const std::int64_t done : {0, 3, 10}) {
+      for (const FinalModel last : {FinalModel::last, FinalModel::best, FinalModel::none}) {
+        SaveSection any;
+        any.every_steps = every;
+        any.keep_last = 2;
+        any.final_model = last;
+        for (std::int64_t total = done; total < done + 25; ++total) {
+          CHECK(disk_peak(any, {}, need_of({}, done), 1).bytes <=
+                disk_peak(any, {}, need_of(total, done), 1).bytes);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("a disk without room is told with what is to be written") {
   const test::TemporaryFolder scratch;
   TrainConfig config;
   const std::string message = test::error_of(Exit::usage, [&] {
-    require_disk_space(scratch.path(), config, {std::uint64_t{1} << 60, 0, 10, 0});
+    require_disk_space(scratch.path(), config, {std::uint64_t{1} << 60, 0, 0, 10, 0});
   });
   CHECK(test::contains(message, "the final model of 1,024.0 PiB"));
   CHECK_FALSE(test::contains(message, "checkpoint of"));
-  CHECK_NOTHROW(require_disk_space(scratch.path(), config, {1000, 0, 10, 0}));
+  CHECK_NOTHROW(require_disk_space(scratch.path(), config, {1000, 0, 0, 10, 0}));
+  // A folder that is not there yet lies on the disk of the one that is.
+  const std::string nested = test::error_of(Exit::usage, [&] {
+    require_disk_space(scratch.path() / "a/b", config, {1000, 0, std::uint64_t{1} << 60, {}, 0});
+  });
+  CHECK(test::contains(nested, "at least"));
+  CHECK(test::contains(nested, "metrics, log and predictions of 1,024.0 PiB"));
 }

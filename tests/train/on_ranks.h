@@ -29,9 +29,8 @@ struct RankedResult {
 };
 
 inline Batch shard_batch(std::vector<Sequence> const& global, RankInfo place) {
-  std::vector<Sequence const*> all;
-  for (Sequence const& sequence : global) all.push_back(&sequence);
-  return lomo::shard_batch(all, place.rank, place.ranks);
+  return lomo::shard_batch(std::vector<SequenceView>(global.begin(), global.end()), place.rank,
+                           place.ranks);
 }
 
 /// Trains on R ranks. All ranks must report the same and hold the same vectors.

@@ -44,8 +44,8 @@ TEST_CASE("Conversations are read for training and evaluation as the config says
   const TrainConfig all = config_of(folder, data + "all_answers\"}");
   const Tokenizer tokenizer(folder.path());
   const Inputs inputs = load_inputs(all, &tokenizer, {}, {});
-  CHECK(inputs.train.sequences.size() == 3);
-  CHECK(inputs.eval.data.sequences.size() == 1);
+  CHECK(inputs.train.size() == 3);
+  CHECK(inputs.eval.data.size() == 1);
   CHECK_FALSE(inputs.eval.task);
   const std::int64_t of_all = targets(all);
   const std::int64_t of_last = targets(config_of(folder, data + "last_answer\"}"));

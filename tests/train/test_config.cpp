@@ -1,6 +1,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -172,9 +173,10 @@ TEST_CASE(
 }
 
 TEST_CASE("plain gradients at a high rate without clipping are warned about") {
-  const auto warned = [](char const* optimizer, double lr, Json norm, double value) {
+  const auto warned = [](char const* optimizer, double lr, Json norm, double value,
+                         double momentum = 0) {
     Json json = minimal();
-    json["optimizer"] = {{"name", optimizer}, {"lr", lr}};
+    json["optimizer"] = {{"name", optimizer}, {"lr", lr}, {"momentum", momentum}};
     json["clip"] = {{"norm", std::move(norm)}, {"value", value}};
     TrainConfig config = parse_config(json, "run.json");
     resolve(config, ModelConfig{});
@@ -185,12 +187,37 @@ TEST_CASE("plain gradients at a high rate without clipping are warned about") {
   };
   CHECK(warned("lomo", 0.03, 0, 0));
   CHECK(warned("sgd", 0.01, 0, 0));
+  CHECK_FALSE(warned("sgd", 0.003, 0, 0));
+  CHECK(warned("sgd", 0.003, 0, 0, 0.9));
+  CHECK_FALSE(warned("sgd", 0.001, 0, 0, 0.9));
+  CHECK_FALSE(warned("sgd", 0.003, 1, 0, 0.9));
   CHECK_FALSE(warned("lomo", 0.03, nullptr, 0));
   CHECK_FALSE(warned("lomo", 0.03, 1, 0));
   CHECK_FALSE(warned("lomo", 0.001, 0, 0));
   CHECK_FALSE(warned("lomo", 0.03, 0, 0.1));  // clipped by value
   CHECK_FALSE(warned("adamw", 0.03, 0, 0));   // its step does not grow with the gradient
   CHECK_FALSE(warned("adalomo", 0.03, 0, 0));
+}
+
+TEST_CASE(
+    "rates that made trained models worse are warned about, those of untrained ones are not") {
+  const auto warning = [](char const* optimizer, double lr, std::optional<double> loss) {
+    Json json = minimal();
+    json["optimizer"] = {{"name", optimizer}, {"lr", lr}};
+    TrainConfig config = parse_config(json, "run.json");
+    resolve(config, ModelConfig{});
+    return rate_warning(config, loss, 512);  // a uniform guess has 6.24
+  };
+  for (const std::optional<double> loss : {std::optional<double>(), std::optional(1.89)}) {
+    CHECK(contains(warning("adamw", 3e-3, loss), "above 1e-3: AdamW"));
+    CHECK(warning("adamw", 1e-3, loss).empty());
+    CHECK(contains(warning("adalomo", 3e-2, loss), "above 1e-2: AdaLomo"));
+    CHECK(warning("adalomo", 1e-2, loss).empty());
+    CHECK(warning("lomo", 0.1, loss).empty());
+    CHECK(warning("sgd", 0.1, loss).empty());
+  }
+  CHECK(warning("adamw", 3e-3, 6.2).empty());
+  CHECK(warning("adalomo", 3e-2, 7.8).empty());
 }
 
 TEST_CASE("the best model as the final one keeps a best checkpoint") {

@@ -1,5 +1,7 @@
 #include "lomo/train/generation.h"
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -9,6 +11,7 @@
 #include "lomo/data/train_tokenizer.h"
 #include "lomo/train/evaluator.h"
 #include "support/files.h"
+#include "support/thread_ranks.h"
 
 using namespace lomo;
 
@@ -31,7 +34,7 @@ struct Asked {
       e.where = "x.jsonl:" + std::to_string(set.examples.size() + 1);
       set.examples.push_back(e);
     }
-    set.data = build_dataset(*tokenizer, set.examples, {});
+    set.data = encode_examples(*tokenizer, set.examples, {});
     set.tokenizer = &*tokenizer;
     set.stops = tokenizer->stops();
   }
@@ -43,9 +46,9 @@ struct Asked {
 
 }  // namespace
 
-TEST_CASE("free answers: the first short ones, as many as asked for, on one rank") {
+TEST_CASE("free answers: the first short ones, as many as asked for") {
   const Asked asked;
-  const auto all = free_answers(asked.set, {}, 1);
+  const auto all = free_answers(asked.set, {});
   REQUIRE(all.size() == 3);  // not the one of 200 letters
   CHECK(all[1].index == 2);
   CHECK(all[0].owed == " ");
@@ -57,11 +60,10 @@ TEST_CASE("free answers: the first short ones, as many as asked for, on one rank
   }
   EvalSection one;
   one.generate_examples = 1;
-  CHECK(free_answers(asked.set, one, 1).size() == 1);
+  CHECK(free_answers(asked.set, one).size() == 1);
   one.generate_examples = 0;
-  CHECK(free_answers(asked.set, one, 1).empty());
-  CHECK(free_answers(asked.set, {}, 2).empty());
-  CHECK(free_answers(EvalSet{}, {}, 1).empty());
+  CHECK(free_answers(asked.set, one).empty());
+  CHECK(free_answers(EvalSet{}, {}).empty());
 }
 
 TEST_CASE("of many lengths those are planned that no other covers") {
@@ -100,6 +102,98 @@ TEST_CASE("an evaluation writes answers, says how many are right, and keeps its 
   write_predictions(asked.set, report, asked.folder.path() / "p");
   const std::string lines = test::slurp(asked.folder.path() / "p/predictions.jsonl");
   CHECK(std::count(lines.begin(), lines.end(), '\n') == 4);
+}
+
+TEST_CASE("ranks write the answers of one, whose number they need not divide") {
+  const Asked asked;
+  ModelConfig shape = test::tiny_config(false);
+  shape.vocab = asked.tokenizer->size() + 41;  // more rows than pieces, in parts of two lengths
+  shape.context = 512;
+  for (const bool tied : {false, true}) {
+    shape.tied_embeddings = tied;
+    std::vector<EvalReport> alone;
+    for (const int ranks : {1, 2, 3, 4}) {
+      INFO(ranks << (tied ? ", tied" : ""));
+      std::vector<EvalReport> reports(static_cast<std::size_t>(ranks));
+      test::on_ranks(ranks, [&](Backend& backend, Communicator* communicator, int rank) {
+        Llama model(backend, shape, DType::f32, {}, communicator);
+        test::fill_weights(model, 3);
+        reports[static_cast<std::size_t>(rank)] = evaluate(model, asked.set, {});
+      });
+      if (ranks == 1) alone = reports;
+      for (EvalReport const& report : reports) {
+        CHECK(report.written == alone.front().written);
+        REQUIRE(report.metrics.size() == 3);
+        CHECK(report.metrics[2] == alone.front().metrics[2]);
+      }
+    }
+    CHECK(alone.front().written.size() == 3);
+    CHECK_FALSE(alone.front().written.begin()->second.empty());
+  }
+}
+
+TEST_CASE("logits after each token are those of one rank, whatever the others write meanwhile") {
+  const ModelConfig shape = test::tiny_config(false);
+  const std::vector<std::vector<std::int32_t>> texts = {{1, 7, 7, 30}, {5}, {9, 2, 11, 4, 3, 8, 1}};
+  const auto logits_of = [&](Llama& model, std::vector<std::int32_t> const& text) {
+    KeyValueCache cache = model.make_cache(32);
+    std::vector<std::vector<float>> all{model.extend(cache, text)};
+    for (const std::int32_t next : {3, 50, 99}) all.push_back(model.extend(cache, {next}));
+    return all;
+  };
+  std::vector<std::vector<std::vector<float>>> expected;
+  test::on_ranks(1, [&](Backend& backend, Communicator*, int) {
+    Llama model(backend, shape, DType::f32);
+    test::fill_weights(model, 3);
+    for (auto const& text : texts) expected.push_back(logits_of(model, text));
+  });
+  std::vector<std::vector<std::vector<float>>> found(3);
+  test::on_ranks(3, [&](Backend& backend, Communicator* communicator, int rank) {
+    Llama model(backend, shape, DType::f32, {}, communicator);
+    test::fill_weights(model, 3);
+    const auto r = static_cast<std::size_t>(rank);
+    found[r] = logits_of(model, texts[r]);
+  });
+  for (std::size_t r = 0; r < texts.size(); ++r) {
+    for (std::size_t i = 0; i < expected[r].size(); ++i) {
+      REQUIRE(found[r][i].size() == expected[r][i].size());
+      double worst = 0;
+      for (std::size_t v = 0; v < expected[r][i].size(); ++v) {
+        const double apart = std::abs(static_cast<double>(found[r][i][v]) - expected[r][i][v]);
+        worst = std::isnan(apart) ? apart : std::max(worst, apart);
+      }
+      CHECK(worst <= 1e-5);  // logits of size 1 after products of at most 100 terms
+    }
+  }
+}
+
+TEST_CASE("writing answers asks for a stop before each, and then there is no report") {
+  const Asked asked;
+  ModelConfig shape = test::tiny_config(false);
+  shape.vocab = asked.tokenizer->size();
+  shape.context = 512;
+  for (const int ranks : {1, 2}) {
+    // One batch is scored, then rounds of answers are begun: three alone, two of them by two ranks.
+    const int rounds = ranks == 1 ? 3 : 2;
+    for (int allowed = 0; allowed <= 1 + rounds; ++allowed) {
+      INFO(ranks << " ranks, stop after " << allowed);
+      std::vector<EvalReport> reports(static_cast<std::size_t>(ranks));
+      std::vector<int> asks(static_cast<std::size_t>(ranks));
+      test::on_ranks(ranks, [&](Backend& backend, Communicator* communicator, int rank) {
+        Llama model(backend, shape, DType::f32, {}, communicator);
+        test::fill_weights(model, 3);
+        const auto r = static_cast<std::size_t>(rank);
+        reports[r] = evaluate(model, asked.set, {}, [&] { return ++asks[r] > allowed; });
+      });
+      for (std::size_t r = 0; r < reports.size(); ++r) {
+        CHECK(asks[r] == std::min(allowed, rounds) + 1);
+        CHECK(reports[r].stopped == (allowed < 1 + rounds));
+        CHECK(reports[r].metrics.size() == (reports[r].stopped ? 0 : 3));
+        CHECK(reports[r].written.size() == (reports[r].stopped ? 0 : 3));
+        CHECK(reports[r].losses.size() == (reports[r].stopped ? 0 : 4));
+      }
+    }
+  }
 }
 
 TEST_CASE("an answer is right letter by letter, but for blanks around it") {

@@ -108,7 +108,8 @@ TEST_CASE("ranks score like one, and all know all scores") {
     on_ranks(ranks, [&](Backend& backend, Communicator* communicator, int rank) {
       Llama model(backend, tiny_config(true), DType::f32, {}, communicator);
       fill_weights(model, 1);
-      scores[static_cast<std::size_t>(rank)] = score_sequences(model, sequences, 40);
+      scores[static_cast<std::size_t>(rank)] =
+          score_sequences(model, std::vector<SequenceView>(sequences.begin(), sequences.end()), 40);
     });
     return scores;
   };

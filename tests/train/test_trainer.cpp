@@ -238,8 +238,9 @@ TEST_CASE("a 16-bit run measures its rounding every few steps and an f32 run doe
 
 TEST_CASE("scores do not depend on how sequences are batched, beyond rounding") {
   Bench bench;
-  const auto whole = score_sequences(bench.model, bench.sequences, 1000);
-  const auto single = score_sequences(bench.model, bench.sequences, 1);
+  const std::vector<SequenceView> views(bench.sequences.begin(), bench.sequences.end());
+  const auto whole = score_sequences(bench.model, views, 1000);
+  const auto single = score_sequences(bench.model, views, 1);
   REQUIRE(whole.size() == 3);
   for (std::size_t i = 0; i < whole.size(); ++i) {
     CHECK(whole[i].targets == single[i].targets);

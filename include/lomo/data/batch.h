@@ -13,6 +13,18 @@ struct Sequence {
 };
 inline constexpr std::int32_t kNoTarget = -100;
 
+/// A sequence in memory that another owns, and keeps.
+struct SequenceView {
+  std::span<std::int32_t const> tokens, targets;  // of one length
+  SequenceView() = default;
+  SequenceView(std::span<std::int32_t const> all, std::span<std::int32_t const> wanted)
+      : tokens(all), targets(wanted) {}
+  SequenceView(Sequence const& sequence) : tokens(sequence.tokens), targets(sequence.targets) {}
+  std::int64_t length() const { return static_cast<std::int64_t>(tokens.size()); }
+  /// How many positions have a target.
+  std::int64_t target_count() const;
+};
+
 /// From ids [x0 x1 ... xn]: tokens x0..x(n-1), targets x1..xn, with targets kept only for the ids
 /// at index >= loss_from (index into `ids`). Fewer than two ids give an empty sequence.
 Sequence make_sequence(std::span<std::int32_t const> ids, std::size_t loss_from);
@@ -42,6 +54,7 @@ struct Batch {
 };
 
 /// Empty sequences are legal and keep their place.
+Batch make_batch(std::span<SequenceView const> sequences);
 Batch make_batch(std::span<Sequence const> sequences);
 
 }  // namespace lomo

@@ -71,26 +71,11 @@ std::int32_t end_of_turn(ChatTemplate const& chat, Tokenizer const& tokenizer);
 /// the user, system messages at the start apart. None when nothing would be left of them.
 OrderedJson without_turns(OrderedJson const& messages, std::size_t turns);
 
-/// What became of conversations.
-struct ChatReport {
-  std::int64_t conversations = 0;
-  std::int64_t truncated = 0;        // lost their earliest turns
-  std::int64_t too_long = 0;         // left out: the last turn alone is too long
-  std::int64_t without_loss = 0;     // left out: nothing in them carries loss
-  std::int64_t turns_rewritten = 0;  // see MarkedText
-  std::int64_t ignored_reasoning = 0, ignored_tool_calls = 0, ignored_tools = 0;  // conversations
-  std::string first_too_long, first_without_loss, first_special;                  // where
-  std::map<std::string, std::int64_t> special;  // that stand inside of messages, as written
-
-  /// A sentence for each count that is not zero.
-  std::vector<std::string> sentences() const;
-};
-
 /// One sequence a conversation. Tokens with loss are targets. One of more than max_length + 1 ids
 /// (0: no limit) loses whole turns, the earliest first, see without_turns(). Throws
 /// Error(Exit::data) with the place of a conversation that the template refuses.
-Dataset build_dataset(ChatTemplate const& chat, Tokenizer const& tokenizer,
-                      std::span<Conversation const> conversations, std::int64_t max_length,
-                      LossOn loss_on, ChatReport& report);
+Dataset encode_conversations(ChatTemplate const& chat, Tokenizer const& tokenizer,
+                             std::span<Conversation const> conversations, std::int64_t max_length,
+                             LossOn loss_on);
 
 }  // namespace lomo

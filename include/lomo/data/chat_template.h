@@ -29,6 +29,9 @@ class ChatTemplate {
 
   bool has_generation() const { return template_.has_generation(); }
   bool mentions(std::string_view word) const { return template_.mentions(word); }
+  /// What renderings depend on besides the messages: template, special tokens, and the day where
+  /// the template writes it.
+  std::string identity() const;
   /// Where it was read: a file, or "built-in chatml".
   std::string const& origin() const { return origin_; }
 
@@ -39,7 +42,7 @@ class ChatTemplate {
   static Source find(std::filesystem::path const& folder, std::string const& choice);
   ChatTemplate(Source const& source, OrderedJson variables);
 
-  std::string origin_;
+  std::string origin_, source_;
   jinja::Template template_;
   OrderedJson variables_;
   std::tm now_;  // one moment for all renderings

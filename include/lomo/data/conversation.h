@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -18,8 +19,9 @@ struct Conversation {
   /// `reasoning_content`, `tool_calls` and whatever else the file says. Members that are null are
   /// left out; `reasoning` and `thinking` are renamed to `reasoning_content`, as transformers does.
   OrderedJson messages = OrderedJson::array();
-  OrderedJson tools;  // a list, or null
-  std::string where;  // "train.jsonl:17", or "train.json#17" in a list
+  OrderedJson tools;      // a list, or null
+  std::string where;      // "train.jsonl:17", or "train.json#17" in a list
+  std::size_t bytes = 0;  // about how much text it is
 };
 
 /// Which part of a conversation carries loss.
@@ -41,13 +43,10 @@ Conversation parse_conversation(std::string_view record, std::string const& wher
 /// The texts of a message's content.
 std::vector<std::string> texts_of(OrderedJson const& message);
 
-/// Calls `take` with each conversation of a file: one record a line, or one JSON list. Throws
+/// Gives `take` the conversations of a file: one record a line, or one JSON list. Throws
 /// Error(Exit::data) naming file, record and field for what cannot be read, is nested more than 64
 /// levels deep, has a role or a part of content that is not supported, or is in no known format.
-void each_conversation(std::filesystem::path const& file, ChatFormat format,
-                       std::function<void(Conversation&&)> const& take);
-
-/// All of them.
-std::vector<Conversation> read_conversations(std::filesystem::path const& file, ChatFormat format);
+void read_conversations(std::filesystem::path const& file, ChatFormat format,
+                        std::function<void(Conversation)> const& take);
 
 }  // namespace lomo

@@ -7,6 +7,7 @@
 
 #include "lomo/data/batch.h"
 #include "lomo/data/tokenizer.h"
+#include "lomo/io/json.h"
 
 namespace lomo {
 
@@ -34,6 +35,20 @@ enum class TooLong : std::uint8_t {
   cut,   // keep the answer's start, and of the prompt at most half of data.max_length; no eos
 };
 
+/// What became of conversations.
+struct ChatStatistics {
+  std::int64_t conversations = 0;
+  std::int64_t truncated = 0;        // lost their earliest turns
+  Finding too_long;                  // left out: the last turn alone is too long
+  Finding without_loss;              // left out: nothing in them carries loss
+  std::int64_t turns_rewritten = 0;  // answers without loss, see MarkedText
+  Finding special_tokens;            // that stand inside of messages, each counted
+  std::map<std::string, std::int64_t> special_token_counts;
+  // Conversations with parts that the template does not read.
+  std::int64_t ignored_reasoning = 0, ignored_tool_calls = 0, ignored_tools = 0;
+  void add(ChatStatistics const& more);
+};
+
 /// What encoding found in a data set that its ids do not tell, or that is no error and yet seldom
 /// meant.
 struct DataStatistics {
@@ -46,6 +61,7 @@ struct DataStatistics {
   Finding special_texts;    // special tokens written in the text, which are read as characters
   std::map<std::string, std::int64_t> special_text_counts;
   std::int64_t unknown_ids = 0;  // <unk> among all ids
+  ChatStatistics chat;
   void add(DataStatistics const& more);
 };
 
@@ -60,6 +76,10 @@ std::string special_list(std::map<std::string, std::int64_t> const& counts);
 /// The warnings that they are worth, a sentence each. `what` is "training" or "evaluation".
 std::vector<std::string> data_warnings(DataStatistics const& found, std::string const& what,
                                        std::int64_t max_length, TooLong too_long);
+
+/// As statistics_of() reads them; that throws the library's error for any other JSON.
+Json to_json(DataStatistics const& statistics);
+DataStatistics statistics_of(Json const& json);
 
 /// Throws Error(Exit::data) that counts what is too long among `total` and names the longest.
 [[noreturn]] void refuse_too_long(TooLongFound const& found, std::string const& what,

@@ -32,22 +32,30 @@ std::vector<EncodedAnswer> encode_candidates(Tokenizer const& tokenizer, Example
 struct EncodeOptions {
   std::int64_t max_length = 0;  // 0: no limit
   TooLong too_long = TooLong::error;
-  std::string what = "training";
+  std::string what = "answers of the training data";
 };
 
-/// One sequence an example, with its answer. Throws Error(Exit::data) for an example without one,
-/// and as options.too_long says, having counted all that are too long.
-Dataset build_dataset(Tokenizer const& tokenizer, std::span<Example const> examples,
+// These make sequences of a part of the items of a data set, of which Dataset::item() is the index.
+// They may be called by many threads at once. What does not fit is left out or cut as the options
+// say and counted in the statistics; where it is an error, require_fit() of the whole throws it.
+
+/// One sequence an example, with its answer. Throws Error(Exit::data) for an example without one.
+Dataset encode_examples(Tokenizer const& tokenizer, std::span<Example const> examples,
+                        EncodeOptions const& options);
+
+/// One sequence a candidate of each example, in order.
+Dataset encode_ranked(Tokenizer const& tokenizer, std::span<Example const> examples,
                       EncodeOptions const& options);
 
-/// One sequence a candidate of each example, in order. Examples that are left out are missing in
-/// `items`.
-Dataset build_ranked(Tokenizer const& tokenizer, std::span<Example const> examples,
-                     EncodeOptions const& options);
+/// Documents with what starts and ends a text, every id but the first a target. One of more than
+/// max_length + 1 ids is cut into sequences of max_length tokens that lose no target (0: no limit).
+Dataset encode_documents(Tokenizer const& tokenizer, std::span<Document const> documents,
+                         std::int64_t max_length);
 
-/// Documents as bos, text, eos, every id but the first a target. One of more than max_length + 1
-/// ids is cut into pieces of max_length tokens that lose no target (0: no limit).
-Dataset build_dataset(Tokenizer const& tokenizer, std::span<Document const> documents,
-                      std::int64_t max_length);
+/// One sequence a list. The last id is only a target, so a length counts one less.
+Dataset encode_id_lists(std::span<IdList const> lists, EncodeOptions const& options);
+
+/// Throws Error(Exit::data) that counts what was too long where that is an error.
+void require_fit(Dataset const& whole, EncodeOptions const& options);
 
 }  // namespace lomo

@@ -21,16 +21,16 @@ struct SeenId {
   bool loss = false;
 };
 /// The ids that `sequence` was made of. Lost is an id at its end that nothing predicts.
-std::vector<SeenId> seen_ids(Sequence const& sequence);
+std::vector<SeenId> seen_ids(SequenceView sequence);
 
 /// A sequence as pieces with their ids on one line: `<s>/1 ▁Say/403 ⟦▁hi/77 </s>/2⟧`. Without a
 /// tokenizer the ids alone. Bytes that are no printable text are escaped.
-std::string view_pieces(Tokenizer const* tokenizer, Sequence const& sequence,
+std::string view_pieces(Tokenizer const* tokenizer, SequenceView sequence,
                         ViewOptions const& options);
 
 /// The text of a sequence, in which tokens that are no text stand by their names. Line ends are
 /// kept.
-std::string view_text(Tokenizer const& tokenizer, Sequence const& sequence,
+std::string view_text(Tokenizer const& tokenizer, SequenceView sequence,
                       ViewOptions const& options);
 
 /// `bos 1 "<s>" (tokenizer.model), eos 2 "</s>" (generation_config.json), pad none`.

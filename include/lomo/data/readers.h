@@ -5,10 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "lomo/data/dataset.h"
 #include "lomo/data/example.h"
 
 namespace lomo {
+
+/// Is given the items of a file, one after another.
+template <class Item>
+using Take = std::function<void(Item)>;
 
 // All of these throw Error(Exit::data), naming path:line:column and field where there is one, for a
 // file that cannot be read, holds no records, has broken lines, values nested more than kJsonLevels
@@ -23,13 +26,17 @@ struct JsonlFields {
 };
 /// One Example a record, with `answer` and no candidates. A field that is missing is an error that
 /// names those there are, and what the data seem to be.
-std::vector<Example> read_jsonl(std::filesystem::path const& file, JsonlFields const& fields);
+void read_jsonl(std::filesystem::path const& file, JsonlFields const& fields,
+                Take<Example> const& take);
 
-/// JSONL with `ids` and optionally `loss_from` (index of the first id that carries loss, default
-/// 0): needs no tokenizer. With records of more than max_length + 1 ids (0: no limit) it does as
-/// `too_long` says; the last id is only a target, so a length counts one less.
-Dataset read_ids(std::filesystem::path const& file, std::int64_t max_length,
-                 TooLong too_long = TooLong::error);
+/// Token ids, and the index of the first that carries loss.
+struct IdList {
+  std::vector<std::int32_t> ids;
+  std::int64_t loss_from = 0;
+  std::string where;
+};
+/// JSONL with `ids` and optionally `loss_from`: needs no tokenizer.
+void read_ids(std::filesystem::path const& file, Take<IdList> const& take);
 
 /// A text for causal language modelling.
 struct Document {
@@ -42,7 +49,8 @@ struct TextOptions {
   std::string text_field = "text";  // of a .jsonl file, one document a line
 };
 /// Line ends are normalised to \n; documents are trimmed of them, and empty ones left out.
-std::vector<Document> read_documents(std::filesystem::path const& file, TextOptions const& options);
+void read_documents(std::filesystem::path const& file, TextOptions const& options,
+                    Take<Document> const& take);
 
 /// Calls `take` for each line that is not blank, with its place ("texts.jsonl:17").
 void each_line(std::filesystem::path const& file,

@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "lomo/data/batch.h"
@@ -14,6 +15,6 @@ std::vector<std::vector<std::size_t>> shard_sequences(std::vector<std::int64_t> 
                                                       int ranks);
 
 /// The batch of one rank: its share of the sequences of a global batch.
-Batch shard_batch(std::vector<Sequence const*> const& global, int rank, int ranks);
+Batch shard_batch(std::span<SequenceView const> global, int rank, int ranks);
 
 }  // namespace lomo

@@ -35,6 +35,22 @@ class InputFile {
   std::uint64_t size_ = 0;
 };
 
+/// A file mapped for reading, whole. A file that becomes shorter while it is mapped ends the
+/// process when the missing part is read. Move-only.
+class MappedFile {
+ public:
+  MappedFile(std::filesystem::path const& path, Exit exit);
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile(MappedFile const&) = delete;  // owns a mapping
+  MappedFile& operator=(MappedFile const&) = delete;
+  ~MappedFile();
+  std::span<std::byte const> bytes() const { return {bytes_, size_}; }
+
+ private:
+  std::byte const* bytes_ = nullptr;
+  std::size_t size_ = 0;
+};
+
 /// Writes a file under a temporary name beside its own; `commit` makes it appear, whole and on
 /// disk, under its name. Without a commit the temporary file is removed. A write that fails (disk
 /// full) is an Error with the path and the system's reason.

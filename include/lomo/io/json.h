@@ -31,8 +31,8 @@ TextPosition after(TextPosition start, std::string_view text);
 /// Parses strict JSON: no comments, no duplicate keys, valid UTF-8, at most kJsonLevels deep.
 /// Errors read "<where>:<line>:<column>: ..." and carry `exit`.
 Json parse_json(std::string_view text, std::string const& where, Exit exit);
-/// The same for one of many records of user data, which begins at `start`; of equal keys the last
-/// one counts. Throws Error(Exit::data).
+/// The same for one of many records of user data, which begins at `start`; within its fields, which
+/// are seldom all read, of equal keys the last one counts. Throws Error(Exit::data).
 Json parse_record(std::string_view text, std::string const& where, TextPosition start);
 /// Nothing where the text is not JSON; too many levels are an error as above.
 std::optional<Json> json_or_nothing(std::string_view text, std::string const& where, Exit exit);

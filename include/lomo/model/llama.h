@@ -90,7 +90,7 @@ class Llama {
   /// Room for the keys and values of `capacity` tokens.
   KeyValueCache make_cache(std::int64_t capacity);
   /// Appends tokens (at least one) to a sequence and returns the logits (V) after the last of them.
-  /// Blocks.
+  /// On ranks each has a sequence of its own, and all call this equally often. Blocks.
   std::vector<float> extend(KeyValueCache& cache, std::vector<std::int32_t> const& tokens);
   /// The same; the logits (1,V) f32 stay on the engine.
   Buffer next_logits(KeyValueCache& cache, std::vector<std::int32_t> const& tokens);
@@ -99,6 +99,10 @@ class Llama {
   enum class Purpose : std::uint8_t { train, evaluate };
   Pass run(Batch const& batch, Recompute recompute, Purpose purpose);
   DeviceBatch upload(Batch const& batch);
+  Buffer embed_tokens(Batch const& batch, DeviceBatch const& device);
+  void prefetch_forward();
+  /// logits (1,V) of `normed` (1,C), on ranks each of its own row.
+  void head_logits(Tensor logits, Tensor normed);
   /// Blocks below this one need no backward; 0 when the embedding is wanted.
   std::size_t lowest_requiring_grad(GradientSink const& sink) const;
   /// Makes what backward reads of block l, and of those between it and the input that was kept.

@@ -36,7 +36,7 @@ struct PlannedBatches {
 };
 
 /// A global batch, as the sequences that it is made of.
-using DrawnBatch = std::vector<Sequence const*>;
+using DrawnBatch = std::vector<SequenceView>;
 
 /// Of all global batches of a run those that may need the most memory. Views the data.
 struct DrawnBatches {

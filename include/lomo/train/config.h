@@ -31,6 +31,7 @@ struct ModelSection {
 struct DataSection {
   std::string task;  // boolq ... wsc, jsonl, chat, text, ids
   std::vector<std::string> train, validation;
+  std::vector<double> repeats;  // how often each file of `train` is in the data
   double validation_share = 0;  // of train, cut off when no validation file is named
   std::string prompt_field = "prompt", answer_field = "answer", text_field = "text";
   std::string passage_field;       // jsonl: what truncation may cut; empty: the prompt's start
@@ -45,6 +46,7 @@ struct DataSection {
   TooLong too_long = TooLong::error;
   std::int64_t train_examples = 0, eval_examples = 0;  // 0: all
   Subset sampling = Subset::published;
+  std::string cache = "auto";  // where encoded data are kept: "auto", "off", or a folder
 };
 
 struct BatchSection {
@@ -215,6 +217,11 @@ void resolve(TrainConfig& config, ModelConfig const& model);
 
 /// Settings that are legal and probably not meant, one sentence each.
 std::vector<std::string> warnings(TrainConfig const& config);
+/// A warning of a rate that made trained models worse whatever clipping did, or nothing. Models
+/// that do hardly better than a uniform guess take higher rates: `loss_before` is what the
+/// evaluation before training gave, nats a token, if it did.
+std::string rate_warning(TrainConfig const& config, std::optional<double> loss_before,
+                         std::int64_t vocab);
 
 std::string_view to_string(OptimizerKind kind);
 std::string_view to_string(SpikeAction action);

@@ -33,7 +33,7 @@ struct FreeAnswer {
 struct LastAnswer {
   std::vector<std::int32_t> prompt, answer;
 };
-LastAnswer last_answer(Sequence const& sequence);
+LastAnswer last_answer(SequenceView sequence);
 
 /// Examples of conversations: the text before the last answer of each, and that answer.
 std::vector<Example> examples_of_chat(Tokenizer const& tokenizer, Dataset const& data,
@@ -41,9 +41,8 @@ std::vector<Example> examples_of_chat(Tokenizer const& tokenizer, Dataset const&
 
 /// The first eval.generate_examples examples with an answer of at most 64 tokens: a longer one is
 /// seldom matched word for word. The model may write 8 tokens more than the answer has. Then all
-/// samples, with up to eval.sample_tokens. None for other sets, and none on several ranks, since
-/// one process generates alone.
-std::vector<FreeAnswer> free_answers(EvalSet const& set, EvalSection const& options, int ranks);
+/// samples, with up to eval.sample_tokens. None for other sets.
+std::vector<FreeAnswer> free_answers(EvalSet const& set, EvalSection const& options);
 
 /// Of many those that may need the most memory: each is longer than any other in one of the two.
 std::vector<GenerationLengths> longest_of(std::vector<FreeAnswer> const& answers);
@@ -56,13 +55,15 @@ std::optional<GenerationLengths> longest_generation(TrainConfig const& config);
 /// so they are never drawn.
 void forbid_rows_without_token(Tokenizer const& tokenizer, std::vector<float>& logits);
 
-/// What the model writes to each, greedily, until its end or its limit. `stop` is asked before
-/// each; nothing when it says so.
+/// What the model writes to each, greedily, until its end or its limit. Ranks write one each at the
+/// same time, and all know all texts. `stop` is asked before each round of them, on ranks all
+/// alike; nothing when it says so.
 std::optional<std::vector<std::string>> write_answers(Llama& model, Tokenizer const& tokenizer,
                                                       std::span<FreeAnswer const> answers,
                                                       std::function<bool()> const& stop = {});
 
-/// Takes the memory of such a text on an engine that computes nothing.
+/// Takes the memory of such a text on an engine that computes nothing, on ranks the most that one
+/// can take beside any others that are no longer.
 void rehearse_generation(Llama& model, GenerationLengths const& lengths);
 
 /// Whether a text is the answer: letter by letter, but for blanks around it.

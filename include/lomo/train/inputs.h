@@ -32,7 +32,7 @@ struct EvalSet {
   std::vector<std::int32_t> stops;
   /// Ranked: every candidate of every example, in order. Else the held-out sequences.
   Dataset data;
-  bool empty() const { return data.sequences.empty(); }
+  bool empty() const { return data.empty(); }
 };
 
 /// What a run reads, tokenised and checked.

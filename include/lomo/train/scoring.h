@@ -18,12 +18,12 @@ struct SequenceScore {
 
 /// Cuts sequences into ragged batches filled up to `max_tokens` tokens (a longer sequence goes
 /// alone), in order, and calls `use` with the sequences of each.
-void for_each_scored_batch(std::span<Sequence const> sequences, std::int64_t max_tokens,
-                           std::function<void(std::span<Sequence const>)> const& use);
+void for_each_scored_batch(std::span<SequenceView const> sequences, std::int64_t max_tokens,
+                           std::function<void(std::span<SequenceView const>)> const& use);
 
 /// Scores sequences in those batches. `stop` is asked before each, on ranks all of them alike; when
 /// it says so nothing is returned.
-std::vector<SequenceScore> score_sequences(Llama& model, std::span<Sequence const> sequences,
+std::vector<SequenceScore> score_sequences(Llama& model, std::span<SequenceView const> sequences,
                                            std::int64_t max_tokens,
                                            std::function<bool()> const& stop = {});
 

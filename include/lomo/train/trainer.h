@@ -68,7 +68,8 @@ struct TrainerState {
   bool operator==(TrainerState const&) const = default;
 };
 
-/// What a config says of the head.
+/// What a config says of the update rule, and of the head.
+OptimizerOptions rule_options(TrainConfig const& config);
 HeadOptions head_options(TrainConfig const& config);
 /// The learning rates of a run of `total` steps.
 Schedule schedule_of(TrainConfig const& config, std::int64_t total);

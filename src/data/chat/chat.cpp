@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "lomo/core/error.h"
-#include "lomo/data/data_statistics.h"
 
 namespace lomo {
 
@@ -41,43 +40,34 @@ Sequence sequence_of(EncodedChat const& encoded) {
 class Builder {
  public:
   Builder(ChatTemplate const& chat, Tokenizer const& tokenizer, std::int64_t max_length,
-          LossOn loss_on, ChatReport& report)
-      : chat_(chat),
-        tokenizer_(tokenizer),
-        max_length_(max_length),
-        loss_on_(loss_on),
-        report_(report) {}
+          LossOn loss_on)
+      : chat_(chat), tokenizer_(tokenizer), max_length_(max_length), loss_on_(loss_on) {}
 
-  void add(Conversation const& conversation, Dataset& data) {
-    ++report_.conversations;
+  void add(Conversation const& conversation) {
+    const std::int64_t index = report_.conversations++;
     count_ignored(conversation);
     std::size_t dropped = 0;
     Conversation left = conversation;
     EncodedChat encoded = encode_chat(chat_, tokenizer_, left, loss_on_);
     while (!fits(encoded)) {
       left.messages = without_turns(conversation.messages, ++dropped);
-      if (left.messages.empty()) {
-        return note(report_.too_long, report_.first_too_long, conversation);
-      }
+      if (left.messages.empty()) return report_.too_long.add(conversation.where);
       encoded = encode_chat(chat_, tokenizer_, left, loss_on_);
     }
     report_.turns_rewritten += encoded.marked.turns_rewritten;
     Sequence sequence = sequence_of(encoded);
     const bool learns = std::any_of(sequence.targets.begin(), sequence.targets.end(),
                                     [](std::int32_t target) { return target != kNoTarget; });
-    if (!learns) return note(report_.without_loss, report_.first_without_loss, conversation);
+    if (!learns) return report_.without_loss.add(conversation.where);
     count_special(left.messages, conversation);
     report_.truncated += dropped > 0 ? 1 : 0;
-    data.truncated += dropped > 0 ? 1 : 0;
-    data.sequences.push_back(std::move(sequence));
-    data.where.push_back(conversation.where);
+    data_.truncated += dropped > 0 ? 1 : 0;
+    data_.add(sequence, conversation.where, index);
   }
+
+  Dataset take() { return std::move(data_); }
 
  private:
-  static void note(std::int64_t& count, std::string& first, Conversation const& conversation) {
-    if (count++ == 0) first = conversation.where;
-  }
-
   bool fits(EncodedChat const& encoded) const {
     return max_length_ <= 0 || std::cmp_less_equal(encoded.tokens.size(), max_length_ + 1);
   }
@@ -94,8 +84,11 @@ class Builder {
   void count_special(OrderedJson const& messages, Conversation const& conversation) {
     for (OrderedJson const& message : messages) {
       for (std::string const& text : texts_of(message)) {
-        if (tokenizer_.count_special(text, report_.special) && report_.first_special.empty()) {
-          report_.first_special = conversation.where;
+        std::map<std::string, std::int64_t> found;
+        tokenizer_.count_special(text, found);
+        for (auto const& [token, count] : found) {
+          report_.special_token_counts[token] += count;
+          for (std::int64_t i = 0; i < count; ++i) report_.special_tokens.add(conversation.where);
         }
       }
     }
@@ -105,12 +98,9 @@ class Builder {
   Tokenizer const& tokenizer_;
   std::int64_t max_length_;
   LossOn loss_on_;
-  ChatReport& report_;
+  Dataset data_;
+  ChatStatistics& report_ = data_.statistics.chat;
 };
-
-std::string counted(std::int64_t count, std::string const& one) {
-  return std::to_string(count) + " " + one + (count == 1 ? "" : "s");
-}
 
 }  // namespace
 
@@ -170,37 +160,12 @@ std::int32_t end_of_turn(ChatTemplate const& chat, Tokenizer const& tokenizer) t
   return -1;
 }
 
-std::vector<std::string> ChatReport::sentences() const {
-  std::vector<std::string> all;
-  const auto say = [&](std::int64_t count, std::string const& what, std::string const& rest,
-                       std::string const& first = {}) {
-    if (count == 0) return;
-    all.push_back(counted(count, what) + rest +
-                  (first.empty() ? "" : (count == 1 ? ": " : "; the first is ") + first));
-  };
-  say(truncated, "conversation", " lost the earliest turns, to fit in data.max_length");
-  say(too_long, "conversation", " left out: the last turn alone is longer than data.max_length",
-      first_too_long);
-  say(without_loss, "conversation", " left out: nothing carries loss", first_without_loss);
-  say(turns_rewritten, "answer", " without loss: the template rewrites them in later turns");
-  std::int64_t special_tokens = 0;
-  for (auto const& [token, count] : special) special_tokens += count;
-  say(special_tokens, "special token",
-      " inside of messages, read as tokens (" + special_list(special) + ")", first_special);
-  say(ignored_reasoning, "conversation",
-      " with \"reasoning_content\", which the template does not read");
-  say(ignored_tool_calls, "conversation", " with \"tool_calls\", which the template does not read");
-  say(ignored_tools, "conversation", " with \"tools\", which the template does not read");
-  return all;
-}
-
-Dataset build_dataset(ChatTemplate const& chat, Tokenizer const& tokenizer,
-                      std::span<Conversation const> conversations, std::int64_t max_length,
-                      LossOn loss_on, ChatReport& report) {
-  Dataset data;
-  Builder builder(chat, tokenizer, max_length, loss_on, report);
-  for (Conversation const& conversation : conversations) builder.add(conversation, data);
-  return data;
+Dataset encode_conversations(ChatTemplate const& chat, Tokenizer const& tokenizer,
+                             std::span<Conversation const> conversations, std::int64_t max_length,
+                             LossOn loss_on) {
+  Builder builder(chat, tokenizer, max_length, loss_on);
+  for (Conversation const& conversation : conversations) builder.add(conversation);
+  return builder.take();
 }
 
 }  // namespace lomo

@@ -81,6 +81,7 @@ ChatTemplate::Source ChatTemplate::find(fs::path const& folder, std::string cons
 
 ChatTemplate::ChatTemplate(Source const& source, OrderedJson variables)
     : origin_(source.origin),
+      source_(source.text),
       template_(source.text, source.origin),
       variables_(std::move(variables)),
       now_(jinja::rendering_time()) {}
@@ -101,6 +102,14 @@ jinja::Rendering ChatTemplate::render(OrderedJson const& messages, OrderedJson c
   variables["documents"] = nullptr;
   variables["add_generation_prompt"] = add_generation_prompt;
   return template_.render(variables, now_);
+}
+
+std::string ChatTemplate::identity() const {
+  std::string all = source_ + variables_.dump();
+  if (mentions("strftime_now")) {
+    all += std::to_string(now_.tm_year) + " " + std::to_string(now_.tm_yday);
+  }
+  return all;
 }
 
 std::vector<std::string> builtin_chat_templates() {

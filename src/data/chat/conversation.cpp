@@ -256,6 +256,14 @@ OrderedJson record_of(Lines const& lines) try {
   throw Error(Exit::data, error.what() + (advice.empty() ? "" : "." + advice));
 }
 
+std::size_t text_bytes(OrderedJson const& value) {
+  if (value.is_string()) return value.get_ref<std::string const&>().size();
+  std::size_t bytes = 1;
+  if (!value.is_structured()) return bytes;
+  for (OrderedJson const& item : value) bytes += text_bytes(item);
+  return bytes;
+}
+
 }  // namespace
 
 std::vector<std::string> texts_of(OrderedJson const& message) {
@@ -277,8 +285,8 @@ Conversation parse_conversation(std::string_view record, std::string const& wher
                          format == ChatFormat::automatic ? recognised(json, where) : format);
 }
 
-void each_conversation(fs::path const& file, ChatFormat format,
-                       std::function<void(Conversation&&)> const& take) {
+void read_conversations(fs::path const& file, ChatFormat format,
+                        std::function<void(Conversation)> const& take) {
   std::size_t count = 0;
   const auto add = [&](OrderedJson const& record, std::string const& where) {
     if (!record.is_object()) {
@@ -286,7 +294,9 @@ void each_conversation(fs::path const& file, ChatFormat format,
     }
     if (format == ChatFormat::automatic) format = recognised(record, where);
     ++count;
-    take(conversation_of(record, where, format));
+    Conversation conversation = conversation_of(record, where, format);
+    conversation.bytes = text_bytes(conversation.messages);
+    take(std::move(conversation));
   };
   std::string list;  // all of it, once it has begun
   for (Lines lines(file); lines.next();) {
@@ -304,12 +314,6 @@ void each_conversation(fs::path const& file, ChatFormat format,
     }
   }
   require_some(count, file);
-}
-
-std::vector<Conversation> read_conversations(fs::path const& file, ChatFormat format) {
-  std::vector<Conversation> all;
-  each_conversation(file, format, [&](Conversation&& one) { all.push_back(std::move(one)); });
-  return all;
 }
 
 }  // namespace lomo
