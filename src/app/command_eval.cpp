@@ -30,7 +30,7 @@ void EvalCommand::options(CLI::App& app) {
   app.add_option("--config", config, "take task, data and settings from a run's config");
   app.add_option("--set", overrides, "change one key of it")->allow_extra_args(false);
   app.add_option("--model", model, "model folder; with --config in place of its model.path");
-  app.add_option("--task", task, "without --config: boolq ... wsc, jsonl, text or ids");
+  app.add_option("--task", task, "without --config: boolq ... wsc, jsonl, chat, text or ids");
   app.add_option("--data", data, "files to evaluate on, in place of data.validation");
   app.add_option("--output", output, "folder for predictions");
 }

@@ -181,7 +181,7 @@ TEST_CASE("a field that stands twice in a record is refused, in what is not read
             "x.jsonl:2:39: the key \"answer\" is there twice"));
   CHECK(has(complaint("[" + kGood + ",\n" + R"({"prompt": "a", "x": 1, "x": 1, "answer": "b"}])"),
             "x.jsonl:2:27: the key \"x\" is there twice"));
-  const auto read = read_jsonl(
+  const auto read = test::jsonl(
       file_of("x.jsonl", R"({"prompt": "a", "answer": "b", "meta": {"k": 1, "k": 2}})"), {});
   CHECK(read.size() == 1);
 }
