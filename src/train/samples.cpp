@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "lomo/core/error.h"
+#include "lomo/core/log.h"
 #include "lomo/data/open_prompt.h"
 #include "lomo/data/readers.h"
 #include "lomo/io/json.h"
@@ -83,7 +84,13 @@ void add_answers(TrainConfig const& config, Tokenizer const& tokenizer, ChatTemp
   eval.stops = tokenizer.stops();
   if (chat != nullptr) {
     const std::int32_t end = end_of_turn(*chat, tokenizer);
-    if (end >= 0) eval.stops.push_back(end);
+    if (end >= 0) {
+      eval.stops.push_back(end);
+    } else {
+      log::warn(
+          "the chat template ends answers with no special token of this tokenizer: the model may "
+          "not know where to stop");
+    }
     // Where everything carries loss, nothing tells the answer from what comes before it.
     if (config.data.loss_on != LossOn::everything) {
       eval.examples = examples_of_chat(tokenizer, eval.data, eval.stops);
