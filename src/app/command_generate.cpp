@@ -87,7 +87,8 @@ int GenerateCommand::run(Common const& common) const {
   const RunEnvironment setting = run_environment(common);
   // Loads the model with room for a text of so many tokens, and begins it.
   const auto with_writer = [&](std::int64_t prompt_tokens, std::int64_t total, auto const& use) {
-    const MemoryUse plan = planned_generation(config, shape, prompt_tokens, total, setting.make_dry);
+    const MemoryUse plan =
+        planned_generation(config, shape, prompt_tokens, total, setting.make_dry);
     log::info("{}", plan_line(plan));
     require_memory("this", plan.slab, setting.available_memory(), 0,
                    chat ? "Lower --context or --max-tokens, or try --dtype bf16."

@@ -70,7 +70,7 @@ TEST_CASE("tokenize --chat writes text, ids and which of them carry loss") {
 
   const ProcessResult open = tokenize(place, {"--add-generation-prompt", place / "c.jsonl"});
   CHECK(lines_of(open.out)[0]["text"] == "user: the</s>assistant: and</s>assistant: ");
-  CHECK(lines_of(open.out)[0]["loss"].dump().ends_with("1,0,0,0,0,0,0,0,0,0,0,0]"));
+  CHECK(lines_of(open.out)[0]["loss"].dump().ends_with("1,1,0,0,0,0,0,0,0,0,0,0]"));
   const ProcessResult everything = tokenize(place, {"--loss-on", "everything", place / "c.jsonl"});
   CHECK_FALSE(contains(lines_of(everything.out)[0]["loss"].dump(), "0"));
 }
@@ -203,7 +203,7 @@ TEST_CASE("a chat that was learnt is evaluated, sampled and answered") {
   const ProcessResult seen =
       run(place, {"inspect", "--config", place / "run.json", "--count", "1"});
   INFO(seen.out << seen.err);
-  CHECK(contains(seen.out, "The sky? [/INST]\xE2\x9F\xA6 It is blue. </s>\xE2\x9F\xA7"));
+  CHECK(contains(seen.out, "The sky? [/INST]\xE2\x9F\xA6 It is blue.</s>\xE2\x9F\xA7"));
 
   const ProcessResult done =
       run(place, {"--device", "cpu", "--config", place / "run.json", "--output", place / "out"});
@@ -211,7 +211,7 @@ TEST_CASE("a chat that was learnt is evaluated, sampled and answered") {
   REQUIRE(done.code == 0);
   CHECK(contains(done.err, "of which the model writes 3 answers"));
   CHECK(contains(done.err, "and answers to 1 prompt of data.samples"));
-  CHECK(contains(done.err, "exact_match 100 of 3 answers written"));
+  CHECK(contains(done.err, "exact_match 100 (3 examples"));
   CHECK(contains(done.err, "samples.txt:1: \"The sun?\" -> \"It is hot.\""));
   std::vector<Json> evaluations;
   for (Json const& line : lines_of(slurp(place / "out/metrics.jsonl"))) {
@@ -282,8 +282,14 @@ TEST_CASE("what data.samples cannot be is refused with its place") {
   CHECK(contains(refused("a\n" + std::string(2000, 'q') + "\n"), "samples.txt:2: a prompt of "));
   CHECK(
       contains(refused("a\n", {"data.validation=[]"}), "data.samples are answered at evaluations"));
-  CHECK(contains(refused(kGreeting, {"data.task=text", "data.template="}),
-                 "samples.txt:1: a conversation needs data.task"));
+  const std::string talk_of_turns =
+      R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"},)"
+      R"( {"role": "user", "content": "c"}]})";
+  const std::string needs_chat = refused(
+      talk_of_turns, {"data.task=text", "data.template=", "data.train=" + place / "samples.txt",
+                      "data.validation=" + place / "samples.txt"});
+  INFO(needs_chat);
+  CHECK(contains(needs_chat, "samples.txt:1: a conversation needs data.task"));
 }
 
 TEST_CASE("Ctrl-C stops an answer, not the conversation") {
