@@ -45,7 +45,8 @@ std::int64_t Dataset::put_ids(std::span<std::int32_t const> ids) {
 std::int64_t Dataset::put_where(std::string_view where) {
   const auto begin = static_cast<std::int64_t>(columns_.where.size());
   columns_.where.append(where);
-  columns_.where.append(std::string_view("", 1));
+  constexpr char kEnd = 0;
+  columns_.where.append({&kEnd, 1});
   return begin;
 }
 

@@ -176,6 +176,7 @@ void Tokenizer::Impl::resolve_template_tokens(Folder const& folder) {
                            "cls_token", "mask_token"}) {
     if (const auto named = folder.named(name)) template_tokens[name] = named->piece;
   }
+  if (file != kModel) return;  // what a post-processor puts around texts has no name
   for (NamedToken const& token : {bos, eos}) {
     if (token.id < 0 || token.origin != file) continue;
     template_tokens.emplace(token.name + "_token", model->piece(token.id));

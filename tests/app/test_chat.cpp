@@ -58,7 +58,7 @@ TEST_CASE("tokenize --chat writes text, ids and which of them carry loss") {
   const std::vector<Json> all = lines_of(done.out);
   REQUIRE(all.size() == 2);
   CHECK(all[0] == all[1]);
-  CHECK(all[0]["text"] == "<s>user: the</s>assistant: and</s>");
+  CHECK(all[0]["text"] == "user: the</s>assistant: and</s>");
   REQUIRE(all[0]["ids"].size() == all[0]["loss"].size());
   std::vector<int> learnt;
   for (std::size_t i = 0; i < all[0]["ids"].size(); ++i) {
@@ -69,7 +69,7 @@ TEST_CASE("tokenize --chat writes text, ids and which of them carry loss") {
   CHECK(done.out.starts_with(R"({"text":")"));
 
   const ProcessResult open = tokenize(place, {"--add-generation-prompt", place / "c.jsonl"});
-  CHECK(lines_of(open.out)[0]["text"] == "<s>user: the</s>assistant: and</s>assistant: ");
+  CHECK(lines_of(open.out)[0]["text"] == "user: the</s>assistant: and</s>assistant: ");
   const Json longer = lines_of(open.out)[0]["loss"];
   REQUIRE(longer.size() > all[0]["loss"].size());
   for (std::size_t i = 0; i < longer.size(); ++i) {
@@ -347,9 +347,14 @@ TEST_CASE("what data.samples cannot be is refused with its place") {
   CHECK(contains(refused("a\n" + std::string(2000, 'q') + "\n"), "samples.txt:2: a prompt of "));
   CHECK(
       contains(refused("a\n", {"data.validation=[]"}), "data.samples are answered at evaluations"));
-  CHECK(contains(refused(kGreeting, {"data.task=text", "data.train=" + place / "samples.txt",
-                                     "data.validation=" + place / "samples.txt"}),
-                 "samples.txt:1: a conversation needs data.task"));
+  const std::string talk_of_turns =
+      R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"},)"
+      R"( {"role": "user", "content": "c"}]})";
+  const std::string needs_chat = refused(
+      talk_of_turns, {"data.task=text", "data.template=", "data.train=" + place / "samples.txt",
+                      "data.validation=" + place / "samples.txt"});
+  INFO(needs_chat);
+  CHECK(contains(needs_chat, "samples.txt:1: a conversation needs data.task"));
 }
 
 TEST_CASE("Ctrl-C stops an answer, not the conversation") {

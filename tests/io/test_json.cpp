@@ -75,7 +75,7 @@ TEST_CASE("records of data are as bounded as configs, and know where they begin"
   const auto refusal = [](std::string const& text, TextPosition start) {
     return error_of(Exit::data, [&] { parse_record(text, "d/x.jsonl", start); });
   };
-  CHECK(parse_record(R"({"a": 1, "a": 2})", "x", {}) == Json{{"a", 2}});
+  CHECK(contains(refusal(R"({"a": 1, "a": 2})", {}), "the key \"a\" is there twice"));
   CHECK(contains(refusal("{\"a\": }", {57, 1}), "d/x.jsonl:57:7: not valid JSON: unexpected '}'"));
   CHECK(contains(refusal("{\n\"a\":\n}", {4, 9}), "d/x.jsonl:6:1: "));
   CHECK(contains(refusal("{\"a\"}", {4, 9}), "d/x.jsonl:4:13: "));

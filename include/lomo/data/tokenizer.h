@@ -109,7 +109,7 @@ class Tokenizer {
   /// The file it is read from: "tokenizer.json" or "tokenizer.model".
   std::string const& file() const;
   /// What a chat template finds under "bos_token", "eos_token" and the like, as transformers gives
-  /// it: what tokenizer_config.json or special_tokens_map.json says, else the tokenizer's own.
+  /// it: what tokenizer_config.json or special_tokens_map.json says, else what tokenizer.model has.
   std::map<std::string, std::string> const& template_tokens() const;
   /// What the folder's files contradict each other in, one sentence each.
   std::vector<std::string> const& warnings() const;

@@ -89,7 +89,11 @@ void Merges::apply_long(std::vector<std::int32_t>& symbols, Scratch& scratch) co
   }
   // A list of the symbols that are left, and a heap of the pairs that may be merged, by rank and
   // then by place. A pair whose rank is no longer the one in the list is out of date.
-  auto& [ids, ranks, previous, next, heap] = scratch;
+  // References by name: lambdas may not read structured bindings (Clang 14).
+  auto& ranks = scratch.ranks;
+  auto& previous = scratch.previous;
+  auto& next = scratch.next;
+  auto& heap = scratch.heap;
   ranks.assign(count, kNone);
   previous.resize(count);
   next.resize(count);

@@ -5,7 +5,7 @@ namespace lomo::tokenizers {
 namespace {
 
 constexpr std::size_t kSlots = std::size_t{1} << 16;
-constexpr std::size_t kMostWords = kSlots / 2;
+constexpr std::size_t kMaxWords = kSlots / 2;
 
 }  // namespace
 
@@ -25,7 +25,7 @@ std::span<std::int32_t const> const* WordCache::find(std::string_view word, std:
 
 void WordCache::add(std::string_view word, std::uint64_t hash, std::span<std::int32_t const> ids) {
   if (word.empty() || word.size() > kLongestWord) return;
-  if (used_ >= kMostWords) clear();
+  if (used_ >= kMaxWords) clear();
   std::size_t at = hash % kSlots;
   while (slots_[at].length != 0) at = (at + 1) % kSlots;
   slots_[at] = {hash, static_cast<std::uint32_t>(words_.size()),
