@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "lomo/core/error.h"
+#include "lomo/core/log.h"
 #include "lomo/data/open_prompt.h"
 #include "lomo/data/readers.h"
 #include "lomo/io/json.h"
@@ -13,13 +14,14 @@ namespace lomo {
 namespace {
 
 /// Of one line: a conversation that ends in a question.
-Conversation asked(std::string const& line, std::string const& where, bool json) {
+Conversation asked(std::string const& line, std::string const& where, bool json, bool chat) {
   Conversation question;
   question.where = where;
   std::string prompt = line;
   if (json) {
     const Json record = parse_json(line, where, Exit::data);
     if (record.is_object() && record.contains("messages")) {
+      if (!chat) throw Error(Exit::data, where + ": a conversation needs data.task \"chat\"");
       question = parse_conversation(line, where, ChatFormat::messages);
       OrderedJson& messages = question.messages;
       while (!messages.empty() && messages.back()["role"] == "assistant") {
@@ -55,12 +57,10 @@ std::vector<SamplePrompt> load_samples(TrainConfig const& config, Tokenizer cons
   bool json = false;
   each_line(data.samples, [&](std::string const& line, std::string const& where) {
     if (samples.empty()) json = line.starts_with('{');
-    const Conversation question = asked(line, where, json);
+    const Conversation question = asked(line, where, json, chat != nullptr);
     SamplePrompt sample{where, last_text(question), {}, {}};
     if (chat != nullptr) {
       sample.ids = encode_open_chat(*chat, tokenizer, question);
-    } else if (question.messages.size() > 1) {
-      throw Error(Exit::data, where + ": a conversation needs data.task \"chat\"");
     } else {
       OpenPrompt open = encode_prompt(tokenizer, sample.prompt);
       sample.ids = std::move(open.ids);
@@ -84,7 +84,13 @@ void add_answers(TrainConfig const& config, Tokenizer const& tokenizer, ChatTemp
   eval.stops = tokenizer.stops();
   if (chat != nullptr) {
     const std::int32_t end = end_of_turn(*chat, tokenizer);
-    if (end >= 0) eval.stops.push_back(end);
+    if (end >= 0) {
+      eval.stops.push_back(end);
+    } else {
+      log::warn(
+          "the chat template ends answers with no special token of this tokenizer: the model may "
+          "not know where to stop");
+    }
     // Where everything carries loss, nothing tells the answer from what comes before it.
     if (config.data.loss_on != LossOn::everything) {
       eval.examples = examples_of_chat(tokenizer, eval.data, eval.stops);

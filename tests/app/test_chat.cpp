@@ -70,7 +70,11 @@ TEST_CASE("tokenize --chat writes text, ids and which of them carry loss") {
 
   const ProcessResult open = tokenize(place, {"--add-generation-prompt", place / "c.jsonl"});
   CHECK(lines_of(open.out)[0]["text"] == "user: the</s>assistant: and</s>assistant: ");
-  CHECK(lines_of(open.out)[0]["loss"].dump().ends_with("1,1,0,0,0,0,0,0,0,0,0,0]"));
+  const Json longer = lines_of(open.out)[0]["loss"];
+  REQUIRE(longer.size() > all[0]["loss"].size());
+  for (std::size_t i = 0; i < longer.size(); ++i) {
+    CHECK(longer[i] == (i < all[0]["loss"].size() ? all[0]["loss"][i] : Json(0)));
+  }
   const ProcessResult everything = tokenize(place, {"--loss-on", "everything", place / "c.jsonl"});
   CHECK_FALSE(contains(lines_of(everything.out)[0]["loss"].dump(), "0"));
 }
@@ -260,6 +264,67 @@ TEST_CASE("a chat that was learnt is evaluated, sampled and answered") {
           .wait();
   CHECK(small.out.empty());
   CHECK(contains(small.err, "raise --context"));
+}
+
+TEST_CASE("inspect marks what is learnt of thoughts and tool calls, and counts what is not") {
+  LOMO_NEEDS_DATA();
+  const Workplace place;
+  fs::create_directory(place / "model");
+  for (char const* name : {"tokenizer.json", "tokenizer_config.json"}) {
+    fs::copy_file(data_dir() / "tokenizers/qwen2-151k" / name, fs::path(place / "model") / name);
+  }
+  std::ofstream(place / "c.jsonl")
+      << R"({"messages": [{"role": "user", "content": "2+2?"}, {"role": "assistant", "content": "4", )"
+      << R"("reasoning_content": "Two and two."}, {"role": "user", "content": "And 3+3?"}, )"
+      << R"({"role": "assistant", "content": "6", "reasoning_content": "Three and three."}]})"
+      << "\n"
+      << R"({"messages": [{"role": "user", "content": "Rain?"}, {"role": "assistant", )"
+      << R"("content": "", "tool_calls": [{"type": "function", "function": {"name": "look", )"
+      << R"("arguments": {"at": "Köln"}}}]}, {"role": "tool", "content": "no <|im_end|>"}, )"
+      << R"({"role": "assistant", "content": "No."}], )"
+      << R"("tools": [{"type": "function", "function": {"name": "look"}}]})";
+  std::ofstream(place / "run.json") << R"({"model": {"path": ")" << place / "model"
+                                    << R"("}, "optimizer": {"lr": 0.01}, "data": )"
+                                    << R"({"task": "chat", "train": ")" << place / "c.jsonl"
+                                    << R"("}})";
+  const auto inspect = [&](std::string const& chat, std::string const& loss_on) {
+    const ProcessResult seen = run(
+        place, {"inspect", "--config", place / "run.json", "--set",
+                "data.template=" + (data_dir() / "chat" / chat / "chat_template.jinja").string(),
+                "--set", "data.loss_on=" + loss_on});
+    INFO(seen.err);
+    CHECK(seen.code == 0);
+    return seen.out;
+  };
+  const std::string qwen = inspect("qwen3-own", "all_answers");
+  INFO(qwen);
+  // The template takes earlier thoughts out: what is left is not what the model would write.
+  CHECK(contains(qwen, "assistant\n4<|im_end|>\n"));
+  CHECK(contains(
+      qwen,
+      "assistant\n\xE2\x9F\xA6<think>\nThree and three.\n</think>\n\n6<|im_end|>\xE2\x9F\xA7"));
+  CHECK(contains(qwen, "{\"name\": \"look\", \"arguments\": {\"at\": \"Köln\"}}"));
+  CHECK(
+      contains(qwen, "2 training answers without loss: the template rewrites them in later turns"));
+  CHECK(contains(qwen,
+                 "1 training special token inside of messages, read as tokens "
+                 "(\"<|im_end|>\" once): " +
+                     place / "c.jsonl" + ":2"));
+  const std::string smollm = inspect("smollm2", "all_answers");
+  INFO(smollm);
+  CHECK(contains(smollm,
+                 "\xE2\x9F\xA6"
+                 "4<|im_end|>\xE2\x9F\xA7"));
+  CHECK(contains(smollm,
+                 "\xE2\x9F\xA6"
+                 "6<|im_end|>\xE2\x9F\xA7"));
+  for (char const* field : {"reasoning_content", "tool_calls", "tools"}) {
+    CHECK(contains(smollm, "1 training conversation with \"" + std::string(field) +
+                               "\", which the template does not read"));
+  }
+  CHECK_FALSE(contains(inspect("smollm2", "last_answer"),
+                       "\xE2\x9F\xA6"
+                       "4<|im_end|>"));
 }
 
 TEST_CASE("what data.samples cannot be is refused with its place") {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <string>
 
+#include "lomo/train/generation.h"
 #include "lomo/train/inputs.h"
 #include "support/catch.h"
 #include "support/data.h"
@@ -47,9 +48,21 @@ TEST_CASE("Conversations are read for training and evaluation as the config says
   CHECK(inputs.train.size() == 3);
   CHECK(inputs.eval.data.size() == 1);
   CHECK_FALSE(inputs.eval.task);
+  // Of two answers the last is what an evaluation asks for, with the first in its prompt.
+  REQUIRE(inputs.eval.examples.size() == 1);
+  CHECK(inputs.eval.examples[0].answer == "ab<|im_end|>");  // no token of this tokenizer
+  CHECK(
+      inputs.eval.examples[0].prompt.ends_with("ab<|im_end|>\n<|im_start|>user\naa<|im_end|>\n"
+                                               "<|im_start|>assistant\n"));
+  const auto asked = free_answers(inputs.eval, all.eval);
+  REQUIRE(asked.size() == 1);
+  CHECK(tokenizer.decode(asked[0].prompt) == inputs.eval.examples[0].prompt);
+  CHECK(asked[0].stops == std::vector<std::int32_t>{2});
   const std::int64_t of_all = targets(all);
   const std::int64_t of_last = targets(config_of(folder, data + "last_answer\"}"));
-  const std::int64_t of_everything = targets(config_of(folder, data + "everything\"}"));
+  const TrainConfig everything = config_of(folder, data + "everything\"}");
+  const std::int64_t of_everything = targets(everything);
+  CHECK(load_inputs(everything, &tokenizer, {}, {}).eval.examples.empty());
   CHECK(of_last > 0);
   CHECK(of_all == 2 * of_last);
   CHECK(of_everything == inputs.train.tokens());
