@@ -6,7 +6,6 @@
 
 #include "config_change.h"
 #include "data_report.h"
-#include "disk_space.h"
 #include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
@@ -66,7 +65,12 @@ PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume,
   }
   auxiliary_files = read_auxiliary_files(source);
   check_weights(source, shape);
-  require_space(setting, std::nullopt);
+  std::optional<DiskNeed> need;  // none where the disk is not looked at
+  const auto require_space = [&] {
+    if (need) on_root(&host, [&] { require_disk_space(config.output, config, *need); });
+  };
+  if (!setting.ignore_disk_space) need = least_disk_need(setting);
+  require_space();
   if (new_output) {
     on_root(&host, [&] { RunFolder::check(config.output); });
   }
@@ -78,7 +82,8 @@ PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume,
   total = batches_of_run(config, *sampler);
   const RunLength length{total, sampler->batches_per_epoch(0), !inputs.eval.empty()};
   require_meaning(config, length);
-  require_space(setting, length);
+  if (need) need = disk_need(*need, length);
+  require_space();
   if (is_root(&host)) {
     for (std::string const& warning : warnings(config, length)) log::warn("{}", warning);
   }
@@ -100,24 +105,24 @@ void PreparedRun::check_config_changes() {
   for (std::string const& change : changes) log::info("changed on resume: {}", change);
 }
 
-void PreparedRun::require_space(RunEnvironment const& setting,
-                                std::optional<RunLength> const& length) const {
-  if (setting.ignore_disk_space) return;
+DiskNeed PreparedRun::least_disk_need(RunEnvironment const& setting) const {
   DiskNeed need;
   need.model = auxiliary_files.bytes() +
                static_cast<std::uint64_t>(shape.parameters()) * size_of(*config.model.dtype);
   need.optimizer = optimizer_bytes(config, shape, setting.make_dry);
   need.done = state.batches;
-  if (length) {
-    need.total = length->steps;
-    const std::int64_t evaluations =
-        remaining(config.eval, config.save, length->evaluates, state.batches, length->steps,
-                  static_cast<double>(length->steps_per_epoch))
-            .evaluations +
-        (config.eval.before && !resuming ? 1 : 0);
-    need.predictions = static_cast<std::uint64_t>(evaluations) * prediction_bytes(inputs.eval);
-  }
-  on_root(&setting.ranks.host(), [&] { require_disk_space(config.output, config, need); });
+  return need;
+}
+
+DiskNeed PreparedRun::disk_need(DiskNeed least, RunLength const& length) const {
+  least.total = length.steps;
+  const std::int64_t evaluations =
+      remaining(config.eval, config.save, length.evaluates, state.batches, length.steps,
+                static_cast<double>(length.steps_per_epoch))
+          .evaluations +
+      (config.eval.before && !resuming ? 1 : 0);
+  least.predictions = static_cast<std::uint64_t>(evaluations) * prediction_bytes(inputs.eval);
+  return least;
 }
 
 void PreparedRun::describe_data() const {
@@ -130,7 +135,7 @@ void PreparedRun::describe_data() const {
   }
   if (longest > shape.context) {
     log::warn("the longest sequence has {}, the model was made for {}; lower data.max_length",
-              counted(static_cast<std::int64_t>(longest), "token"), human_count(shape.context));
+              counted(longest, "token"), human_count(shape.context));
   }
 }
 

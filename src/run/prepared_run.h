@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "disk_space.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/run/run.h"
 #include "lomo/run/training_state.h"
@@ -38,8 +39,10 @@ struct PreparedRun {
 
  private:
   void check_config_changes();
-  /// Of the disk, for a run of this length, or before its length is known.
-  void require_space(RunEnvironment const& setting, std::optional<RunLength> const& length) const;
+  /// What any run of this config writes, before its length is known.
+  DiskNeed least_disk_need(RunEnvironment const& setting) const;
+  /// The same of a run of this length.
+  DiskNeed disk_need(DiskNeed least, RunLength const& length) const;
   void describe_data() const;
   void check_resumed_data();
   std::int64_t sequences() const;

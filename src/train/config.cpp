@@ -38,9 +38,11 @@ void get_paths(JsonReader& reader, std::string_view key, std::vector<std::string
 void get_files(JsonReader& reader, std::string_view key, std::vector<std::string>& paths,
                std::vector<double>& repeats) {
   Json const* value = reader.raw(key);
-  const bool objects = value != nullptr && (value->is_object() || value->is_array()) &&
-                       std::ranges::any_of(*value, [](Json const& v) { return v.is_object(); });
-  if (!objects && (value == nullptr || !value->is_object())) {
+  const auto is_object = [](Json const& item) { return item.is_object(); };
+  const bool objects =
+      value != nullptr &&
+      (value->is_object() || (value->is_array() && std::ranges::any_of(*value, is_object)));
+  if (!objects) {
     get_paths(reader, key, paths);
     repeats.assign(paths.size(), 1.0);
     return;
@@ -137,7 +139,6 @@ void read(JsonReader reader, DataSection& data) {
     for (const std::string_view task : kTasks) list += " " + std::string(task);
     reader.fail("task", "expected one of" + list + ", found \"" + data.task + "\"");
   }
-  data.train.clear();
   get_files(reader, "train", data.train, data.repeats);
   get_paths(reader, "validation", data.validation);
   reader.get("validation_share", data.validation_share, kBelowOne);
