@@ -246,6 +246,15 @@ Conversation conversation_of(OrderedJson const& record, std::string const& where
   return conversation;
 }
 
+/// A record, whose format becomes that of all where it is not known yet.
+Conversation checked(OrderedJson const& record, std::string const& where, ChatFormat& format) {
+  if (!record.is_object()) {
+    throw Error(Exit::data, where + ": must be one JSON object, not " + shown(record));
+  }
+  if (format == ChatFormat::automatic) format = recognised(record, where);
+  return conversation_of(record, where, format);
+}
+
 /// The record on a line.
 OrderedJson record_of(Lines const& lines) try {
   return parse(lines.text(), lines.where());
@@ -277,25 +286,16 @@ std::vector<std::string> texts_of(OrderedJson const& message) {
 
 Conversation parse_conversation(std::string_view record, std::string const& where,
                                 ChatFormat format) {
-  const OrderedJson json = parse(record, where);
-  if (!json.is_object()) {
-    throw Error(Exit::data, where + ": must be one JSON object, not " + shown(json));
-  }
-  return conversation_of(json, where,
-                         format == ChatFormat::automatic ? recognised(json, where) : format);
+  return checked(parse(record, where), where, format);
 }
 
 void read_conversations(fs::path const& file, ChatFormat format,
                         std::function<void(Conversation)> const& take) {
   std::size_t count = 0;
   const auto add = [&](OrderedJson const& record, std::string const& where) {
-    if (!record.is_object()) {
-      throw Error(Exit::data, where + ": must be one JSON object, not " + shown(record));
-    }
-    if (format == ChatFormat::automatic) format = recognised(record, where);
-    ++count;
-    Conversation conversation = conversation_of(record, where, format);
+    Conversation conversation = checked(record, where, format);
     conversation.bytes = text_bytes(conversation.messages);
+    ++count;
     take(std::move(conversation));
   };
   std::string list;  // all of it, once it has begun

@@ -36,6 +36,16 @@ bool in_word(std::string_view text, std::size_t begin, std::size_t end) {
 
 }  // namespace
 
+void read_added_token(JsonReader& entry, AddedToken& token) {
+  entry.require("content");
+  entry.get("content", token.content);
+  entry.get("special", token.special);
+  entry.get("single_word", token.single_word);
+  entry.get("lstrip", token.lstrip);
+  entry.get("rstrip", token.rstrip);
+  entry.get("normalized", token.normalized);
+}
+
 void TokenFinder::add(std::string_view written, AddedToken const& token) {
   std::uint32_t at = 0;
   for (const char byte : written) {

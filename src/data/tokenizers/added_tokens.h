@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "lomo/io/json.h"
+
 namespace lomo::tokenizers {
 
 /// A token that is found in texts as it is written, before anything else is done to them.
@@ -17,6 +19,9 @@ struct AddedToken {
   bool rstrip = false;       // and after it
   bool normalized = false;   // is looked for after normalizing
 };
+
+/// Reads all of an entry of a file but the id.
+void read_added_token(JsonReader& entry, AddedToken& token);
 
 /// A stretch of text, or a token in place of one.
 struct Stretch {

@@ -98,13 +98,7 @@ void Folder::read_tokenizer_config() {
         token.id > Pieces::kLargestId) {
       decoder->fail(key, "is not a token id");
     }
-    entry.require("content");
-    entry.get("content", token.content);
-    entry.get("special", token.special);
-    entry.get("single_word", token.single_word);
-    entry.get("lstrip", token.lstrip);
-    entry.get("rstrip", token.rstrip);
-    entry.get("normalized", token.normalized);
+    read_added_token(entry, token);
     added_.push_back(std::move(token));
   }
 }

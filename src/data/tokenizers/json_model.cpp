@@ -48,14 +48,8 @@ void JsonModel::read_added(JsonReader& reader, std::vector<AddedToken> const& mo
     for (JsonReader& entry : reader.objects("added_tokens")) {
       AddedToken token;
       entry.require("id");
-      entry.require("content");
       entry.get("id", token.id, Range<std::int32_t>{0, Pieces::kLargestId});
-      entry.get("content", token.content);
-      entry.get("special", token.special);
-      entry.get("single_word", token.single_word);
-      entry.get("lstrip", token.lstrip);
-      entry.get("rstrip", token.rstrip);
-      entry.get("normalized", token.normalized);
+      read_added_token(entry, token);
       entry.finish();
       if (!token.content.empty()) take(token, entry.where() + ": " + entry.pointer());
     }
