@@ -13,11 +13,17 @@ function(lomo_compile_options target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF POSITION_INDEPENDENT_CODE ON)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wnon-virtual-dtor
-                                           -Woverloaded-virtual -ffp-contract=off
+                                           -Woverloaded-virtual -Wsuggest-override
+                                           -ffp-contract=off
                                            # GCC 12 sees overlaps in std::string that are not there
                                            # (its bug 105651).
                                            $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
                                            $<$<BOOL:${LOMO_WERROR}>:-Werror>)
+endfunction()
+
+# For code that only directs work, and for tests: -O1 compiles in two thirds of the time.
+function(lomo_compile_fast target)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
 endfunction()
 
 # lomo_floor(NAME SOURCES ... DEPENDS floor... LIBRARIES target...)
