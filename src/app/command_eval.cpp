@@ -8,7 +8,7 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
-#include "lomo/dist/host_collectives.h"
+#include "lomo/parallel/host_collectives.h"
 #include "run_environment.h"
 
 namespace lomo::app {
@@ -69,7 +69,7 @@ int EvalCommand::run(Common const& common) const {
     log::info("evaluating {}", run.model.path);
   }
   const EvalReport report = run_evaluation(std::move(run), run_environment(common));
-  on_root(&common.ranks.host(), [&] {
+  on_root(common.ranks.host(), [&] {
     std::string text;
     for (auto const& [name, value] : report.metrics) {
       text += name + " " + in_digits(value) + "\n";

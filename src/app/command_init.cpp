@@ -64,7 +64,7 @@ int InitCommand::run(Common const& common) const {
   Llama model(*backend, shape, shape.dtype);
   initialise_weights(*backend, model.weights(), shape, seed);
   make_whole(output, [&](fs::path const& folder) {
-    save_model(*backend, model.weights(), shape, folder, {}, kShardBytes);
+    save_model(*backend, model.weights(), shape, folder, {}, kShardBytes, model.ranks());
     if (tokenizer.empty()) return;
     const bool json = fs::path(tokenizer).extension() == ".json";
     copy_file(tokenizer, folder / (json ? "tokenizer.json" : "tokenizer.model"));

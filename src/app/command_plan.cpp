@@ -43,13 +43,14 @@ std::vector<DeviceProfile> shipped_profiles() {
   return profiles;
 }
 
-/// Plans every rank with its own batches; what is shown is the one that needs most.
+/// Plans every rank with its own batches; what is shown is the one that needs most. Ranks are
+/// threads that meet where a run's ranks do: they choose together what depends on the largest.
 void plan_each(PlanReport& report, PlanTarget::Read const& read, EngineOptions const& options) {
   std::vector<Plan> plans(read.batches.size());
   dry_run_on_ranks(static_cast<int>(plans.size()), [&](Communicator& host) {
     const MakeEngine make_dry = [&] {
       Engine engine(make_dry_backend(options));
-      engine.ranks = make_dry_communicator(*engine, host);
+      engine.connection = make_dry_communicator(*engine, host);
       return engine;
     };
     const auto self = static_cast<std::size_t>(host.rank());
@@ -143,13 +144,13 @@ int PlanCommand::run(Common const& common) const {
   };
   const EngineOptions options{.threads = common.threads,
                               .accounting = elsewhere(common) ? Device::cuda : engines().device()};
-  // Rank 0, which owns no fewer rows than any, among ranks that all have its batches.
-  const MakeRank make_rank = [&](int of) {
+  const MakeRank make_rank = [&](int rank, int of) {
     Engine engine(make_dry_backend(options));
-    if (of > 1) engine.ranks = make_dry_communicator(*engine, 0, of);
+    if (of > 1) engine.connection = make_dry_communicator(*engine, rank, of);
     return engine;
   };
-  const MakeEngine make_dry = [&] { return make_rank(ranks); };
+  // Rank 0, which owns no fewer rows than any.
+  const MakeEngine make_dry = [&] { return make_rank(0, ranks); };
   report.engine = make_dry()->describe();
   report.devices = devices(engines, *read.run.model.dtype);
   if (read.batches.size() == 1) {

@@ -11,7 +11,7 @@
 #include "error_reporter.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
-#include "lomo/dist/host_collectives.h"
+#include "lomo/parallel/host_collectives.h"
 #include "lomo/run/rank_consistency.h"
 #include "lomo/run/run_folder.h"
 #include "lomo/run/training_state.h"
@@ -161,11 +161,11 @@ int TrainCommand::run(Common const& common) const {
   RunEnvironment setting = run_environment(common);
   setting.trace = trace_request(trace, trace_steps);
   require_rank_consistency(
-      &host, {{"--trace", trace, Exit::usage}, {"--trace-steps", trace_steps, Exit::usage}});
+      host, {{"--trace", trace, Exit::usage}, {"--trace-steps", trace_steps, Exit::usage}});
   setting.ignore_disk_space = ignore_disk_space;
   setting.override_memory = override_memory;
   std::optional<Start> found;
-  const std::string words = broadcast_from_root(&host, [&] {
+  const std::string words = broadcast_from_root(host, [&] {
     found.emplace(find_start());
     return found->words();
   });
@@ -184,7 +184,7 @@ int TrainCommand::run(Common const& common) const {
                                  "to write to with --output");
   }
   // Unless named, it has the time in its name: that of one clock.
-  run.output = broadcast_from_root(&host, [&] { return run.output; });
+  run.output = broadcast_from_root(host, [&] { return run.output; });
   if (const std::string note = note_on_stopping(); !note.empty()) log::info("{}", note);
   const RunEnd end =
       run_training(std::move(run), start.checkpoint, std::move(start.folder), setting);

@@ -151,7 +151,7 @@ int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporte
                                   cache_app, verify_app, init_app}) {
     require_one_rank(*command, ranks);
   }
-  require_rank_consistency(&ranks.host(),
+  require_rank_consistency(ranks.host(),
                            {{"command", eval_app->parsed() ? "eval" : "train", Exit::usage}});
   const int share = threads_of_rank(ranks);
   common.threads_given = common.threads > 0;

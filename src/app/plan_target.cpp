@@ -66,7 +66,8 @@ PlanTarget::Read PlanTarget::read(int ranks) const {
     counts.sequences =
         sequences > 0 ? sequences : (tokens + run.data.max_length - 1) / run.data.max_length;
     counts.ids = std::min(tokens, out.shape.vocab);
-    out.batches.emplace_back().train.push_back(batch_with(shard_batch(counts, ranks)));
+    out.batches.emplace_back().train.push_back(
+        replicated_batch(batch_with(shard_batch(counts, ranks)), /*rank=*/0, ranks));
     out.batch_source = "as given";
   } else if (sequences > 0 || targets > 0) {
     throw Error(Exit::usage, "--sequences and --targets go with --tokens");

@@ -56,13 +56,13 @@ RunEnvironment run_environment(Common const& common) {
   };
   setting.make_engine = [engines, &ranks = common.ranks](std::size_t memory) {
     Engine engine(engines.make(memory));
-    engine.ranks = engines.connect(*engine, ranks);
+    engine.connection = engines.connect(*engine, ranks);
     return engine;
   };
   setting.make_dry = [threads = common.threads, accounting = engines.device(),
                       &ranks = common.ranks] {
     Engine engine(make_dry_backend({.threads = threads, .accounting = accounting}));
-    if (ranks.size() > 1) engine.ranks = make_dry_communicator(*engine, ranks.host());
+    if (ranks.size() > 1) engine.connection = make_dry_communicator(*engine, ranks.host());
     return engine;
   };
   setting.available_memory = [engines] { return engines.available_memory(); };

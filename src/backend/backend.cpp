@@ -4,6 +4,7 @@
 
 #include "checks.h"
 #include "cost.h"
+#include "lomo/backend/communicator.h"
 #include "lomo/backend/trace.h"
 #include "lomo/core/error.h"
 
@@ -20,6 +21,9 @@ void require_bytes(Check const& check, std::string_view name, std::size_t host, 
 }
 
 }  // namespace
+
+Backend::Backend(Device device) : device_(device) {}
+Backend::~Backend() = default;
 
 Buffer Backend::allocate(Shape shape, DType dtype, Category category, std::string_view what) {
   return slab_->allocate(shape, dtype, category, what);

@@ -94,6 +94,7 @@ Communicator::Fence Communicator::issued(Fence fence) {
 void Communicator::all_gather_host(std::span<std::byte> all, std::span<std::byte const> mine) {
   require(all.size() == mine.size() * static_cast<std::size_t>(size_), "all_gather_host",
           "the result must have room for what every rank gives");
+  host_collectives_ += 1;
   do_all_gather_host(all, mine);
 }
 

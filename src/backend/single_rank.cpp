@@ -39,7 +39,7 @@ class SingleRank final : public ProcessGroup {
  public:
   SingleRank() : ProcessGroup(Topology{}), host_(nullptr, ledger_) {}
   std::unique_ptr<Communicator> communicator(Backend& backend) override {
-    return make_self_communicator(backend);
+    return std::make_unique<SelfCommunicator>(&backend, backend.ledger());
   }
   Communicator& host() override { return host_; }
   std::vector<Failure> failures(Failure mine, std::chrono::milliseconds) override { return {mine}; }
@@ -70,8 +70,9 @@ std::unique_ptr<ProcessGroup> make_single_rank() {
   return std::make_unique<SingleRank>();
 }
 
-std::unique_ptr<Communicator> make_self_communicator(Backend& backend) {
-  return std::make_unique<SelfCommunicator>(&backend, backend.ledger());
+Communicator& Backend::self_group() {
+  if (!self_group_) self_group_ = std::make_unique<SelfCommunicator>(this, ledger_);
+  return *self_group_;
 }
 
 }  // namespace lomo

@@ -6,7 +6,7 @@
 
 #include "bench.h"
 #include "lomo/core/text.h"
-#include "lomo/dist/ownership.h"
+#include "lomo/parallel/ownership.h"
 #include "operands.h"
 
 namespace lomo::bench {
@@ -42,7 +42,7 @@ Times times_of(Communicator& ranks, int repetitions, F const& exchange) {
 class Exchanges {
  public:
   Exchanges(Engine const& engine, CommOptions const& options)
-      : backend_(*engine), ranks_(*engine.ranks), o_(options), operands_(*engine) {}
+      : backend_(*engine), ranks_(engine.ranks()), o_(options), operands_(*engine) {}
 
   void run() {
     heading();

@@ -4,11 +4,11 @@
 #include <vector>
 
 #include "lomo/backend/backend.h"
-#include "lomo/dist/weight_gatherer.h"
 #include "lomo/model/activations.h"
 #include "lomo/model/config.h"
 #include "lomo/model/weights.h"
 #include "lomo/optim/gradient_sink.h"
+#include "lomo/parallel/weight_gatherer.h"
 
 namespace lomo {
 
@@ -24,7 +24,7 @@ struct BlockContext {
   /// keys and values are of all N rows. Otherwise M = N.
   bool loss_rows_only = false;
 
-  std::int64_t rows() const { return batch.positions.tensor().rows(); }  // N
+  std::int64_t rows() const { return batch.positions.rows(); }  // N
   std::span<std::int64_t const> rows_of_rank() const { return batch.rows_of_rank; }
   Sequences keys() const { return batch.sequences(); }
   Sequences queries() const { return loss_rows_only ? batch.loss_sequences() : keys(); }

@@ -6,30 +6,20 @@
 #include "block.h"
 #include "lomo/core/error.h"
 #include "lomo/data/batch.h"
-#include "lomo/dist/ownership.h"
 #include "lomo/model/llama.h"
+#include "lomo/parallel/ownership.h"
 #include "transfer.h"
 
 namespace lomo {
 
 namespace {
 
-/// Rows of one sequence that goes on at position `used`; `grouped`, with their distinct ids, by
-/// which ranks ask each other for rows of the embedding.
-Batch continuation(std::vector<std::int32_t> const& tokens, std::int64_t used, bool grouped) {
-  const auto n = static_cast<std::int32_t>(tokens.size());
-  Batch batch;
-  if (grouped) {
-    const Sequence sequence{tokens, std::vector<std::int32_t>(tokens.size(), kNoTarget)};
-    batch = make_batch({&sequence, 1});
-  } else {
-    batch.tokens = tokens;
-    batch.starts = {0, n};
-    batch.longest = n;
-  }
-  batch.positions.resize(tokens.size());
+/// Rows of one sequence that goes on at position `used`.
+Batch continuation(std::vector<std::int32_t> const& tokens, std::int64_t used) {
+  const Sequence sequence{tokens, std::vector<std::int32_t>(tokens.size(), kNoTarget)};
+  Batch batch = make_batch({&sequence, 1});
   std::iota(batch.positions.begin(), batch.positions.end(), static_cast<std::int32_t>(used));
-  batch.loss_rows = {n - 1};
+  batch.loss_rows = {static_cast<std::int32_t>(tokens.size()) - 1};
   return batch;
 }
 
@@ -59,8 +49,7 @@ Buffer Llama::next_logits(KeyValueCache& cache, std::vector<std::int32_t> const&
                 std::to_string(room));
   }
 
-  const Batch batch = continuation(tokens, cache.used, ranks_ != nullptr);
-  const DeviceBatch rows = upload(batch);
+  const DeviceBatch rows = upload(gather_batch(ranks_, continuation(tokens, cache.used)));
   std::vector<std::int32_t> positions(static_cast<std::size_t>(total));
   std::iota(positions.begin(), positions.end(), 0);
   const Buffer key_positions = to_engine(backend_, positions, "key positions");
@@ -70,7 +59,7 @@ Buffer Llama::next_logits(KeyValueCache& cache, std::vector<std::int32_t> const&
 
   const BlockContext ctx{backend_, gatherer_, config_, dtype_, rows, inv_freq_};
   prefetch_forward();
-  Buffer x = embed_tokens(batch, rows);  // (n,C)
+  Buffer x = embed_tokens(rows);  // (n,C)
   for (std::size_t l = 0; l < weights_.blocks.size(); ++l) {
     const Past past{cache.keys[l], cache.values[l], cache.used, key_rows};
     BlockActivations a;
@@ -87,25 +76,8 @@ Buffer Llama::next_logits(KeyValueCache& cache, std::vector<std::int32_t> const&
                                     "next-token logits");
   backend_.gather_rows(last, x, rows.loss_rows);
   backend_.rmsnorm(normed, rstd, last, weights_.norm.stacked(), config_.norm_eps);
-  head_logits(logits, normed);
+  vocabulary_.row_logits(logits, normed, weights_.head().single().value);
   return logits;
-}
-
-void Llama::head_logits(Tensor logits, Tensor normed) {
-  const Tensor own = weights_.head().single().value;  // the rows of the vocabulary that are here
-  if (ranks_ == nullptr) return backend_.linear(logits, normed, own);
-  const std::int64_t ranks = ranks_->size(), rows = own.rows();
-  const std::vector<std::int64_t> one_each(static_cast<std::size_t>(ranks), 1);
-  const std::vector<std::int64_t> mine(static_cast<std::size_t>(ranks), rows);
-  Buffer all = backend_.allocate(Shape(ranks, config_.width), dtype_, Category::communication,
-                                 "last rows of all");
-  Buffer part = backend_.allocate(Shape(ranks, rows), DType::f32, Category::communication,
-                                  "next-token logits of all");
-  ranks_->wait(ranks_->all_gather(all, normed, one_each));
-  backend_.linear(part, all, own);
-  ranks_->wait(ranks_->all_to_all(logits.reshaped(Shape(config_.vocab)),
-                                  part.tensor().reshaped(Shape(ranks * rows)),
-                                  owned_counts(config_.vocab, ranks_->size()), mine));
 }
 
 }  // namespace lomo

@@ -30,7 +30,7 @@ void input_gradient_by_blocks(HeadContext const& ctx, LossRows::Chunk const& chu
                               HeadActivations const& a, Parameter const& head, float scale) {
   Backend& be = ctx.backend;
   const Tensor x = of_chunk(a.normed, chunk), lse = of_chunk(a.lse, chunk);
-  const Tensor targets = of_chunk(ctx.rows.targets, chunk);
+  const Tensor targets = of_chunk(ctx.batch.all_targets, chunk);
   const Shape largest(chunk.rows, std::min(ctx.options.block_rows, head.value.rows()));
   Buffer z_buffer = be.allocate(largest, DType::f32, Category::workspace, "head logits");
   Buffer dz_buffer;
@@ -51,57 +51,6 @@ void input_gradient_by_blocks(HeadContext const& ctx, LossRows::Chunk const& chu
   });
 }
 
-/// The final norm's output (N',C) of every rank as the head's rows (A,C).
-Buffer rows_of_all(HeadContext const& ctx, Buffer mine) {
-  if (ctx.ranks == nullptr) return mine;
-  Buffer all = make(ctx, Shape(ctx.rows.count, ctx.config.width), ctx.dtype, "head norm of all");
-  Communicator::Fence fence = 0;
-  for (auto const& chunk : ctx.rows.chunks) {
-    const std::int64_t count = chunk.counts[static_cast<std::size_t>(ctx.ranks->rank())];
-    fence = ctx.ranks->all_gather(of_chunk(all, chunk), mine.tensor().row_block(chunk.mine, count),
-                                  chunk.counts);
-  }
-  ctx.ranks->wait(fence);
-  return all;
-}
-
-/// d (N',C) gets, of a chunk, this rank's rows of the sum over ranks of `part` (n,C) f32: what the
-/// vocabulary of each has to say of all rows.
-void sum_to_owners(HeadContext const& ctx, LossRows::Chunk const& chunk, Tensor d, Tensor part) {
-  Backend& be = ctx.backend;
-  if (ctx.ranks == nullptr) return be.copy(d, part);
-  const DType comm_dtype = ctx.options.comm_dtype;
-  const std::int64_t ranks = ctx.ranks->size(), cols = part.cols();
-  const std::int64_t mine = chunk.counts[static_cast<std::size_t>(ctx.ranks->rank())];
-  const auto on_the_way = [&](std::int64_t rows, DType dtype, char const* what) {
-    return be.allocate(Shape(rows, cols), dtype, Category::communication, what);
-  };
-  Buffer rounded;
-  if (comm_dtype != DType::f32) {
-    rounded = on_the_way(chunk.rows, comm_dtype, "d head norm sent");
-    be.copy(rounded, part);
-  }
-  Buffer received = on_the_way(ranks * mine, comm_dtype, "d head norm received");
-  const std::vector<std::int64_t> from(static_cast<std::size_t>(ranks), mine);
-  ctx.ranks->wait(
-      ctx.ranks->all_to_all(received, rounded ? rounded.tensor() : part, from, chunk.counts));
-  Buffer sum = on_the_way(mine, DType::f32, "d head norm, summed");
-  be.sum_partials(sum, received);
-  be.copy(d.row_block(chunk.mine, mine), sum);
-}
-
-/// `running` (A,3) of the vocabulary owned here becomes that of all of it.
-Buffer merged(HeadContext const& ctx, Buffer running) {
-  if (ctx.ranks == nullptr) return running;
-  const std::int64_t ranks = ctx.ranks->size();
-  Buffer partials = ctx.backend.allocate(Shape(ranks * ctx.rows.count, 3), DType::f32,
-                                         Category::communication, "running softmax of all");
-  const std::vector<std::int64_t> each(static_cast<std::size_t>(ranks), ctx.rows.count);
-  ctx.ranks->wait(ctx.ranks->all_gather(partials, running, each));
-  ctx.backend.cross_entropy_merge(running, partials);
-  return running;
-}
-
 }  // namespace
 
 void head_forward(HeadContext const& ctx, ParameterGroup const& norm, ParameterGroup const& head,
@@ -109,30 +58,30 @@ void head_forward(HeadContext const& ctx, ParameterGroup const& norm, ParameterG
   Backend& be = ctx.backend;
   const Tensor w = head.single().value;                                     // (V,C)
   const std::int64_t row = head.single().owned.first;                       // of w's first row
-  const std::int64_t n = a.x.tensor().rows(), all = ctx.rows.count;         // N', A
+  const std::int64_t n = a.x.tensor().rows(), all = ctx.rows().count();     // N', A
   Buffer normed = make(ctx, a.x.tensor().shape(), ctx.dtype, "head norm");  // (N',C)
   a.rstd = make(ctx, Shape(n), DType::f32, "head rstd");
   be.rmsnorm(normed, a.rstd, a.x, norm.stacked(), ctx.config.norm_eps);
-  a.normed = rows_of_all(ctx, std::move(normed));
+  a.normed = ctx.vocabulary.gather(std::move(normed), ctx.rows());
 
   Buffer running = make(ctx, Shape(all, 3), DType::f32, "head running softmax");
   be.cross_entropy_begin(running);
   if (keep && ctx.options.keeps_logits(all, w.rows())) {
     a.logits = make(ctx, Shape(all, w.rows()), DType::f32, "head logits");
     be.linear(a.logits, a.normed, w);
-    be.cross_entropy_block(running, a.logits, ctx.rows.targets, row);
+    be.cross_entropy_block(running, a.logits, ctx.batch.all_targets, row);
   } else {
-    for (auto const& chunk : ctx.rows.chunks) {
+    for (auto const& chunk : ctx.rows().chunks) {
       for_each_block(ctx, w, [&](std::int64_t first, Tensor rows) {
         Buffer z = be.allocate(Shape(chunk.rows, rows.rows()), DType::f32, Category::workspace,
                                "head logits");  // (n,B)
         be.linear(z, of_chunk(a.normed, chunk), rows);
-        be.cross_entropy_block(of_chunk(running, chunk), z, of_chunk(ctx.rows.targets, chunk),
+        be.cross_entropy_block(of_chunk(running, chunk), z, of_chunk(ctx.batch.all_targets, chunk),
                                row + first);
       });
     }
   }
-  running = merged(ctx, std::move(running));
+  ctx.vocabulary.merge_softmax(running);
   a.loss = make(ctx, Shape(all), DType::f32, "loss");
   a.lse = make(ctx, Shape(all), DType::f32, "head lse");
   be.cross_entropy_end(a.loss, a.lse, running);
@@ -151,11 +100,11 @@ Buffer head_backward(HeadContext const& ctx, ParameterGroup& norm, ParameterGrou
   Offer offer;
   Buffer d_normed = make(ctx, a.x.tensor().shape(), ctx.dtype, "d head norm");  // (N',C)
   const auto by_chunks = [&](auto const& part_of) {
-    for (auto const& chunk : ctx.rows.chunks) {
+    for (auto const& chunk : ctx.rows().chunks) {
       Buffer part = make(ctx, Shape(chunk.rows, ctx.config.width), DType::f32,
                          "d head norm, f32");  // (n,C)
       part_of(chunk, part.tensor());
-      sum_to_owners(ctx, chunk, d_normed, part);
+      ctx.vocabulary.reduce(d_normed, part, chunk, ctx.options.comm_dtype);
     }
   };
   if (a.logits) {  // kept: the head is a linear layer like any other
@@ -163,9 +112,9 @@ Buffer head_backward(HeadContext const& ctx, ParameterGroup& norm, ParameterGrou
     Buffer dz =
         in_place ? std::move(a.logits) : make(ctx, a.logits.tensor().shape(), ctx.dtype, "dlogits");
     be.cross_entropy_backward(dz, in_place ? dz.tensor() : a.logits.tensor(), a.lse,
-                              ctx.rows.targets, own.owned.first, scale);
+                              ctx.batch.all_targets, own.owned.first, scale);
     if (consume) a.logits.reset();
-    if (ctx.ranks == nullptr) {
+    if (ctx.batch.info.ranks == 1) {
       be.linear_backward_input(d_normed, dz, own.value);
     } else {
       by_chunks([&](LossRows::Chunk const& chunk, Tensor part) {
@@ -180,7 +129,7 @@ Buffer head_backward(HeadContext const& ctx, ParameterGroup& norm, ParameterGrou
       input_gradient_by_blocks(ctx, chunk, part, a, own, scale);
     });
     offer = HeadOffer{Factor::take(a.normed, consume), Factor::take(a.lse, consume),
-                      ctx.rows.targets, scale, ctx.options.block_rows};
+                      ctx.batch.all_targets, scale, ctx.options.block_rows};
   }
   Buffer dx = make(ctx, a.x.tensor().shape(), ctx.dtype, "d head input");  // (N',C)
   Buffer dw;

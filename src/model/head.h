@@ -15,8 +15,9 @@ struct HeadContext {
   ModelConfig const& config;
   DType dtype;
   HeadOptions const& options;
-  LossRows const& rows;
-  Communicator* ranks;  // or null
+  DeviceBatch const& batch;
+  VocabularyParallel& vocabulary;
+  LossRows const& rows() const { return batch.all_loss_rows; }
 };
 
 /// Reads a.x (N',C); fills a.loss (A) and, when `keep`, what backward reads.

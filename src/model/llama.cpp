@@ -1,16 +1,12 @@
 #include "lomo/model/llama.h"
 
 #include <algorithm>
-#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
 
 #include "block.h"
-#include "embedding.h"
 #include "head.h"
-#include "lomo/core/error.h"
-#include "lomo/dist/gather_lists.h"
 #include "transfer.h"
 
 namespace lomo {
@@ -20,16 +16,6 @@ namespace {
 // The last block runs on the rows that carry loss alone unless they are all but an eighth: then one
 // product for q, k and v and no row copies are worth more than what is saved.
 constexpr std::int64_t kAllRowsShare = 8;
-
-void require_ids(std::vector<std::int32_t> const& ids, std::int64_t vocab, char const* what) {
-  for (const std::int32_t id : ids) {
-    if (id < 0 || id >= vocab) {
-      throw Error(Exit::data, std::string(what) + " " + std::to_string(id) +
-                                  " is not below the model's vocabulary of " +
-                                  std::to_string(vocab));
-    }
-  }
-}
 
 /// Elements of the largest matrix of a block.
 std::int64_t largest_matrix(LlamaWeights const& weights) {
@@ -45,14 +31,15 @@ std::int64_t largest_matrix(LlamaWeights const& weights) {
 }  // namespace
 
 Llama::Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head,
-             Communicator* ranks)
+             Communicator& ranks)
     : backend_(backend),
       config_(config),
       dtype_(dtype),
       head_(head),
-      ranks_(ranks != nullptr && ranks->size() > 1 ? ranks : nullptr),
+      ranks_(ranks),
       weights_(backend, config, dtype, rank_info(ranks_)),
       gatherer_(backend, ranks_, dtype, largest_matrix(weights_)),
+      vocabulary_(backend, ranks_),
       inv_freq_(backend.allocate(Shape(config.head_width / 2), DType::f32, Category::workspace,
                                  "rope frequencies")) {
   const std::vector<float> frequencies = rope_frequencies(config_);
@@ -61,62 +48,6 @@ Llama::Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptio
 
 bool Llama::last_block_on_loss_rows(std::int64_t rows, std::int64_t loss_rows) {
   return loss_rows * kAllRowsShare < rows * (kAllRowsShare - 1);
-}
-
-DeviceBatch Llama::upload(Batch const& batch) {
-  require_ids(batch.tokens, config_.vocab, "token id");
-  require_ids(batch.targets, config_.vocab, "target id");
-  DeviceBatch out;
-  out.tokens = to_engine(backend_, batch.tokens, "batch tokens");
-  out.positions = to_engine(backend_, batch.positions, "batch positions");
-  out.starts = to_engine(backend_, batch.starts, "batch starts");
-  out.longest = batch.longest;
-  out.loss_rows = to_engine(backend_, batch.loss_rows, "batch loss rows");
-  out.all_loss_rows = all_loss_rows(batch);
-  out.loss_starts = to_engine(backend_, batch.loss_starts, "batch loss starts");
-  out.loss_positions = to_engine(backend_, batch.loss_positions, "batch loss positions");
-  out.loss_longest = batch.loss_longest;
-  out.unique_ids = to_engine(backend_, batch.unique_ids, "batch unique ids");
-  out.id_order = to_engine(backend_, batch.id_order, "batch id order");
-  out.id_segments = to_engine(backend_, batch.id_segments, "batch id segments");
-  out.rows_of_rank = {batch.rows()};
-  if (ranks_ != nullptr) {
-    out.rank_ids.emplace(backend_, *ranks_, batch.unique_ids);
-    out.rows_of_rank = ranks_->all_gather_host(batch.rows());
-  }
-  return out;
-}
-
-LossRows Llama::all_loss_rows(Batch const& batch) {
-  LossRows rows;
-  std::vector<std::vector<std::int32_t>> targets{batch.targets};
-  std::int64_t share = batch.loss_count();  // of each rank in a chunk
-  if (ranks_ != nullptr) {
-    targets = gather_lists(*ranks_, batch.targets);
-    share = head_.rows_of_rank(ranks_->size());
-  }
-  std::size_t longest = 0;
-  for (auto const& list : targets) {
-    longest = std::max(longest, list.size());
-    rows.of_rank.push_back(static_cast<std::int64_t>(list.size()));
-  }
-  std::vector<std::int32_t> in_order;
-  for (std::int64_t mine = 0; mine == 0 || std::cmp_less(mine, longest); mine += share) {
-    LossRows::Chunk chunk{rows.count, {}, 0, 0};
-    for (auto const& list : targets) {
-      const auto size = static_cast<std::int64_t>(list.size());
-      const std::int64_t first = std::min(mine, size), count = std::min(share, size - first);
-      in_order.insert(in_order.end(), list.begin() + first, list.begin() + first + count);
-      chunk.counts.push_back(count);
-      chunk.rows += count;
-    }
-    chunk.mine = std::min(mine, batch.loss_count());
-    rows.count += chunk.rows;
-    rows.chunks.push_back(std::move(chunk));
-    if (share == 0) break;
-  }
-  rows.targets = to_engine(backend_, in_order, "batch targets");
-  return rows;
 }
 
 BlockContext Llama::block_context(Pass const& pass, std::size_t l) {
@@ -131,12 +62,13 @@ BlockContext Llama::block_context(Pass const& pass, std::size_t l) {
 }
 
 HeadContext Llama::head_context(Pass const& pass) {
-  return {backend_, config_, dtype_, head_, pass.batch.all_loss_rows, ranks_};
+  return {backend_, config_, dtype_, head_, pass.batch, vocabulary_};
 }
 
-Buffer Llama::embed_tokens(Batch const& batch, DeviceBatch const& device) {
-  return embed({backend_, ranks_, head_.vocabulary_tile(rank_info(ranks_).ranks)},
-               weights_.embedding.single(), batch, device);
+Buffer Llama::embed_tokens(DeviceBatch const& batch) {
+  return vocabulary_.embed(weights_.embedding.single(),
+                           {batch.tokens, batch.ids, batch.token_rows, batch.asked_rows,
+                            head_.vocabulary_tile(ranks_.size())});
 }
 
 void Llama::prefetch_forward() {
@@ -148,7 +80,7 @@ void Llama::prefetch_forward() {
   gatherer_.prefetch(order);
 }
 
-Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
+Pass Llama::run(ShardedBatch const& batch, Recompute recompute, Purpose purpose) {
   const bool training = purpose == Purpose::train;
   const auto keep = [&](std::size_t l) {
     if (training && !recompute.on()) return Keep::all;
@@ -156,16 +88,15 @@ Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
   };
 
   Pass pass;
-  pass.rows = batch.rows();
-  pass.loss_rows = batch.loss_count();
+  pass.rows = batch.mine.rows();
+  pass.loss_rows = batch.mine.loss_count();
   pass.recompute = recompute;
   pass.batch = upload(batch);
-  auto const& rows = pass.batch.rows_of_rank;  // all ranks go the same way
-  pass.last_on_loss_rows = last_block_on_loss_rows(
-      std::accumulate(rows.begin(), rows.end(), std::int64_t{0}), pass.all_loss_rows());
+  // By the counts of all ranks, which go the same way.
+  pass.last_on_loss_rows = last_block_on_loss_rows(batch.tokens(), pass.all_loss_rows());
 
   prefetch_forward();
-  Buffer x = embed_tokens(batch, pass.batch);  // (N,C)
+  Buffer x = embed_tokens(pass.batch);  // (N,C)
   for (std::size_t l = 0; l < weights_.blocks.size(); ++l) {
     BlockActivations a;
     a.x = std::move(x);
@@ -184,17 +115,17 @@ Pass Llama::run(Batch const& batch, Recompute recompute, Purpose purpose) {
   return pass;
 }
 
-Pass Llama::forward(Batch const& batch, Recompute recompute) {
+Pass Llama::forward(ShardedBatch const& batch, Recompute recompute) {
   return run(batch, recompute, Purpose::train);
 }
 
 std::vector<float> Llama::losses(Pass const& pass) {
-  return losses_by_rank(pass)[static_cast<std::size_t>(rank_info(ranks_).rank)];
+  return losses_by_rank(pass)[static_cast<std::size_t>(ranks_.rank())];
 }
 
 std::vector<std::vector<float>> Llama::losses_by_rank(Pass const& pass) {
   const std::vector<float> all = to_host(backend_, pass.head.loss);
-  std::vector<std::vector<float>> by_rank(static_cast<std::size_t>(rank_info(ranks_).ranks));
+  std::vector<std::vector<float>> by_rank(static_cast<std::size_t>(ranks_.size()));
   auto next = all.begin();
   for (LossRows::Chunk const& chunk : pass.batch.all_loss_rows.chunks) {
     for (std::size_t q = 0; q < by_rank.size(); ++q) {
@@ -205,11 +136,11 @@ std::vector<std::vector<float>> Llama::losses_by_rank(Pass const& pass) {
   return by_rank;
 }
 
-std::vector<float> Llama::losses(Batch const& batch) {
+std::vector<float> Llama::losses(ShardedBatch const& batch) {
   return losses(score(batch));
 }
 
-Pass Llama::score(Batch const& batch) {
+Pass Llama::score(ShardedBatch const& batch) {
   return run(batch, Recompute::block, Purpose::evaluate);
 }
 
@@ -251,13 +182,12 @@ void Llama::backward_rest(Pass& pass, BackwardPoint point, GradientSink& sink, b
     d = backward_block(pass, l, std::move(d), sink, keep);
   }
   if (!sink.requires_grad(weights_.embedding)) return;
-  Buffer rows = backend_.allocate(Shape(pass.batch.unique_ids.tensor().rows(), config_.width),
-                                  DType::f32, Category::activations, "embedding gradient rows");
+  const Tensor ids = pass.batch.unique_ids();
+  Buffer rows = backend_.allocate(Shape(ids.rows(), config_.width), DType::f32,
+                                  Category::activations, "embedding gradient rows");
   backend_.sum_rows(rows, d, pass.batch.id_order, pass.batch.id_segments);
   d.reset();
-  RankIds const* everyone = pass.batch.rank_ids ? &*pass.batch.rank_ids : nullptr;
-  sink.offer(weights_.embedding, EmbeddingOffer{std::move(rows), pass.batch.unique_ids, everyone},
-             true);
+  sink.offer(weights_.embedding, EmbeddingOffer{std::move(rows), ids, &pass.batch.ids}, true);
 }
 
 void Llama::prefetch_backward(Pass const& pass, GradientSink const& sink, std::size_t from) {

@@ -6,10 +6,10 @@
 #include <system_error>
 #include <vector>
 
-#include "lomo/dist/host_collectives.h"
 #include "lomo/io/files.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/model/tensor_file.h"
+#include "lomo/parallel/host_collectives.h"
 
 namespace lomo {
 namespace {
@@ -56,7 +56,7 @@ void refuse_other_weights(std::filesystem::path const& folder, std::set<std::str
   }
 }
 
-void write_shard(Backend& backend, Communicator* host, Shard const& shard,
+void write_shard(Backend& backend, Communicator& host, Shard const& shard,
                  std::filesystem::path const& file) {
   std::vector<StoredTensor> tensors;
   for (Parameter const* parameter : shard) tensors.push_back(stored(*parameter));
@@ -108,7 +108,7 @@ AuxiliaryFiles read_auxiliary_files(std::filesystem::path const& folder) {
 
 void save_model(Backend& backend, LlamaWeights& weights, ModelConfig const& config,
                 std::filesystem::path const& folder, AuxiliaryFiles const& auxiliary_files,
-                std::size_t shard_bytes, Communicator* host) {
+                std::size_t shard_bytes, Communicator& host) {
   const std::vector<Shard> shards = split(weights, shard_bytes);
   on_root(host, [&] {
     if (!std::filesystem::is_directory(folder)) {

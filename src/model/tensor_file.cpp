@@ -4,12 +4,12 @@
 
 #include "host_blocks.h"
 #include "lomo/core/activity.h"
-#include "lomo/dist/host_collectives.h"
 #include "lomo/io/safetensors.h"
+#include "lomo/parallel/host_collectives.h"
 
 namespace lomo {
 
-void write_tensors(Backend& backend, Communicator* host, std::filesystem::path const& file,
+void write_tensors(Backend& backend, Communicator& host, std::filesystem::path const& file,
                    std::vector<StoredTensor> const& tensors,
                    std::map<std::string, std::string> const& metadata) {
   std::vector<SafetensorsWriter::Tensor> header;

@@ -6,8 +6,8 @@
 
 #include "lomo/backend/backend.h"
 #include "lomo/backend/communicator.h"
-#include "lomo/dist/ownership.h"
 #include "lomo/optim/offer.h"
+#include "lomo/parallel/ownership.h"
 
 namespace lomo {
 

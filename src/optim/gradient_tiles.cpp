@@ -4,7 +4,7 @@
 #include <array>
 #include <utility>
 
-#include "lomo/dist/sum_over_ranks.h"
+#include "lomo/parallel/sum_over_ranks.h"
 
 namespace lomo {
 
@@ -34,10 +34,9 @@ void GradientTiles::for_each(ParameterGroup const& group, Members members,
                              Reduction adds, Destination const& place) {
   const Job job{group, offers, t, use, adds, place, list(group, members, t)};
   if (job.tiles.empty()) return;
-  if (gradient_comm_.ranks == nullptr) return in_place(job);
+  if (locally_complete(offers, gradient_comm_.ranks)) return in_place(job);
   if (!job.parameter(job.tiles.front()).sharded()) return vector(job);
   if (auto const* embedding = embedding_of(offers)) return by_rows(job, *embedding);
-  if (std::ranges::all_of(offers, is_locally_complete)) return in_place(job);
   dense(job);
 }
 
@@ -138,7 +137,7 @@ void GradientTiles::in_place(Job const& job) {
 // ---- a part of every row on every rank
 
 void GradientTiles::dense(Job const& job) {
-  const int ranks = gradient_comm_.ranks->size(), self = gradient_comm_.ranks->rank();
+  const int ranks = gradient_comm_.ranks.size(), self = gradient_comm_.ranks.rank();
   std::int64_t max_sent = 0, max_owned = 0, max_here = 0;  // rows of a tile
   for (At const at : job.tiles) {
     std::int64_t sent = 0;
@@ -177,7 +176,7 @@ void GradientTiles::dense(Job const& job) {
     const RowRange rows = owned_rows_of(job, at);
     const Tensor partials = flight.received.tensor().row_block(0, ranks * rows.count);
     uses.issue([&] {
-      gradient_comm_.ranks->wait(flight.fence);
+      gradient_comm_.ranks.wait(flight.fence);
       if (job.adds == Reduction::use) return job.use({at.member, rows, partials, at.last});
       const Tensor g = scratch.of(i, rows);  // (t,I)
       backend_.sum_partials(g, partials);
@@ -198,8 +197,8 @@ bool GradientTiles::materializes_as_sent(Job const& job, At at) const {
 /// The products go to the compute stream as soon as what lay in `sent` has left. The exchange
 /// follows them and, on the side stream, the use of what lies in `received`.
 void GradientTiles::send_dense(Job const& job, At at, Flight& flight, Tensor scratch) {
-  const int ranks = gradient_comm_.ranks->size();
-  if (flight.fence != 0) gradient_comm_.ranks->wait(flight.fence);
+  const int ranks = gradient_comm_.ranks.size();
+  if (flight.fence != 0) gradient_comm_.ranks.wait(flight.fence);
   std::vector<std::int64_t> to;
   std::int64_t row = 0;
   while (std::cmp_less(to.size(), ranks)) {
@@ -210,12 +209,12 @@ void GradientTiles::send_dense(Job const& job, At at, Flight& flight, Tensor scr
     row += sent.rows();
     if (rows.count > 0) materialize_for(job, at, rows, owners, sent, scratch);
   }
-  const std::int64_t here = to[static_cast<std::size_t>(gradient_comm_.ranks->rank())];
+  const std::int64_t here = to[static_cast<std::size_t>(gradient_comm_.ranks.rank())];
   const std::vector<std::int64_t> from(static_cast<std::size_t>(ranks), here);
   backend_.on_side_stream([&] {
     flight.fence =
-        gradient_comm_.ranks->all_to_all(flight.received.tensor().row_block(0, ranks * here),
-                                         flight.sent.tensor().row_block(0, row), from, to);
+        gradient_comm_.ranks.all_to_all(flight.received.tensor().row_block(0, ranks * here),
+                                        flight.sent.tensor().row_block(0, row), from, to);
   });
 }
 
@@ -224,7 +223,7 @@ void GradientTiles::send_dense(Job const& job, At at, Flight& flight, Tensor scr
 std::int64_t GradientTiles::alike(Job const& job, At at, int rank) const {
   const std::int64_t rows = rows_of(job, at, rank).count;
   int end = rank;
-  while (end < gradient_comm_.ranks->size() && rows_of(job, at, end).count == rows) ++end;
+  while (end < gradient_comm_.ranks.size() && rows_of(job, at, end).count == rows) ++end;
   return end - rank;
 }
 
@@ -232,7 +231,7 @@ std::int64_t GradientTiles::alike(Job const& job, At at, int rank) const {
 void GradientTiles::materialize_for(Job const& job, At at, RowRange rows, std::int64_t owners,
                                     Tensor sent, Tensor scratch) {
   const std::int64_t stride =
-      owned_rows(job.parameter(at).whole.rows(), 0, gradient_comm_.ranks->size()).count;
+      owned_rows(job.parameter(at).whole.rows(), 0, gradient_comm_.ranks.size()).count;
   if (materializes_as_sent(job, at)) {
     return materialize_blocks(backend_, *only_linear(job.offers, at.member), job.group, at.member,
                               rows.first, {owners, stride}, sent);
@@ -247,7 +246,7 @@ void GradientTiles::materialize_for(Job const& job, At at, RowRange rows, std::i
 // ---- a few rows of the vocabulary, and the head's part whole
 
 void GradientTiles::by_rows(Job const& job, EmbeddingOffer const& offer) {
-  Communicator& ranks = *gradient_comm_.ranks;
+  Communicator& ranks = gradient_comm_.ranks;
   RankIds const& ids = *offer.everyone;
   Parameter const& parameter = job.parameter(job.tiles.front());
   const Shape whole = parameter.whole;  // (V,C)
@@ -266,7 +265,7 @@ void GradientTiles::by_rows(Job const& job, EmbeddingOffer const& offer) {
   const Scratch scratch(backend_, job, static_cast<std::size_t>(backend_.streams()));
   Uses uses(backend_);
   const auto tile_at = [&](std::size_t i) {
-    return VocabularyTile(ids, rank_info(&ranks), whole.rows(), job.t, job.tiles[i].k);
+    return VocabularyTile(ids, rank_info(ranks), whole.rows(), job.t, job.tiles[i].k);
   };
 
   const auto begin = [&](std::size_t i) {
@@ -324,7 +323,7 @@ void GradientTiles::vector(Job const& job) {
   const Profile::Scope about = note(job, job.tiles.front());
   Uses uses(backend_);
   uses.issue([&] {
-    sum_over_ranks(backend_, *gradient_comm_.ranks, g, dw);
+    sum_over_ranks(backend_, gradient_comm_.ranks, g, dw);
     job.use({job.tiles.front().member, {0, 1}, g, true});
   });
   uses.wait_for_all();

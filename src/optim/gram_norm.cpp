@@ -63,10 +63,10 @@ bool linear_offers_are_cheaper(std::vector<Offer> const& offers,
     auto const* linear = std::get_if<LinearOffer>(&offer);
     if (linear == nullptr || linear->first < covered) return false;
     covered = std::min(linear->count, kAllMembers - linear->first) + linear->first;
-    const std::int64_t alone[] = {linear->x.tensor().rows()};
+    const std::int64_t own[] = {linear->x.tensor().rows()};
     const std::span<std::int64_t const> rows =
-        gradient_comm.ranks == nullptr ? std::span(alone) : linear->rows_of_rank;
-    if (rows.empty()) return false;  // what others have is not known
+        linear->rows_of_rank.empty() ? std::span(own) : linear->rows_of_rank;
+    if (std::cmp_not_equal(rows.size(), gradient_comm.ranks.size())) return false;  // not known
     gram = gram + gram_effort(*linear, rows);
     formed = formed + formed_effort(*linear, rows, gradient_comm.comm_dtype);
   }
@@ -80,10 +80,9 @@ bool head_offer_is_cheaper(HeadOffer const& offer, Tensor w) {
   return cheaper({gram}, {product(n, w.rows(), w.cols())});
 }
 
-void add(GramSum& sum, Backend& backend, LinearOffer const& offer, Communicator* ranks) {
+void add(GramSum& sum, Backend& backend, LinearOffer const& offer, Communicator& ranks) {
   const Tensor dy = offer.dy, x = offer.x;  // (N,O), (N,I)
-  if (ranks == nullptr) return sum.add(dy, x);
-  FactorExchange others(backend, *ranks, offer);
+  FactorExchange others(backend, ranks, offer);
   sum.add(dy, x);
   others.for_each([&](RowRange mine, Tensor other_dy, Tensor other_x) {
     sum.add_pairs(dy.row_block(mine.first, mine.count), x.row_block(mine.first, mine.count),

@@ -103,16 +103,13 @@ void GramSum::add_triangle_row(Tensor a, Tensor b, std::int64_t first) {
   backend_.inner_product(sums_, a.col_block(first, a.rows()), b.col_block(first, a.rows()), 1);
 }
 
-std::optional<double> GramSum::trusted(Communicator* ranks) const {
+std::optional<double> GramSum::trusted(Communicator& ranks) const {
   std::array<double, 2> mine{};
   if (backend_.computes()) backend_.download(std::as_writable_bytes(std::span(mine)), sums_);
-  std::array<double, 2> all = mine;
-  if (ranks != nullptr) {
-    all = {};
-    for (auto const& part : ranks->all_gather_host(mine)) {
-      all[0] += part[0];
-      all[1] += part[1];
-    }
+  std::array<double, 2> all{};
+  for (auto const& part : ranks.all_gather_host(mine)) {
+    all[0] += part[0];
+    all[1] += part[1];
   }
   const double error = all[1] * std::sqrt(2.0 * static_cast<double>(widest_)) * 0x1p-24;
   if (!std::isfinite(all[0]) || !(error <= kUncertainty * all[0])) return std::nullopt;

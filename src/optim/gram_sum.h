@@ -29,13 +29,13 @@ class GramSum {
   /// vocabulary, as a whole.
   void add(HeadOffer const& offer, Parameter const& head);
 
-  /// What was added up here, or nothing where the sum, over `ranks` where there are any and then
-  /// for all of them alike, is not to be trusted: its terms cancel, or one is not finite. Blocks.
+  /// What was added up here, or nothing where the sum over `ranks`, for all of them alike, is not
+  /// to be trusted: its terms cancel, or one is not finite. Blocks.
   ///
   /// An f32 sum of k products is off by about sqrt(k) roundings of its size, so the total by the
   /// sum over blocks of sqrt(k) 2^-24 |block of dy dy^T| |block of x x^T|, which far exceeds the
   /// total when rows nearly cancel.
-  std::optional<double> trusted(Communicator* ranks) const;
+  std::optional<double> trusted(Communicator& ranks) const;
 
  private:
   class Scratch;

@@ -70,10 +70,18 @@ Buffer dlogits(Backend& backend, HeadOffer const& offer, Tensor w_rows, std::int
   return dz;
 }
 
-bool is_locally_complete(Offer const& offer) {
+namespace {
+
+bool is_of_head(Offer const& offer) {
   auto const* const linear = std::get_if<LinearOffer>(&offer);
   return std::holds_alternative<HeadOffer>(offer) ||
          (linear != nullptr && linear->locally_complete);
+}
+
+}  // namespace
+
+bool locally_complete(std::vector<Offer> const& offers, Communicator const& ranks) {
+  return ranks.size() == 1 || std::ranges::all_of(offers, is_of_head);
 }
 
 namespace {
@@ -121,7 +129,7 @@ void materialize_blocks(Backend& backend, LinearOffer const& offer, ParameterGro
 bool materialize_complete(Backend& backend, std::vector<Offer> const& offers,
                           ParameterGroup const& group, std::size_t member, std::int64_t first,
                           Tensor g) {
-  return materialize_if(backend, offers, group, member, first, g, is_locally_complete);
+  return materialize_if(backend, offers, group, member, first, g, is_of_head);
 }
 
 }  // namespace lomo

@@ -8,7 +8,7 @@
 
 #include "gram_norm.h"
 #include "lomo/core/error.h"
-#include "lomo/dist/sum_over_ranks.h"
+#include "lomo/parallel/sum_over_ranks.h"
 
 namespace lomo {
 
@@ -55,14 +55,24 @@ GradientStats TileSink::stats() const {
   if (!backend_.computes()) return {};
   std::array<double, 2> host{};
   backend_.download(std::as_writable_bytes(std::span(host)), stats_);
-  GradientStats mine{host[0] + gram_squares_, host[1]};
-  if (alone()) return mine;
+  const GradientStats mine{host[0] + gram_squares_, host[1]};
   GradientStats all;
-  for (GradientStats const& part : gradient_comm_.ranks->all_gather_host(mine)) {
+  for (GradientStats const& part : gradient_comm_.ranks.all_gather_host(mine)) {
     all.sum_of_squares += part.sum_of_squares;
     all.nonfinite += part.nonfinite;
   }
   return all;
+}
+
+Buffer TileSink::room_for_stats_of_all() {
+  if (gradient_comm_.ranks.size() == 1) return {};
+  return backend_.allocate(Shape(2), DType::f64, Category::workspace, "gradient stats of all");
+}
+
+Tensor TileSink::stats_of_all(Buffer const& room) {
+  if (!room) return stats_;
+  sum_over_ranks(backend_, gradient_comm_.ranks, room, stats_);
+  return room;
 }
 
 std::map<ParameterGroup const*, std::size_t> TileSink::waiting() const {
@@ -73,14 +83,15 @@ std::map<ParameterGroup const*, std::size_t> TileSink::waiting() const {
 
 void TileSink::accumulate_group_norm(ParameterGroup const& group, std::vector<Offer> const& offers,
                                      float scale, NormMethod method) {
-  if (auto const* sparse = only_rows(offers); sparse != nullptr && alone()) {
+  if (auto const* sparse = only_rows(offers);
+      sparse != nullptr && locally_complete(offers, gradient_comm_.ranks)) {
     backend_.accumulate_squared_norm(stats_, sparse->rows, scale);
     return;
   }
   if (method == NormMethod::cheapest) {
-    const GradientComm gradient_comm =
-        std::ranges::all_of(offers, is_locally_complete) ? GradientComm{} : gradient_comm_;
-    if (const auto squared = gram_norm_squared(backend_, group, offers, gradient_comm)) {
+    const bool complete = locally_complete(offers, gradient_comm_.ranks);
+    const GradientComm comm = complete ? GradientComm{backend_.self_group()} : gradient_comm_;
+    if (const auto squared = gram_norm_squared(backend_, group, offers, comm)) {
       gram_squares_ += double{scale} * double{scale} * *squared;
       return;
     }
@@ -105,7 +116,7 @@ void TileSink::accumulate_norm(Parameter const& parameter, Tensor g, float scale
 }
 
 bool TileSink::counts(Parameter const& parameter) const {
-  return alone() || parameter.sharded() || gradient_comm_.ranks->rank() == 0;
+  return parameter.sharded() || gradient_comm_.ranks.rank() == 0;
 }
 
 // ---- LOMO
@@ -116,8 +127,7 @@ FusedUpdate::FusedUpdate(Backend& backend, TileSize tile, UpdateRule& rule, Step
   if (tensors == 0) return;
   marks_ = backend.allocate(Shape(static_cast<std::int64_t>(tensors), 2), DType::f64,
                             Category::workspace, "gradient stats by tensor");
-  if (alone()) return;
-  found_inf_ = backend.allocate(Shape(2), DType::f64, Category::workspace, "gradient stats of all");
+  found_inf_ = room_for_stats_of_all();
 }
 
 /// Looks at a tile where no gradient check ran before.
@@ -129,9 +139,7 @@ void FusedUpdate::validate(Parameter const& parameter, Tensor g) {
 /// them has met so far.
 Tensor FusedUpdate::found_inf() {
   if (validated()) return {};
-  if (!found_inf_) return stats_;
-  sum_over_ranks(backend_, *gradient_comm_.ranks, found_inf_, stats_);
-  return found_inf_;
+  return stats_of_all(found_inf_);
 }
 
 void FusedUpdate::mark(Parameter const& parameter) {
@@ -159,7 +167,7 @@ FusedUpdate::UpdatedTensors FusedUpdate::outcome() const {
 
 void FusedUpdate::act(ParameterGroup& group, std::vector<Offer>& offers) {
   auto const* sparse = only_rows(offers);
-  if (sparse != nullptr && rule_.takes_rows() && alone()) {
+  if (sparse != nullptr && rule_.takes_rows() && locally_complete(offers, gradient_comm_.ranks)) {
     validate(group.single(), sparse->rows);
     rule_.apply_rows(group.single(), sparse->ids, sparse->rows, step_, found_inf());
     mark(group.single());
@@ -189,7 +197,8 @@ void FusedUpdate::apply_whole(ParameterGroup& group, std::size_t member,
   const Buffer gradient =
       backend_.allocate(value.shape(), DType::f32, Category::gradients, "gradient tile");
   tiles_.for_each(
-      group, {member, member + 1}, offers, alone() ? value.rows() : tile_rows(group),
+      group, {member, member + 1}, offers,
+      gradient_comm_.ranks.size() == 1 ? value.rows() : tile_rows(group),
       [&](GradientTile const& tile) { validate(parameter, tile.g); },
       GradientTiles::Reduction::tiles,
       [&](std::size_t, std::int64_t first, std::int64_t rows) {
@@ -248,13 +257,8 @@ void KeepGradients::act(ParameterGroup& group, std::vector<Offer>& offers) {
 }
 
 void KeepGradients::apply(UpdateRule& rule, StepContext const& step) {
-  Buffer of_all;  // (2) f64
-  Tensor found_inf = stats_;
-  if (!alone()) {
-    of_all = backend_.allocate(Shape(2), DType::f64, Category::workspace, "gradient stats of all");
-    found_inf = of_all;
-    sum_over_ranks(backend_, *gradient_comm_.ranks, found_inf, stats_);
-  }
+  const Buffer of_all = room_for_stats_of_all();
+  const Tensor found_inf = stats_of_all(of_all);
   for (auto* group : groups_) {
     for (auto& parameter : group->members()) {
       StepContext of_parameter = step;

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "lomo/core/error.h"
-#include "lomo/dist/sum_over_ranks.h"
+#include "lomo/parallel/sum_over_ranks.h"
 
 namespace lomo {
 
@@ -178,7 +178,7 @@ class AdamW final : public UpdateRule {
 class AdaLomo final : public UpdateRule {
  public:
   AdaLomo(Backend& backend, OptimizerOptions const& options,
-          std::vector<ParameterGroup*> const& groups, Communicator* ranks)
+          std::vector<ParameterGroup*> const& groups, Communicator& ranks)
       : backend_(backend),
         options_(options),
         ranks_(ranks),
@@ -226,7 +226,7 @@ class AdaLomo final : public UpdateRule {
     return parameter.sharded() ? parameter.whole.rows() : 1;
   }
   void sum_if_sharded(Parameter const& parameter, Tensor x) {
-    if (ranks_ != nullptr && parameter.sharded()) sum_over_ranks(backend_, *ranks_, x, x);
+    if (parameter.sharded()) sum_over_ranks(backend_, ranks_, x, x);
   }
 
   void update_moments(Parameter const& parameter, Tensor g, StepContext const& step,
@@ -248,7 +248,7 @@ class AdaLomo final : public UpdateRule {
 
   Backend& backend_;
   OptimizerOptions options_;
-  Communicator* ranks_;
+  Communicator& ranks_;
   State row_, col_;
   Buffer sums_;  // (3) f64: U^2, w^2, total of row
 };
@@ -257,7 +257,7 @@ class AdaLomo final : public UpdateRule {
 
 std::unique_ptr<UpdateRule> make_update_rule(Backend& backend, OptimizerOptions const& options,
                                              std::vector<ParameterGroup*> const& groups,
-                                             Communicator* ranks) {
+                                             Communicator& ranks) {
   switch (options.kind) {
     case OptimizerKind::lomo:
       return std::make_unique<Sgd>(backend, options);

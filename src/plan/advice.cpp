@@ -69,12 +69,12 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
   now.tokens = std::max(now.tokens, now.sequences);
   now.targets = std::max<std::int64_t>(now.targets, 1);
   now.ids = std::max<std::int64_t>(now.ids, 1);
-  const MakeEngine make_dry = [&] { return make_rank(report.plan.ranks); };
+  const MakeEngine make_dry = [&] { return make_rank(report.plan.rank, report.plan.ranks); };
   const auto fits_device = [&](std::size_t slab) {
     return slab + report.verdict.headroom <= report.verdict.memory;
   };
   PlannedBatches step;  // the one batch that report.plan.flops are of
-  step.train.push_back(batch_with(now));
+  step.train.push_back(replicated_batch(batch_with(now), report.plan.rank, report.plan.ranks));
   const std::size_t slab_now = planned_work(config, shape, batches, make_dry).slab;
   const double flops_now = planned_work(config, shape, step, make_dry).flops;
   Activity activity("looking for advice");
@@ -140,7 +140,8 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
   report.largest_tokens = tokens(largest(kMaxTokens / tokens(1), [&](std::int64_t sequences) {
     activity.advance();
     PlannedBatches batch;
-    batch.train.push_back(batch_with(scaled(now, sequences, shape.vocab)));
+    batch.train.push_back(replicated_batch(batch_with(scaled(now, sequences, shape.vocab)),
+                                           report.plan.rank, report.plan.ranks));
     return fits_device(planned_work(config, shape, batch, make_dry).slab);
   }));
 
@@ -148,8 +149,9 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
   const std::int64_t too_few = largest(kMaxRanks, [&](std::int64_t ranks) {
     activity.advance();
     PlannedBatches batch;
-    batch.train.push_back(batch_with(shard_batch(whole, static_cast<int>(ranks))));
-    const auto make_one = [&] { return make_rank(static_cast<int>(ranks)); };
+    const auto of = static_cast<int>(ranks);
+    batch.train.push_back(replicated_batch(batch_with(shard_batch(whole, of)), 0, of));
+    const auto make_one = [&] { return make_rank(/*rank=*/0, of); };
     return !fits_device(planned_work(config, shape, batch, make_one).slab);
   });
   report.min_ranks = too_few < kMaxRanks ? static_cast<int>(too_few + 1) : 0;

@@ -8,8 +8,7 @@
 #include "lomo/core/activity.h"
 #include "lomo/core/error.h"
 #include "lomo/core/text.h"
-#include "lomo/data/shard.h"
-#include "lomo/dist/ownership.h"
+#include "lomo/parallel/ownership.h"
 #include "lomo/train/scoring.h"
 #include "lomo/train/trainer.h"
 
@@ -189,7 +188,7 @@ PlannedBatches planned_batches(TrainConfig const& config, ModelConfig const& sha
     counts.sequences = sequences > 0 ? std::min(sequences, counts.tokens)
                                      : (counts.tokens + longest - 1) / longest;
     counts.ids = std::min(counts.tokens, shape.vocab);
-    return batch_with(shard_batch(counts, ranks));
+    return replicated_batch(batch_with(shard_batch(counts, ranks)), /*rank=*/0, ranks);
   };
   PlannedBatches planned;
   planned.train.push_back(largest(config.batch.sequences, config.batch.max_tokens));

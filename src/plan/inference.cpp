@@ -11,7 +11,7 @@ namespace lomo {
 namespace {
 
 Llama dry_model(Engine const& engine, TrainConfig const& config, ModelConfig const& shape) {
-  return {*engine.backend, shape, *config.model.dtype, head_options(config), engine.ranks.get()};
+  return {*engine.backend, shape, *config.model.dtype, head_options(config), engine.ranks()};
 }
 
 }  // namespace
@@ -24,7 +24,7 @@ MemoryUse planned_evaluation(TrainConfig const& config, ModelConfig const& shape
                              PlannedBatches const& batches, MakeEngine const& make_dry) {
   const Engine engine = make_dry();
   Llama model = dry_model(engine, config, shape);
-  for (Batch const& batch : batches.eval) model.score(batch);
+  for (ShardedBatch const& batch : batches.eval) model.score(batch);
   for (GenerationLengths const& lengths : batches.generations) rehearse_generation(model, lengths);
   return held_by(engine->ledger());
 }

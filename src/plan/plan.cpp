@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
-#include <numeric>
 #include <optional>
 #include <set>
 #include <utility>
@@ -22,14 +21,14 @@ struct DryRun {
   DryRun(TrainConfig const& config, ModelConfig const& shape, Engine const& engine)
       : backend(*engine) {
     measure_gemm_peak(backend, *config.model.dtype);
-    model.emplace(backend, shape, *config.model.dtype, head_options(config), engine.ranks.get());
+    model.emplace(backend, shape, *config.model.dtype, head_options(config), engine.ranks());
     trainer.emplace(*model, config,
                     Schedule(config.schedule.kind, config.optimizer.lr, 0, /*total=*/2));
     backend.ledger().restart();
   }
 
   /// A step as the first of a run, which is when everything is looked at.
-  void step(Batch const& batch, NormMethod norms = NormMethod::cheapest) {
+  void step(ShardedBatch const& batch, NormMethod norms = NormMethod::cheapest) {
     trainer->restore(TrainerState{});
     trainer->find_norms_by(norms);
     trainer->step(batch);
@@ -54,7 +53,7 @@ std::size_t evaluations(PlannedBatches const& batches) {
 }
 
 BatchCounts evaluated(PlannedBatches const& batches, std::size_t index) {
-  if (index < batches.eval.size()) return counts_of(batches.eval[index]);
+  if (index < batches.eval.size()) return counts_of(batches.eval[index].mine);
   const std::int64_t prompt = batches.generations[index - batches.eval.size()].prompt;
   return {prompt, /*targets=*/1, /*sequences=*/1, prompt};
 }
@@ -101,19 +100,6 @@ std::vector<PlannedBlock> alive_at_peak(Trace const& trace, std::size_t peak) {
   return blocks;
 }
 
-/// `mine` of all ranks together.
-std::int64_t sum_over_ranks(Engine const& engine, std::int64_t mine) {
-  if (engine.ranks == nullptr) return mine;
-  const auto all = engine.ranks->all_gather_host(mine);
-  return std::accumulate(all.begin(), all.end(), std::int64_t{0});
-}
-
-/// What each rank gives, by rank.
-template <class T>
-std::vector<T> of_ranks(Engine const& engine, T const& mine) {
-  return engine.ranks == nullptr ? std::vector<T>{mine} : engine.ranks->all_gather_host(mine);
-}
-
 constexpr char const* kStep = "training step";
 constexpr char const* kEvaluation = "evaluation";
 
@@ -143,12 +129,11 @@ Ledger run_noted(Chosen chosen, TrainConfig const& config, ModelConfig const& sh
 }
 
 /// The training batch with the most tokens, on all ranks together.
-Chosen largest(PlannedBatches const& batches, MakeEngine const& make_dry) {
-  const Engine engine = make_dry();
+Chosen largest(PlannedBatches const& batches) {
   Chosen chosen{-1, true};
   std::int64_t maximum = -1;
   for (std::size_t i = 0; i < batches.train.size(); ++i) {
-    const std::int64_t tokens = sum_over_ranks(engine, batches.train[i].rows());
+    const std::int64_t tokens = batches.train[i].tokens();
     if (tokens > maximum) chosen.index = static_cast<std::int64_t>(i);
     maximum = std::max(maximum, tokens);
   }
@@ -170,7 +155,7 @@ PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
     activity.advance();
   }
   const auto train = [&](NormMethod method) {
-    for (Batch const& batch : batches.train) {
+    for (ShardedBatch const& batch : batches.train) {
       run.step(batch, method);
       activity.advance();
     }
@@ -178,7 +163,7 @@ PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
   train(NormMethod::cheapest);
   const double flops = ledger.flops();
   train(NormMethod::tiles);
-  return {std::ranges::max(of_ranks(engine, ledger.extent())), flops};
+  return {std::ranges::max(engine.ranks().all_gather_host(ledger.extent())), flops};
 }
 
 Plan plan_memory(TrainConfig const& config, ModelConfig const& shape, PlannedBatches const& batches,
@@ -188,9 +173,9 @@ Plan plan_memory(TrainConfig const& config, ModelConfig const& shape, PlannedBat
   const Engine engine = make_dry();
   DryRun run(config, shape, engine);
   Ledger& ledger = engine->ledger();
-  const RankInfo place = rank_info(run.model->ranks());
-  plan.rank = place.rank;
-  plan.ranks = place.ranks;
+  const RankInfo info = rank_info(run.model->ranks());
+  plan.rank = info.rank;
+  plan.ranks = info.ranks;
   plan.peak = ledger.peak();
   plan.at_peak = ledger.at_peak();
   plan.maximum = ledger.peak_by_category();
@@ -216,7 +201,7 @@ Plan plan_memory(TrainConfig const& config, ModelConfig const& shape, PlannedBat
   }
   for (std::size_t i = 0; i < batches.train.size(); ++i) {
     run.step(batches.train[i]);
-    account(counts_of(batches.train[i]), i, kStep);
+    account(counts_of(batches.train[i].mine), i, kStep);
     run.step(batches.train[i], NormMethod::tiles);
     ledger.restart();
   }
@@ -238,15 +223,15 @@ void plan_step(Plan& plan, TrainConfig const& config, ModelConfig const& shape,
                PlannedBatches const& batches, MakeEngine const& make_dry, bool note) {
   // Ranks may have their peaks with different batches; each is run by all.
   const Chosen mine{plan.peak_batch, plan.phase == kStep};
-  const auto peaks = of_ranks(make_dry(), mine);
+  const auto peaks = make_dry().ranks().all_gather_host(mine);
   for (Chosen const& peak : std::set<Chosen>(peaks.begin(), peaks.end())) {
     Trace trace;
     const bool noted = note && peak == mine;
     run_noted(peak, config, shape, batches, make_dry, noted ? &trace : nullptr);
     if (noted) plan.blocks = alive_at_peak(trace, plan.peak);
   }
-  const Chosen step = largest(batches, make_dry);
-  plan.step = counts_of(batches.train[static_cast<std::size_t>(step.index)]);
+  const Chosen step = largest(batches);
+  plan.step = counts_of(batches.train[static_cast<std::size_t>(step.index)].mine);
   const Ledger accounting = run_noted(step, config, shape, batches, make_dry,
                                       note ? &plan.trace : nullptr, &plan.step_begins);
   plan.flops = accounting.flops();

@@ -67,6 +67,17 @@ std::string time_by_part(RunClock const& clock) {
 
 }  // namespace
 
+ClosingTable::ClosingTable(Progress const& progress, Ledger const& ledger)
+    : first_loss(progress.first_loss()),
+      last_loss(progress.smoothed_loss()),
+      tokens(progress.tokens()),
+      targets(progress.targets()),
+      tokens_per_second(progress.tokens_per_second()),
+      peak_share(progress.peak_share()),
+      rounding(progress.rounding()),
+      memory(ledger.at_peak()),
+      peak_bytes(ledger.peak()) {}
+
 std::string ClosingTable::render() const {
   std::string text = "\n" + row("", columns("before", "after"));
   if (first_loss) {

@@ -8,6 +8,7 @@
 #include "best_evaluation.h"
 #include "lomo/backend/ledger.h"
 #include "lomo/io/json.h"
+#include "lomo/train/progress.h"
 #include "lomo/train/trainer.h"
 #include "run_clock.h"
 
@@ -15,6 +16,10 @@ namespace lomo {
 
 /// The last thing a run prints.
 struct ClosingTable {
+  ClosingTable() = default;
+  /// With what these know of the run.
+  ClosingTable(Progress const& progress, Ledger const& ledger);
+
   std::optional<double> first_loss;  // of training; none: no step was made
   double last_loss = 0;              // smoothed
   Json before, after;                // metrics by name; null or empty: not evaluated

@@ -4,7 +4,7 @@
 
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
-#include "lomo/dist/host_collectives.h"
+#include "lomo/parallel/host_collectives.h"
 #include "lomo/run/training_state.h"
 #include "save_folder.h"
 
@@ -17,7 +17,7 @@ namespace {
 /// The checkpoint with the best evaluation, or empty when that is the model after the last step or
 /// there is none. Rank 0 looks, so that all ranks go the same way.
 fs::path best_before_the_end(RunFolder const& folder, SaveSection const& save,
-                             std::optional<Ranked> const& last, Communicator* host) {
+                             std::optional<Ranked> const& last, Communicator& host) {
   return broadcast_from_root(host, [&] {
     const auto best = best_checkpoint(folder.checkpoints(), save);
     if (!best) return std::string();
@@ -33,7 +33,7 @@ fs::path best_before_the_end(RunFolder const& folder, SaveSection const& save,
 }  // namespace
 
 fs::path write_final_model(RunFolder const& folder, SaveSection const& save,
-                           std::optional<Ranked> const& last, bool damaged, Communicator* host,
+                           std::optional<Ranked> const& last, bool damaged, Communicator& host,
                            std::function<void(fs::path const&)> const& fill) {
   const fs::path best = best_before_the_end(folder, save, last, host);
   if (save.final_model == FinalModel::none) return {};

@@ -17,7 +17,7 @@ namespace lomo {
 /// Collective, by the collectives of `host`; throws as save_folder does.
 std::filesystem::path write_final_model(
     RunFolder const& folder, SaveSection const& save, std::optional<Ranked> const& last,
-    bool damaged, Communicator* host,
+    bool damaged, Communicator& host,
     std::function<void(std::filesystem::path const&)> const& fill);
 
 }  // namespace lomo

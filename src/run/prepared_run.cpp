@@ -10,7 +10,7 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
-#include "lomo/dist/host_collectives.h"
+#include "lomo/parallel/host_collectives.h"
 #include "lomo/plan/plan.h"
 #include "lomo/run/rank_consistency.h"
 #include "lomo/train/trainer.h"
@@ -59,7 +59,7 @@ PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume,
   shape = read_model_config(source / "config.json");
   resolve(config, shape);
   if (resuming) check_config_changes();
-  if (is_root(&host)) {
+  if (is_root(host)) {
     for (std::string const& warning : warnings(config)) log::warn("{}", warning);
     for (std::string const& warning : unused_keys(config)) log::warn("{}", warning);
   }
@@ -67,12 +67,12 @@ PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume,
   check_weights(source, shape);
   std::optional<DiskNeed> need;  // none where the disk is not looked at
   const auto require_space = [&] {
-    if (need) on_root(&host, [&] { require_disk_space(config.output, config, *need); });
+    if (need) on_root(host, [&] { require_disk_space(config.output, config, *need); });
   };
   if (!setting.ignore_disk_space) need = least_disk_need(setting);
   require_space();
   if (new_output) {
-    on_root(&host, [&] { RunFolder::check(config.output); });
+    on_root(host, [&] { RunFolder::check(config.output); });
   }
   tokenizer = open_tokenizer(source, config, shape.vocab);
   inputs = load_inputs(config, tokenizer.get(), setting.prompts, {});
@@ -84,11 +84,11 @@ PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume,
   require_meaning(config, length);
   if (need) need = disk_need(*need, length);
   require_space();
-  if (is_root(&host)) {
+  if (is_root(host)) {
     for (std::string const& warning : warnings(config, length)) log::warn("{}", warning);
   }
-  require_rank_consistency(&host, fingerprints_of(config, source, inputs));
-  if (is_root(&host)) describe_data();
+  require_rank_consistency(host, fingerprints_of(config, source, inputs));
+  if (is_root(host)) describe_data();
   check_resumed_data();
 }
 

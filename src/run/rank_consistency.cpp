@@ -11,10 +11,10 @@
 #include <thread>
 
 #include "lomo/core/error.h"
-#include "lomo/dist/host_collectives.h"
 #include "lomo/io/files.h"
 #include "lomo/io/hash.h"
 #include "lomo/io/safetensors.h"
+#include "lomo/parallel/host_collectives.h"
 
 namespace lomo {
 
@@ -104,15 +104,15 @@ std::vector<Fingerprint> fingerprints_of(TrainConfig const& config, fs::path con
   return all;
 }
 
-void require_rank_consistency(Communicator* host, std::vector<Fingerprint> const& mine) {
-  if (host == nullptr || host->size() == 1) return;
+void require_rank_consistency(Communicator& host, std::vector<Fingerprint> const& mine) {
+  if (host.size() == 1) return;
   std::vector<Json> all;
   for (std::string const& words : all_gather_strings(host, to_json(mine).dump())) {
     all.push_back(Json::parse(words));
   }
   std::vector<std::string> differences;
   Exit exit = Exit::usage;
-  for (int q = 1; q < host->size(); ++q) {
+  for (int q = 1; q < host.size(); ++q) {
     Json const& other = all[static_cast<std::size_t>(q)];
     if (other == all.front()) continue;
     if (other.size() != all.front().size()) {
@@ -137,8 +137,8 @@ void require_rank_consistency(Communicator* host, std::vector<Fingerprint> const
   throw Error(exit, message);
 }
 
-void require_shared(Communicator* host, fs::path const& folder) {
-  if (host == nullptr || host->size() == 1) return;
+void require_shared(Communicator& host, fs::path const& folder) {
+  if (host.size() == 1) return;
   const std::string name = ".probe-of-ranks";
   const std::string token = broadcast_from_root(host, [&] {
     const std::string drawn = std::to_string(std::random_device{}());
@@ -158,12 +158,12 @@ void require_shared(Communicator* host, fs::path const& folder) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   std::string blind;
-  const std::vector<char> all = host->all_gather_host(static_cast<char>(mine));
+  const std::vector<char> all = host.all_gather_host(static_cast<char>(mine));
   for (std::size_t q = 0; q < all.size(); ++q) {
     if (all[q] == 0) blind += (blind.empty() ? "rank " : ", rank ") + std::to_string(q);
   }
   std::error_code ignored;
-  if (host->rank() == 0) fs::remove(folder / name, ignored);
+  if (host.rank() == 0) fs::remove(folder / name, ignored);
   if (blind.empty()) return;
   throw Error(Exit::usage, blind + " cannot see " + folder.string() +
                                " as rank 0 made it. Ranks on several machines need a file system "

@@ -14,11 +14,8 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
-#include "lomo/data/shard.h"
-#include "lomo/dist/host_collectives.h"
 #include "lomo/model/checkpoint.h"
-#include "lomo/plan/clip_plan.h"
-#include "lomo/plan/report.h"
+#include "lomo/parallel/host_collectives.h"
 #include "lomo/run/rank_consistency.h"
 #include "lomo/run/run_folder.h"
 #include "lomo/run/run_outcome.h"
@@ -31,6 +28,7 @@
 #include "rank_memory.h"
 #include "retention.h"
 #include "run_clock.h"
+#include "run_plan.h"
 #include "saver.h"
 #include "step_notes.h"
 
@@ -52,7 +50,7 @@ class Run {
         recorder_(setting.trace, setting.ranks),
         given_(std::move(config), resume, new_output_, setting),
         config_(given_.config),
-        state_(std::move(given_.state)),
+        state_(given_.state),
         folder_(std::move(folder)),
         before_(state_.metrics_before),
         begun_after_(state_.batches),
@@ -60,8 +58,7 @@ class Run {
 
   RunEnd execute() {
     clock_.enter(Part::setup);
-    plan();
-    build();
+    build(plan_run(given_, setting_));
     if (!given_.resuming) before_training();
     host_.barrier();  // a rank that is asked to stop here ends all before any has made a step
     setting_.defer_stops();
@@ -74,40 +71,10 @@ class Run {
   }
 
  private:
-  // Dry-runs the run; its engine then reserves what that took, so that a run that has started does
-  // not run out of engine memory.
-  void plan() {
-    const PlannedBatches batches =
-        drawn_batches(config_, given_.shape, given_.inputs, *given_.sampler,
-                      std::max<std::int64_t>(given_.total - state_.batches, 1), host_.size())
-            .of_rank(host_.rank(), host_.size());
-    resolve_clip(config_, given_.shape, batches, setting_.make_dry);
-    const Plan plan = plan_memory(config_, given_.shape, batches, setting_.make_dry);
-    // The start says all it has to say in eight lines at most.
-    std::string more;
-    if (host_.size() > 1) {
-      more = "; by rank " + list_of_bytes(host_.all_gather_host(plan.peak));
-    }
-    if (*config_.clip.kept_blocks > 0) {
-      more += "; clipping without a second backward pass in " +
-              human_count(*config_.clip.kept_blocks) + " of " +
-              counted(given_.shape.layers, "block");
-    }
-    log::info("{}{}", plan_line(plan), more);
-    reserve_ = plan.slab;
-    try {
-      require_memory("the run", plan.slab, setting_.available_memory(), config_.memory.budget,
-                     "See what would save some: " + setting_.program +
-                         " plan --advise --config ...; or start anyway with --override-memory");
-    } catch (Error const& lacking) {
-      if (!setting_.override_memory) throw;
-      log::warn("{}", lacking.what());
-    }
-  }
-
-  void build() {
+  /// `memory`: bytes for the engine to reserve.
+  void build(std::size_t memory) {
     host_.barrier();  // all have looked at what is free before anyone takes any
-    engine_.emplace(setting_.make_engine(reserve_));
+    engine_.emplace(setting_.make_engine(memory));
     backend_ = engine_->backend.get();
     // Before the weights, so that the probe never adds to what a run needs.
     const double peak = measure_gemm_peak(*backend_, *config_.model.dtype);
@@ -129,10 +96,10 @@ class Run {
 
   void open_folder() {
     if (new_output_) {
-      on_root(&host_, [&] { folder_.emplace(RunFolder::create(config_.output)); });
+      on_root(host_, [&] { folder_.emplace(RunFolder::create(config_.output)); });
       if (!is_root_) folder_.emplace(RunFolder::follow(config_.output));
     }
-    require_shared(&host_, folder_->root());
+    require_shared(host_, folder_->root());
     log::also_to(folder_->log());
     const auto effective = to_json(config_);
     if (is_root_ && (new_output_ || !given_.resuming || !given_.changes.empty())) {
@@ -151,7 +118,7 @@ class Run {
     const bool own = given_.resuming && !new_output_;
     if (own) best_.add_before(folder_->metrics(), state_.batches);
     saver_.emplace(*folder_, config_.save, given_.auxiliary_files,
-                   own ? std::optional(state_.batches) : std::nullopt, &host_);
+                   own ? std::optional(state_.batches) : std::nullopt, host_);
   }
 
   void set_newer_aside() const {
@@ -162,14 +129,14 @@ class Run {
 
   /// All ranks stop at the same step.
   bool asked_to_stop() {
-    if (!any_rank(&host_, setting_.stop_requested())) return false;
+    if (!any_rank(host_, setting_.stop_requested())) return false;
     if (host_.size() > 1) log::info("asked to stop: saving");
     return true;
   }
 
   void one_step() {
     const std::int64_t epoch = given_.sampler->position().epoch;
-    const Batch batch = shard_batch(given_.sampler->draw(), host_.rank(), host_.size());
+    const ShardedBatch batch = shard_batch(given_.sampler->draw(), host_.rank(), host_.size());
     recorder_.before(*backend_, state_.batches + 1);
     const StepReport report = take_step(batch);
     recorder_.after(*backend_);
@@ -187,7 +154,7 @@ class Run {
   }
 
   /// A run that diverges says where it can go on.
-  StepReport take_step(Batch const& batch) {
+  StepReport take_step(ShardedBatch const& batch) {
     try {
       return trainer_->step(batch);
     } catch (Error const& error) {
@@ -205,7 +172,7 @@ class Run {
     } else if (epoch_ended && due(state_.position.epoch, config_.eval.every_epochs)) {
       evaluate_now("epoch-" + std::to_string(state_.position.epoch));
     }
-    if (any_rank(&host_, is_root_ && (saver_->due(state_.batches) || is_best()))) try_checkpoint();
+    if (any_rank(host_, is_root_ && (saver_->due(state_.batches) || is_best()))) try_checkpoint();
   }
 
   /// Whether the model as it is has to be kept to become the final one.
@@ -248,7 +215,7 @@ class Run {
     if (given_.inputs.eval.empty()) return {};
     const Spending spending(clock_, Part::evaluation);
     EvalReport report = evaluate(*model_, given_.inputs.eval, config_.eval,
-                                 [this] { return any_rank(&host_, setting_.stop_requested()); });
+                                 [this] { return any_rank(host_, setting_.stop_requested()); });
     progress_->pause();
     if (report.stopped) return report;
     nlohmann::ordered_json line{{"event", "eval"}, {"tag", tag}, {"batch", state_.batches}};
@@ -321,7 +288,7 @@ class Run {
     const Spending spending(clock_, Part::saving);
     return write_final_model(*folder_, config_.save,
                              ranked(config_.save, state_.evaluation, state_.batches), damaged,
-                             &host_, [this](fs::path const& partial) { save_last(partial); });
+                             host_, [this](fs::path const& partial) { save_last(partial); });
   }
 
   /// False when it was asked to stop. A model that has diverged is a fact about the run, which goes
@@ -343,33 +310,24 @@ class Run {
   void close(RunOutcome const& outcome, Json const& after, fs::path const& saved) {
     const auto peaks = peaks_of_ranks(host_, backend_->ledger());
     folder_->metric(memory_event(peaks));
-    ClosingTable table;
-    table.first_loss = progress_->first_loss();
-    table.last_loss = progress_->smoothed_loss();
+    ClosingTable table(*progress_, backend_->ledger());
     table.best = best_.found();
     if (table.best) table.best_model = model_of(table.best->step, saved);
     table.epochs = epochs();
-    table.tokens = progress_->tokens();
-    table.targets = progress_->targets();
     table.resumed_after = begun_after_;
     table.clock = clock_;
-    table.rounding = progress_->rounding();
     if (*config_.model.dtype == DType::f16) {
       table.loss_scale = state_.trainer.loss_scale.scale;
     }
     table.before = before_;
     table.after = after;
-    table.memory = backend_->ledger().at_peak();
-    table.peak_bytes = backend_->ledger().peak();
     table.peaks = totals(peaks);
-    table.tokens_per_second = progress_->tokens_per_second();
-    table.peak_share = progress_->peak_share();
     table.steps = state_.trainer.applied;
     table.skipped = state_.trainer.skipped;
     table.model = saved;
     table.run = folder_->root();
     folder_->metric(table.json());
-    on_root(&host_, [&] { console::print(outcome.headline() + table.render()); });
+    on_root(host_, [&] { console::print(outcome.headline() + table.render()); });
     if (!is_root_) return;
     for (RunOutcome::Problem const& problem : outcome.problems) log::warn("{}", problem.text);
     if (outcome.damaged && !saved.empty()) {
@@ -396,7 +354,7 @@ class Run {
     ModelConfig shape = given_.shape;
     shape.dtype = *config_.model.dtype;
     save_model(*backend_, model_->weights(), shape, partial, given_.auxiliary_files,
-               config_.save.shard_size, &host_);
+               config_.save.shard_size, host_);
   }
 
   RunClock clock_;
@@ -412,7 +370,6 @@ class Run {
   Json before_;               // metrics before training
   std::int64_t begun_after_;  // the step this process resumes from
   BestEvaluation best_;
-  std::size_t reserve_ = 0;  // bytes of engine memory
   std::optional<Engine> engine_;
   Backend* backend_ = nullptr;  // of engine_
   std::unique_ptr<Llama> model_;

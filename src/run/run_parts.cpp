@@ -5,8 +5,8 @@
 #include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
-#include "lomo/dist/host_collectives.h"
 #include "lomo/model/checkpoint.h"
+#include "lomo/parallel/host_collectives.h"
 #include "lomo/plan/report.h"
 #include "lomo/run/rank_consistency.h"
 #include "lomo/run/run.h"
@@ -41,10 +41,9 @@ std::unique_ptr<Llama> load_model(Engine const& engine, ModelConfig const& shape
                                   TrainConfig const& config, fs::path const& folder) {
   Backend& backend = *engine.backend;
   auto model = std::make_unique<Llama>(backend, shape, *config.model.dtype, head_options(config),
-                                       engine.ranks.get());
+                                       engine.ranks());
   const LoadReport mine = load_weights(backend, model->weights(), folder);
-  double largest = mine.largest_rounding;
-  if (engine.ranks) largest = std::ranges::max(engine.ranks->all_gather_host(largest));
+  const double largest = std::ranges::max(engine.ranks().all_gather_host(mine.largest_rounding));
   if (largest > 0) {
     log::info("weights converted to {}: largest relative rounding {:.2e}{}",
               to_string(*config.model.dtype), largest,
@@ -68,7 +67,7 @@ EvalReport run_evaluation(TrainConfig config, RunEnvironment const& setting) {
                 "is nothing to evaluate");
   }
   check_ids(inputs.eval.data, shape.vocab);
-  require_rank_consistency(&setting.ranks.host(), fingerprints_of(config, folder, inputs));
+  require_rank_consistency(setting.ranks.host(), fingerprints_of(config, folder, inputs));
   const Communicator& host = setting.ranks.host();
   if (host.rank() == 0) {
     log_data(config, tokenizer.get(), inputs, console::can_draw());
@@ -87,8 +86,7 @@ EvalReport run_evaluation(TrainConfig config, RunEnvironment const& setting) {
     log::info("{}", peak_line(engine->ledger()));
     log_samples(inputs.eval, report);
     if (!config.output.empty()) {
-      on_root(&setting.ranks.host(),
-              [&] { write_predictions(inputs.eval, report, config.output); });
+      on_root(setting.ranks.host(), [&] { write_predictions(inputs.eval, report, config.output); });
     }
     return report;
   } catch (...) {

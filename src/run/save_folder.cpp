@@ -5,12 +5,12 @@
 
 #include "lomo/core/activity.h"
 #include "lomo/core/error.h"
-#include "lomo/dist/host_collectives.h"
-#include "lomo/dist/ownership.h"
 #include "lomo/io/files.h"
 #include "lomo/io/json.h"
 #include "lomo/io/manifest.h"
 #include "lomo/io/tensor_scan.h"
+#include "lomo/parallel/host_collectives.h"
+#include "lomo/parallel/ownership.h"
 
 namespace lomo {
 
@@ -35,7 +35,7 @@ void refuse_nonfinite(fs::path const& path) {
 }
 
 /// The manifest of what was written; each rank reads its share of the files.
-Manifest look_over(fs::path const& folder, Communicator* host) {
+Manifest look_over(fs::path const& folder, Communicator& host) {
   const Json names = Json::parse(broadcast_from_root(host, [&] {
     Json list = Json::array();
     for (auto const& entry : fs::directory_iterator(folder)) {
@@ -43,11 +43,11 @@ Manifest look_over(fs::path const& folder, Communicator* host) {
     }
     return list.dump();
   }));
-  const RankInfo place = rank_info(host);
+  const RankInfo info = rank_info(host);
   Json mine = Json::array();
   all_ranks_or_throw(host, [&] {
-    for (std::size_t i = static_cast<std::size_t>(place.rank); i < names.size();
-         i += static_cast<std::size_t>(place.ranks)) {
+    for (std::size_t i = static_cast<std::size_t>(info.rank); i < names.size();
+         i += static_cast<std::size_t>(info.ranks)) {
       const fs::path file = folder / names[i].get<std::string>();
       if (file.extension() == ".safetensors") refuse_nonfinite(file);
       const Manifest::File described = describe_file(file);
@@ -63,7 +63,7 @@ Manifest look_over(fs::path const& folder, Communicator* host) {
   return manifest;
 }
 
-void write_whole(fs::path const& partial, fs::path const& folder, Communicator* host,
+void write_whole(fs::path const& partial, fs::path const& folder, Communicator& host,
                  std::function<void(fs::path const&)> const& fill) {
   on_root(host, [&] {
     fs::remove_all(partial);
@@ -80,7 +80,7 @@ void write_whole(fs::path const& partial, fs::path const& folder, Communicator* 
 
 }  // namespace
 
-void save_folder(fs::path const& folder, Communicator* host,
+void save_folder(fs::path const& folder, Communicator& host,
                  std::function<void(fs::path const&)> const& fill) {
   const fs::path partial = folder.parent_path() / (".partial-" + folder.filename().string());
   const auto give_space_back = [&] {

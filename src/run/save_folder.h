@@ -12,7 +12,7 @@ namespace lomo {
 /// them, each looks over its share of the files, and an error is the same on all. On an error what
 /// was written is removed, so that a full disk gets its space back. Throws Error(Exit::diverged)
 /// when a weight is not finite: such a save must not replace a good one.
-void save_folder(std::filesystem::path const& folder, Communicator* host,
+void save_folder(std::filesystem::path const& folder, Communicator& host,
                  std::function<void(std::filesystem::path const&)> const& fill);
 
 }  // namespace lomo

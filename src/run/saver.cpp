@@ -3,7 +3,7 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
-#include "lomo/dist/host_collectives.h"
+#include "lomo/parallel/host_collectives.h"
 #include "retention.h"
 
 namespace lomo {
@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 Saver::Saver(RunFolder const& folder, SaveSection const& save,
              AuxiliaryFiles const& auxiliary_files, std::optional<std::int64_t> saved,
-             Communicator* host)
+             Communicator& host)
     : folder_(folder), save_(save), auxiliary_files_(auxiliary_files), saved_(saved), host_(host) {}
 
 bool Saver::due(std::int64_t step) const {

@@ -16,7 +16,7 @@ class Saver {
   /// `saved` is the step of a checkpoint that is there already. Ranks write together,
   /// by the collectives of `host`.
   Saver(RunFolder const& folder, SaveSection const& save, AuxiliaryFiles const& auxiliary_files,
-        std::optional<std::int64_t> saved, Communicator* host);
+        std::optional<std::int64_t> saved, Communicator& host);
 
   /// Whether save.every_steps or save.every_minutes asks for one after so many steps.
   bool due(std::int64_t step) const;
@@ -36,7 +36,7 @@ class Saver {
   SaveSection save_;
   AuxiliaryFiles const& auxiliary_files_;
   std::optional<std::int64_t> saved_;
-  Communicator* host_;
+  Communicator& host_;
   Clock::time_point last_ = Clock::now();
 };
 

@@ -10,8 +10,8 @@
 #include "chrome_trace.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
-#include "lomo/dist/host_collectives.h"
 #include "lomo/io/files.h"
+#include "lomo/parallel/host_collectives.h"
 
 namespace lomo {
 
@@ -46,7 +46,7 @@ std::string summary(std::vector<RecordedStep> const& steps, Profile const& profi
 StepRecorder::StepRecorder(TraceRequest request, ProcessGroup& process_group)
     : request_(std::move(request)), process_group_(process_group) {
   if (request_.file.empty()) return;
-  on_root(&process_group_.host(), [&] {
+  on_root(process_group_.host(), [&] {
     std::error_code error;
     const fs::path folder = fs::absolute(request_.file).parent_path();
     if (fs::is_directory(request_.file, error)) {
@@ -119,19 +119,19 @@ void StepRecorder::write() {
 void StepRecorder::write_file() {
   Communicator& host = process_group_.host();
   std::optional<AtomicFile> file;
-  on_root(&host, [&] {
+  on_root(host, [&] {
     file.emplace(request_.file);
     file->write(chrome_trace::head(host.size()));
   });
   chrome_trace::Events events(host.rank(), origin_, steps_, profile_);
   for (bool more = true; more;) {
-    const std::vector<std::string> pieces = all_gather_strings(&host, events.next(kPiece));
-    on_root(&host, [&] {
+    const std::vector<std::string> pieces = all_gather_strings(host, events.next(kPiece));
+    on_root(host, [&] {
       for (std::string const& piece : pieces) file->write(piece);
     });
     more = std::ranges::any_of(pieces, [](std::string const& piece) { return !piece.empty(); });
   }
-  on_root(&host, [&] {
+  on_root(host, [&] {
     file->write(chrome_trace::kTail);
     file->commit();
   });

@@ -11,11 +11,11 @@
 #include "lomo/core/activity.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
-#include "lomo/dist/host_collectives.h"
 #include "lomo/io/files.h"
 #include "lomo/io/manifest.h"
 #include "lomo/io/safetensors.h"
 #include "lomo/model/tensor_file.h"
+#include "lomo/parallel/host_collectives.h"
 #include "lomo/run/run_folder.h"
 #include "save_folder.h"
 
@@ -154,7 +154,7 @@ void read(JsonReader reader, SpikeGuardState& state) {
 
 void save_checkpoint(fs::path const& folder, Llama& model, UpdateRule& rule,
                      TrainingState const& state, AuxiliaryFiles const& auxiliary_files,
-                     std::size_t shard_bytes, Communicator* host) {
+                     std::size_t shard_bytes, Communicator& host) {
   save_folder(folder, host, [&](fs::path const& partial) {
     ModelConfig config = model.config();
     config.dtype = model.dtype();

@@ -7,8 +7,8 @@
 
 #include "lomo/core/activity.h"
 #include "lomo/data/open_prompt.h"
-#include "lomo/dist/host_collectives.h"
-#include "lomo/dist/ownership.h"
+#include "lomo/parallel/host_collectives.h"
+#include "lomo/parallel/ownership.h"
 
 namespace lomo {
 
@@ -170,13 +170,13 @@ std::optional<GenerationLengths> longest_generation(TrainConfig const& config) {
 std::optional<std::vector<std::string>> write_answers(Llama& model, Tokenizer const& tokenizer,
                                                       std::span<FreeAnswer const> answers,
                                                       std::function<bool()> const& stop) {
-  const RankInfo place = rank_info(model.ranks());
-  const auto round = static_cast<std::size_t>(place.ranks);
+  const RankInfo info = rank_info(model.ranks());
+  const auto round = static_cast<std::size_t>(info.ranks);
   Activity activity("writing answers", static_cast<double>(answers.size()));
   std::vector<std::string> texts;
   for (std::size_t first = 0; first < answers.size(); first += round) {
     if (stop && stop()) return std::nullopt;
-    const std::size_t mine = first + static_cast<std::size_t>(place.rank);
+    const std::size_t mine = first + static_cast<std::size_t>(info.rank);
     std::optional<Writing> writing;
     if (mine < answers.size()) writing.emplace(tokenizer, answers[mine]);
     KeyValueCache cache = model.make_cache(writing ? answers[mine].lengths.total : 1);

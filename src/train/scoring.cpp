@@ -4,7 +4,7 @@
 #include <cstddef>
 
 #include "lomo/core/activity.h"
-#include "lomo/data/shard.h"
+#include "lomo/parallel/sharded_batch.h"
 
 namespace lomo {
 
@@ -28,7 +28,7 @@ void for_each_scored_batch(std::span<SequenceView const> sequences, std::int64_t
 std::vector<SequenceScore> score_sequences(Llama& model, std::span<SequenceView const> sequences,
                                            std::int64_t max_tokens,
                                            std::function<bool()> const& stop) {
-  const RankInfo place = rank_info(model.ranks());
+  const RankInfo info = rank_info(model.ranks());
   std::vector<SequenceScore> scores(sequences.size());
   Activity activity("evaluating", static_cast<double>(sequences.size()));
   bool stopped = false;
@@ -37,23 +37,18 @@ std::vector<SequenceScore> score_sequences(Llama& model, std::span<SequenceView 
     if (stopped) return;
     const auto first = static_cast<std::size_t>(some.data() - sequences.data());
     std::vector<std::int64_t> lengths;
-    std::int64_t targets = 0;
     for (std::size_t s = 0; s < some.size(); ++s) {
       lengths.push_back(some[s].length());
       scores[first + s].targets = some[s].target_count();
-      targets += scores[first + s].targets;
     }
     activity.advance(static_cast<double>(some.size()));
-    if (targets == 0) return;
-    const auto shares = shard_sequences(lengths, place.ranks);
-    std::vector<SequenceView> mine;
-    for (const std::size_t s : shares[static_cast<std::size_t>(place.rank)]) {
-      mine.push_back(some[s]);
-    }
-    const auto losses = model.losses_by_rank(model.score(make_batch(mine)));
-    for (std::size_t q = 0; q < shares.size(); ++q) {
+    const ShardedBatch batch = shard_batch(some, info.rank, info.ranks);
+    if (batch.targets() == 0) return;
+    const auto losses = model.losses_by_rank(model.score(batch));
+    const auto shards = shard_sequences(lengths, info.ranks);
+    for (std::size_t q = 0; q < shards.size(); ++q) {
       auto next = losses[q].begin();
-      for (const std::size_t s : shares[q]) {
+      for (const std::size_t s : shards[q]) {
         SequenceScore& score = scores[first + s];
         for (std::int64_t i = 0; i < score.targets; ++i) score.loss += *next++;
       }

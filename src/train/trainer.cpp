@@ -93,10 +93,11 @@ void Trainer::restore(TrainerState const& state) {
   spike_guard_.restore(state.spike_guard);
 }
 
-StepReport Trainer::step(Batch const& batch) {
+StepReport Trainer::step(ShardedBatch const& batch) {
   const auto start = std::chrono::steady_clock::now();
   StepReport report;
-  count(batch, report);
+  report.tokens = batch.tokens();
+  report.targets = batch.targets();
   report.lr = schedule_.at(state_.applied + state_.consumed + 1) * spike_guard_.lr_factor();
   report.loss_scale = scaler_.scale();
   report.step = state_.applied;
@@ -133,19 +134,6 @@ StepReport Trainer::step(Batch const& batch) {
     skip(report);
   }
   return report;
-}
-
-/// Tokens and targets of all ranks.
-void Trainer::count(Batch const& batch, StepReport& report) const {
-  report.tokens = batch.rows();
-  report.targets = batch.loss_count();
-  if (model_.ranks() == nullptr) return;
-  const auto of_ranks = model_.ranks()->all_gather_host(std::array{report.tokens, report.targets});
-  report.tokens = report.targets = 0;
-  for (auto const& [tokens, targets] : of_ranks) {
-    report.tokens += tokens;
-    report.targets += targets;
-  }
 }
 
 /// The mean over the targets of all ranks, and its standard error.
@@ -267,14 +255,11 @@ void Trainer::begin_rounding_stats(StepContext& context) {
 
 void Trainer::end_rounding_stats(StepReport& report, StepContext const& context) const {
   if (!context.rounding_stats || !model_.backend().computes()) return;
+  std::array<double, 4> mine{};
+  model_.backend().download(std::as_writable_bytes(std::span(mine)), rounding_stats_);
   std::array<double, 4> sums{};
-  model_.backend().download(std::as_writable_bytes(std::span(sums)), rounding_stats_);
-  if (model_.ranks() != nullptr) {
-    const auto parts = model_.ranks()->all_gather_host(sums);
-    sums = {};
-    for (auto const& part : parts) {
-      for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += part[i];
-    }
+  for (auto const& part : model_.ranks().all_gather_host(mine)) {
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += part[i];
   }
   const auto share = [](double part, double whole) { return whole > 0 ? part / whole : 0; };
   report.rounding = RoundingReport{share(sums[1], sums[0]), share(sums[2], sums[3])};

@@ -104,7 +104,7 @@ struct Roundoff {
   double gradient = 0;  // relative, in the 2-norm
 };
 
-double rank_info(double x, double unit) {
+double unit_of_last_place(double x, double unit) {
   return x == 0 ? 0 : std::ldexp(2 * unit, std::ilogb(x));
 }
 
@@ -130,12 +130,12 @@ void check_weights(Side& cpu, Side& cuda, std::vector<std::vector<double>> const
     const double step = (adalomo && !theirs[i]->sharded() ? 2 : off.gradient) * largest;
     for (std::size_t k = 0; k < b.size(); ++k) {
       const double apart = std::abs(a[k] - b[k]);
-      const double place = rank_info(std::max(std::abs(a[k]), std::abs(b[k])), off.unit);
+      const double place = unit_of_last_place(std::max(std::abs(a[k]), std::abs(b[k])), off.unit);
       if (!(apart <= place + step)) {
         FAIL(theirs[i]->name << " " << k << ": " << a[k] << " for " << b[k]);
       }
       const double moved = std::abs(b[k] - before[i][k]);
-      if (moved > rank_info(before[i][k], off.unit)) continue;
+      if (moved > unit_of_last_place(before[i][k], off.unit)) continue;
       steps.taken += moved > 0;
       steps.differing += apart > 0;
     }

@@ -45,7 +45,8 @@ struct Model {
   void save(std::filesystem::path const& folder, std::filesystem::path const& source = {},
             std::size_t shard_bytes = std::size_t{5} << 30) {
     save_model(*backend, weights, config, folder,
-               source.empty() ? AuxiliaryFiles{} : read_auxiliary_files(source), shard_bytes);
+               source.empty() ? AuxiliaryFiles{} : read_auxiliary_files(source), shard_bytes,
+               backend->self_group());
   }
   std::map<std::string, Parameter const*> parameters() {
     std::map<std::string, Parameter const*> all;

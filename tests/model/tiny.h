@@ -68,7 +68,8 @@ inline std::vector<Sequence> random_sequences(std::vector<int> const& lengths, s
 using Gradients = std::map<std::string, std::vector<float>>;
 
 /// Every gradient of scale * sum of losses.
-inline Gradients gradients_of(Llama& model, Batch const& batch, Recompute recompute, float scale) {
+inline Gradients gradients_of(Llama& model, ShardedBatch const& batch, Recompute recompute,
+                              float scale) {
   Pass pass = model.forward(batch, recompute);
   KeepGradients sink(model.backend(), TileSize{}, model.weights().groups());
   model.backward(pass, sink, scale, /*keep=*/false);

@@ -44,7 +44,7 @@ struct Layer {
   /// f(backend, group, offer, exchange, rank) on every rank.
   template <class F>
   void on_each(F const& f) const {
-    on_ranks(ranks(), [&](Backend& backend, Communicator* communicator, int rank) {
+    on_ranks(ranks(), [&](Backend& backend, Communicator& communicator, int rank) {
       std::vector<ParameterGroup::Spec> specs;
       for (std::int64_t const o : members) {
         specs.push_back({"member" + std::to_string(specs.size()), o});

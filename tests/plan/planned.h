@@ -48,16 +48,16 @@ inline Measured measure(TrainConfig const& config, ModelConfig const& shape,
   Trainer trainer(model, config, Schedule(ScheduleKind::constant, 1e-3, 0, 10));
   Ledger& ledger = engine.ledger();
   ledger.restart();
-  for (Batch const& batch : batches.eval) model.losses(batch);
+  for (ShardedBatch const& batch : batches.eval) model.losses(batch);
   double before = 0;
-  for (Batch const& batch : batches.train) {
+  for (ShardedBatch const& batch : batches.train) {
     before = ledger.flops();
     REQUIRE(trainer.step(batch).outcome == StepOutcome::applied);
   }
   Measured real{ledger.peak(), ledger.extent(), ledger.at_peak(), ledger.peak_by_category(),
                 ledger.flops() - before};
   trainer.find_norms_by(NormMethod::tiles);  // as if no cheaper norm could be trusted
-  for (Batch const& batch : batches.train) trainer.step(batch);
+  for (ShardedBatch const& batch : batches.train) trainer.step(batch);
   real.extent = ledger.extent();
   return real;
 }

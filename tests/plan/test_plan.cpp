@@ -119,7 +119,7 @@ TEST_CASE("evaluation and generation hold what is planned, by category, and fill
       PlannedBatches scored;
       scored.eval = batches.train;
       on_slab(planned_evaluation(config, shape, scored, make_dry), [&](Llama& model) {
-        for (Batch const& batch : batches.train) model.losses(batch);
+        for (ShardedBatch const& batch : batches.train) model.losses(batch);
       });
       for (const auto& [prompt, total] : {std::pair{1, 1}, {1, 40}, {33, 34}, {20, 64}}) {
         INFO("prompt " << prompt << " total " << total << " threads " << threads);

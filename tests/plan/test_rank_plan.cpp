@@ -15,22 +15,25 @@ namespace {
 std::vector<Ledger> real_ledgers(TrainConfig const& config, ModelConfig const& shape, int ranks,
                                  PlannedBatches const& batches) {
   std::vector<Ledger> ledgers(static_cast<std::size_t>(ranks));
-  on_ranks(ranks, [&](Backend& backend, Communicator* communicator, int rank) {
+  on_ranks(ranks, [&](Backend& backend, Communicator& communicator, int rank) {
     Llama model(backend, shape, *config.model.dtype, head_options(config), communicator);
     fill_weights(model, 1);
     Trainer trainer(model, config, Schedule(ScheduleKind::constant, 1e-3, 0, 10));
     backend.ledger().restart();
-    for (Batch const& batch : batches.eval) model.losses(batch);
-    for (Batch const& batch : batches.train) {
+    const auto here = [&](ShardedBatch const& batch) {
+      return replicated_batch(batch.mine, rank, ranks);
+    };
+    for (ShardedBatch const& batch : batches.eval) model.losses(here(batch));
+    for (ShardedBatch const& batch : batches.train) {
       if (&batch == &batches.train.back()) {
         Ledger& mine = ledgers[static_cast<std::size_t>(rank)];
         const std::size_t before = backend.ledger().peak();
         backend.ledger().restart();
-        trainer.step(batch);
+        trainer.step(here(batch));
         mine = backend.ledger();
         if (before > mine.peak()) throw Error("the last batch must be the largest");
       } else {
-        trainer.step(batch);
+        trainer.step(here(batch));
       }
     }
   });
@@ -53,17 +56,20 @@ TEST_CASE("a plan for ranks is rank 0's peak to the byte, and what it exchanges"
         config.clip.kept_blocks = ranks == 4 ? 2 : 0;
         const ModelConfig shape = tiny_config(tied);
         PlannedBatches batches;
+        const auto same = [ranks](std::vector<Sequence> const& sequences) {
+          return replicated_batch(make_batch(sequences), /*rank=*/0, ranks);
+        };
         if (few) {
-          batches.train.push_back(make_batch(random_sequences({2, 2}, 0, 101, 4)));
+          batches.train.push_back(same(random_sequences({2, 2}, 0, 101, 4)));
         } else {
-          batches.eval.push_back(make_batch(random_sequences({30, 17}, 4, 101, 5)));
-          batches.train.push_back(make_batch(random_sequences({3, 8}, 1, 101, 4)));
-          batches.train.push_back(make_batch(random_sequences({40, 9, 33}, 2, 101, 3)));
+          batches.eval.push_back(same(random_sequences({30, 17}, 4, 101, 5)));
+          batches.train.push_back(same(random_sequences({3, 8}, 1, 101, 4)));
+          batches.train.push_back(same(random_sequences({40, 9, 33}, 2, 101, 3)));
         }
         INFO(to_string(kind) << " tied " << tied << " ranks " << ranks << " few " << few);
         const Plan plan = make_plan(config, shape, batches, [ranks] {
           Engine engine(make_dry_backend({.threads = 1}));
-          engine.ranks = make_dry_communicator(*engine.backend, 0, ranks);
+          engine.connection = make_dry_communicator(*engine.backend, 0, ranks);
           return engine;
         });
         const std::vector<Ledger> real = real_ledgers(config, shape, ranks, batches);
@@ -116,7 +122,7 @@ TEST_CASE("ranks with batches of their own are each planned to the byte") {
         plans[static_cast<std::size_t>(host.rank())] =
             make_plan(run.config, run.shape, mine, [&host] {
               Engine engine(make_dry_backend({.threads = 1}));
-              engine.ranks = make_dry_communicator(*engine, host);
+              engine.connection = make_dry_communicator(*engine, host);
               return engine;
             });
       });

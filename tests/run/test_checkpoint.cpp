@@ -56,7 +56,7 @@ struct Saved {
     state.batches = state.trainer.applied = n;
     state.train_hash = "0123456789abcdef";
     state.config = Json::parse(to_json(small_config()).dump());
-    save_checkpoint(step(n), model, *rule, state, {}, 20000);
+    save_checkpoint(step(n), model, *rule, state, {}, 20000, model.ranks());
   }
   void poison() {
     std::vector<float> values(101 * 40, 0.5f);
@@ -153,8 +153,10 @@ TEST_CASE("the hash of the weights does not depend on how they are split") {
   const fs::path one = saved.scratch.path() / "one", many = saved.scratch.path() / "many";
   fs::create_directory(one);
   fs::create_directory(many);
-  save_model(*saved.backend, saved.model.weights(), saved.model.config(), one, {}, 1u << 30);
-  save_model(*saved.backend, saved.model.weights(), saved.model.config(), many, {}, 9000);
+  save_model(*saved.backend, saved.model.weights(), saved.model.config(), one, {}, 1u << 30,
+             saved.model.ranks());
+  save_model(*saved.backend, saved.model.weights(), saved.model.config(), many, {}, 9000,
+             saved.model.ranks());
   REQUIRE(files_of(many).size() > files_of(one).size() + 2);
   const Verification a = verify_folder(one), b = verify_folder(many);
   CHECK(a.problems.empty());
@@ -166,7 +168,8 @@ TEST_CASE("the hash of the weights does not depend on how they are split") {
   saved.poison();
   const fs::path bad = saved.scratch.path() / "bad";
   fs::create_directory(bad);
-  save_model(*saved.backend, saved.model.weights(), saved.model.config(), bad, {}, 1u << 30);
+  save_model(*saved.backend, saved.model.weights(), saved.model.config(), bad, {}, 1u << 30,
+             saved.model.ranks());
   const Verification c = verify_folder(bad);
   CHECK(c.weights_hash != a.weights_hash);
   REQUIRE(c.problems.size() == 1);
@@ -178,7 +181,8 @@ TEST_CASE("a model folder whose shapes are not those of its config is found out"
   Saved saved;
   const fs::path folder = saved.scratch.path() / "model";
   fs::create_directory(folder);
-  save_model(*saved.backend, saved.model.weights(), saved.model.config(), folder, {}, 1u << 30);
+  save_model(*saved.backend, saved.model.weights(), saved.model.config(), folder, {}, 1u << 30,
+             saved.model.ranks());
   Json config = Json::parse(test::slurp(folder / "config.json"));
   config["intermediate_size"] = config["intermediate_size"].get<int>() + 8;
   config["num_hidden_layers"] = config["num_hidden_layers"].get<int>() + 1;

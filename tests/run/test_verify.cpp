@@ -37,7 +37,8 @@ struct Folder {
   }
   void save() {
     fs::remove(scratch / "model.safetensors");
-    save_model(*backend, model.weights(), model.config(), scratch.path(), {}, 1u << 30);
+    save_model(*backend, model.weights(), model.config(), scratch.path(), {}, 1u << 30,
+               model.ranks());
   }
   /// Writes `value` over every element of a group, or over its first one.
   void fill(ParameterGroup const& group, double value, bool all) {

@@ -110,8 +110,8 @@ class ThreadCommunicator final : public Communicator {
   Fence done_ = 0;
 };
 
-/// Runs f(engine of one thread, communicator, rank) on R ranks at once; alone there is no
-/// communicator, as in a run. What any throws is thrown again.
+/// Runs f(engine of one thread, communicator, rank) on R ranks at once. What any throws is thrown
+/// again.
 template <class F>
 void on_ranks(int ranks, F const& f) {
   Meeting meeting(ranks);
@@ -121,11 +121,9 @@ void on_ranks(int ranks, F const& f) {
     threads.emplace_back([&, rank] {
       try {
         const auto backend = make_cpu_backend({1, std::size_t{1} << 28});
-        std::unique_ptr<Communicator> communicator;
-        if (ranks > 1) {
-          communicator = std::make_unique<ThreadCommunicator>(rank, ranks, *backend, meeting);
-        }
-        f(*backend, communicator.get(), rank);
+        if (ranks == 1) return f(*backend, backend->self_group(), rank);
+        ThreadCommunicator communicator(rank, ranks, *backend, meeting);
+        f(*backend, communicator, rank);
       } catch (...) {
         errors[static_cast<std::size_t>(rank)] = std::current_exception();
         meeting.given[static_cast<std::size_t>(rank)] = {};

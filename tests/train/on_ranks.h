@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "lomo/data/shard.h"
+#include "lomo/parallel/sharded_batch.h"
 #include "support/thread_ranks.h"
 #include "train/bench.h"
 
@@ -28,7 +28,7 @@ struct RankedResult {
   std::vector<Ledger> ledgers;  // by rank
 };
 
-inline Batch shard_batch(std::vector<Sequence> const& global, RankInfo place) {
+inline ShardedBatch shard_batch(std::vector<Sequence> const& global, RankInfo place) {
   return lomo::shard_batch(std::vector<SequenceView>(global.begin(), global.end()), place.rank,
                            place.ranks);
 }
@@ -36,7 +36,7 @@ inline Batch shard_batch(std::vector<Sequence> const& global, RankInfo place) {
 /// Trains on R ranks. All ranks must report the same and hold the same vectors.
 inline RankedResult train_on(int ranks, RankedRun const& run) {
   std::vector<RankedResult> of_rank(static_cast<std::size_t>(ranks));
-  on_ranks(ranks, [&](Backend& backend, Communicator* communicator, int rank) {
+  on_ranks(ranks, [&](Backend& backend, Communicator& communicator, int rank) {
     RankedResult& mine = of_rank[static_cast<std::size_t>(rank)];
     HeadOptions head = run.head;
     head.comm_dtype = run.config.ranks.comm_dtype;

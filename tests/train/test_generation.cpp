@@ -115,7 +115,7 @@ TEST_CASE("ranks write the answers of one, whose number they need not divide") {
     for (const int ranks : {1, 2, 3, 4}) {
       INFO(ranks << (tied ? ", tied" : ""));
       std::vector<EvalReport> reports(static_cast<std::size_t>(ranks));
-      test::on_ranks(ranks, [&](Backend& backend, Communicator* communicator, int rank) {
+      test::on_ranks(ranks, [&](Backend& backend, Communicator& communicator, int rank) {
         Llama model(backend, shape, DType::f32, {}, communicator);
         test::fill_weights(model, 3);
         reports[static_cast<std::size_t>(rank)] = evaluate(model, asked.set, {});
@@ -142,13 +142,13 @@ TEST_CASE("logits after each token are those of one rank, whatever the others wr
     return all;
   };
   std::vector<std::vector<std::vector<float>>> expected;
-  test::on_ranks(1, [&](Backend& backend, Communicator*, int) {
+  test::on_ranks(1, [&](Backend& backend, Communicator&, int) {
     Llama model(backend, shape, DType::f32);
     test::fill_weights(model, 3);
     for (auto const& text : texts) expected.push_back(logits_of(model, text));
   });
   std::vector<std::vector<std::vector<float>>> found(3);
-  test::on_ranks(3, [&](Backend& backend, Communicator* communicator, int rank) {
+  test::on_ranks(3, [&](Backend& backend, Communicator& communicator, int rank) {
     Llama model(backend, shape, DType::f32, {}, communicator);
     test::fill_weights(model, 3);
     const auto r = static_cast<std::size_t>(rank);
@@ -179,7 +179,7 @@ TEST_CASE("writing answers asks for a stop before each, and then there is no rep
       INFO(ranks << " ranks, stop after " << allowed);
       std::vector<EvalReport> reports(static_cast<std::size_t>(ranks));
       std::vector<int> asks(static_cast<std::size_t>(ranks));
-      test::on_ranks(ranks, [&](Backend& backend, Communicator* communicator, int rank) {
+      test::on_ranks(ranks, [&](Backend& backend, Communicator& communicator, int rank) {
         Llama model(backend, shape, DType::f32, {}, communicator);
         test::fill_weights(model, 3);
         const auto r = static_cast<std::size_t>(rank);

@@ -162,7 +162,7 @@ TEST_CASE("a step sends and receives what the closed form says") {
       const RankedResult got = train_on(ranks, run);
       std::vector<Batch> shares;
       for (int q = 0; q < ranks; ++q)
-        shares.push_back(shard_batch(run.batches.front(), {q, ranks}));
+        shares.push_back(shard_batch(run.batches.front(), {q, ranks}).mine);
       double sent = 0, received = 0;
       for (int q = 0; q < ranks; ++q) {
         INFO("rank " << q << " of " << ranks << (adalomo ? " adalomo" : " lomo"));
@@ -247,20 +247,30 @@ MemoryUse closed_form_held(ModelConfig const& c, std::vector<Batch> const& batch
     asked += std::min(words, static_cast<std::int64_t>(batch.unique_ids.size()));
   }
   flights = std::max(flights, allocated(asked, c.width, kElement) +
-                                  allocated(std::min(ids, ranks * words), c.width, kElement) +
-                                  allocated(asked, 1, sizeof(std::int32_t)));
+                                  allocated(std::min(ids, ranks * words), c.width, kElement));
   held.communication = 2 * allocated(largest, 1, kElement) + flights;
   return held;
 }
 
+/// The lists of a batch in engine memory, of which `rows` (A) and `ids` are those of all ranks.
+std::size_t lists_of(Batch const& batch, std::int64_t rows, std::int64_t ids, bool several) {
+  const auto padded = [](std::int64_t n) { return (n + 3) / 4 * 4; };  // to 16 bytes
+  const auto unique = static_cast<std::int64_t>(batch.unique_ids.size());
+  std::int64_t entries = 3 * padded(batch.rows()) + 2 * padded(batch.sequences() + 1) +
+                         2 * padded(batch.loss_count()) + padded(unique + 1) + padded(rows) +
+                         padded(ids);
+  if (several) entries += padded(batch.rows()) + padded(ids);
+  return allocated(entries, 1, sizeof(std::int32_t));
+}
+
 /// Activations of rank q: as one rank alone would have them with its share, but of the head the
-/// rows of all ranks with its own part of the vocabulary, and everyone's ids. (What else is kept of
-/// the rows that carry loss is less than an aligned block either way.)
+/// rows of all ranks with its own part of the vocabulary, and what must be known of all batches.
+/// (What else is kept of the rows that carry loss is less than an aligned block either way.)
 std::size_t activations_of(RankedRun const& run, std::vector<Batch> const& shares, int rank) {
   Batch const& batch = shares[static_cast<std::size_t>(rank)];
   ModelConfig const& c = run.shape;
   std::size_t held = 0;
-  on_ranks(1, [&](Backend& backend, Communicator*, int) {
+  on_ranks(1, [&](Backend& backend, Communicator&, int) {
     Llama model(backend, run.shape, run.dtype, run.head);
     fill_weights(model, 1);
     Trainer trainer(model, run.config, Schedule(ScheduleKind::constant, 0.05, 0, 10));
@@ -277,8 +287,9 @@ std::size_t activations_of(RankedRun const& run, std::vector<Batch> const& share
     ids += static_cast<std::int64_t>(share.unique_ids.size());
   }
   const std::int64_t words = owned_rows(c.vocab, rank, static_cast<int>(shares.size())).count;
-  return held - head(batch.loss_count(), c.vocab) + head(rows, words) +
-         allocated(ids, 1, sizeof(std::int32_t));
+  const auto unique = static_cast<std::int64_t>(batch.unique_ids.size());
+  return held - head(batch.loss_count(), c.vocab) + head(rows, words) -
+         lists_of(batch, batch.loss_count(), unique, false) + lists_of(batch, rows, ids, true);
 }
 
 }  // namespace
@@ -293,7 +304,8 @@ TEST_CASE("a rank holds its shard, the ring, tiles, and the activations of its s
     run.batches = {random_sequences({40, 36, 38, 33, 37, 39, 34, 35, 40, 36}, 31, 101, 3)};
     const RankedResult got = train_on(ranks, run);
     std::vector<Batch> shares;
-    for (int q = 0; q < ranks; ++q) shares.push_back(shard_batch(run.batches.front(), {q, ranks}));
+    for (int q = 0; q < ranks; ++q)
+      shares.push_back(shard_batch(run.batches.front(), {q, ranks}).mine);
     for (int q = 0; q < ranks; ++q) {
       INFO("rank " << q << " of " << ranks);
       const auto& peak = got.ledgers[static_cast<std::size_t>(q)].peak_by_category();

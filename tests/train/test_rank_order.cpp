@@ -45,8 +45,9 @@ struct DryRank {
 
 TEST_CASE("the next matrix is fetched before the product with this one is issued") {
   DryRank self;
-  Llama model(*self.backend, tiny_config(false), DType::bf16, {}, self.ranks.get());
-  const Batch batch = make_batch(random_sequences({9, 4, 13}, 0, 101, 3));
+  Llama model(*self.backend, tiny_config(false), DType::bf16, {}, *self.ranks);
+  const ShardedBatch batch =
+      replicated_batch(make_batch(random_sequences({9, 4, 13}, 0, 101, 3)), 0, self.ranks->size());
   const std::size_t matrices = std::size_t{7} * 3;  // of all blocks
   Pass pass;
   const auto forward = self.order_of({"all_gather", "linear"},
@@ -94,11 +95,11 @@ TEST_CASE("the next matrix is fetched before the product with this one is issued
 
 TEST_CASE("the next gradient tile is rendered and sent before this one is waited for") {
   DryRank self;
-  ParameterGroup group(*self.backend, DType::bf16, {{"w", 64}}, 16, rank_info(self.ranks.get()));
+  ParameterGroup group(*self.backend, DType::bf16, {{"w", 64}}, 16, rank_info(*self.ranks));
   const Buffer dy = self.backend->allocate({10, 64}, DType::bf16, Category::activations, "dy");
   const Buffer x = self.backend->allocate({10, 16}, DType::bf16, Category::activations, "x");
   const TileSize two_rows{std::size_t{2} * 16 * sizeof(float)};
-  NormProbe probe(*self.backend, two_rows, 1, NormMethod::cheapest, {self.ranks.get()});
+  NormProbe probe(*self.backend, two_rows, 1, NormMethod::cheapest, {*self.ranks});
   const auto order = self.order_of({"all_to_all", "sum_partials"}, [&] {
     probe.offer(group, LinearOffer{Factor::lent(dy), Factor::lent(x)}, true);
   });
@@ -114,10 +115,10 @@ TEST_CASE("the next gradient tile is rendered and sent before this one is waited
 TEST_CASE("the next factors are on their way before this rank multiplies with these") {
   DryRank self(5);  // two rounds
   const std::vector<std::int64_t> rows(5, 8);
-  ParameterGroup group(*self.backend, DType::bf16, {{"w", 200}}, 100, rank_info(self.ranks.get()));
+  ParameterGroup group(*self.backend, DType::bf16, {{"w", 200}}, 100, rank_info(*self.ranks));
   const Buffer dy = self.backend->allocate({8, 200}, DType::bf16, Category::activations, "dy");
   const Buffer x = self.backend->allocate({8, 100}, DType::bf16, Category::activations, "x");
-  NormProbe probe(*self.backend, {}, 1, NormMethod::cheapest, {self.ranks.get()});
+  NormProbe probe(*self.backend, {}, 1, NormMethod::cheapest, {*self.ranks});
   const auto order = self.order_of({"all_to_all", "wait", "inner_product"}, [&] {
     probe.offer(group, LinearOffer{Factor::lent(dy), Factor::lent(x), rows}, true);
   });
@@ -130,13 +131,12 @@ TEST_CASE(
   DryRank self;
   // Of 63 rows the last rank owns 15, so that its eighth tile is shorter and a product of its own.
   for (const std::int64_t rows : {64, 62, 63}) {
-    ParameterGroup group(*self.backend, DType::bf16, {{"w", rows}}, 16,
-                         rank_info(self.ranks.get()));
+    ParameterGroup group(*self.backend, DType::bf16, {{"w", rows}}, 16, rank_info(*self.ranks));
     const Buffer dy = self.backend->allocate({10, rows}, DType::bf16, Category::activations, "dy");
     const Buffer x = self.backend->allocate({10, 16}, DType::bf16, Category::activations, "x");
     const auto rule = make_update_rule(*self.backend, {}, {&group});
     const TileSize two_rows{std::size_t{2} * 16 * sizeof(float)};
-    FusedUpdate update(*self.backend, two_rows, *rule, {}, 0, {self.ranks.get()});
+    FusedUpdate update(*self.backend, two_rows, *rule, {}, 0, {*self.ranks});
     self.backend->ledger().restart();
     update.offer(group, LinearOffer{Factor::lent(dy), Factor::lent(x)}, true);
     std::map<std::string, std::uint64_t> calls;

@@ -105,7 +105,7 @@ TEST_CASE("ranks score like one, and all know all scores") {
   const auto sequences = random_sequences({9, 4, 13, 1, 8, 8, 2, 17, 5, 30}, 2, 101, 3);
   const auto scores_on = [&](int ranks) {
     std::vector<std::vector<SequenceScore>> scores(static_cast<std::size_t>(ranks));
-    on_ranks(ranks, [&](Backend& backend, Communicator* communicator, int rank) {
+    on_ranks(ranks, [&](Backend& backend, Communicator& communicator, int rank) {
       Llama model(backend, tiny_config(true), DType::f32, {}, communicator);
       fill_weights(model, 1);
       scores[static_cast<std::size_t>(rank)] =
@@ -177,12 +177,12 @@ TEST_CASE(
     }
   };
   double largest = 0;
-  on_ranks(1, [&](Backend& backend, Communicator*, int) {
+  on_ranks(1, [&](Backend& backend, Communicator&, int) {
     Llama model(backend, run.shape, run.dtype);
     fill_weights(model, 1);
     run.before(model);
-    const Batch batch = shard_batch(run.batches.front(), {});
-    const float scale = 16384.0f / static_cast<float>(batch.loss_count());
+    const ShardedBatch batch = shard_batch(run.batches.front(), {});
+    const float scale = 16384.0f / static_cast<float>(batch.targets());
     for (auto const& [name, gradient] : gradients_of(model, batch, Recompute::block, scale)) {
       for (const float g : gradient) largest = std::max(largest, std::abs(static_cast<double>(g)));
     }

@@ -16,6 +16,8 @@
 
 namespace lomo {
 
+class Communicator;
+
 /// An engine: memory and the closed set of operations a LLaMA training step needs.
 ///
 /// Every public operation checks shapes, dtypes and devices once, throws Error naming the op and
@@ -29,8 +31,8 @@ namespace lomo {
 /// one within `on_side_stream`; those that block say so. Letters: docs/NOTATION.md.
 class Backend {
  public:
-  explicit Backend(Device device) : device_(device) {}
-  virtual ~Backend() = default;
+  explicit Backend(Device device);
+  virtual ~Backend();
   Backend(Backend const&) = delete;  // engines own threads, streams and the slab
   Backend& operator=(Backend const&) = delete;
 
@@ -42,6 +44,9 @@ class Backend {
   virtual bool computes() const { return true; }
   Ledger& ledger() { return ledger_; }
   Ledger const& ledger() const { return ledger_; }
+  /// The group of one rank, for a model that is whole here: what it exchanges is copied, where this
+  /// engine computes.
+  Communicator& self_group();
 
   // ---- memory -----------------------------------------------------------------------------------
 
@@ -328,9 +333,10 @@ class Backend {
   Device device_;
   Ledger ledger_;
   std::unique_ptr<Slab> slab_;
-  bool on_side_stream_ = false;  // within `on_side_stream`
-  Fence issued_ = 0;             // the latest
-  Fence waited_for_ = 0;         // it and all before it
+  std::unique_ptr<Communicator> self_group_;  // made when it is asked for
+  bool on_side_stream_ = false;               // within `on_side_stream`
+  Fence issued_ = 0;                          // the latest
+  Fence waited_for_ = 0;                      // it and all before it
 };
 
 /// What an engine is made with.

@@ -60,6 +60,8 @@ class Communicator {
     all_gather_host(std::as_writable_bytes(std::span(all)), std::as_bytes(std::span(&mine, 1)));
     return all;
   }
+  /// How many there were so far: each costs the host a round trip.
+  std::int64_t host_collectives() const { return host_collectives_; }
   /// Returns when every rank has come here.
   void barrier() { all_gather_host(char{0}); }
 
@@ -81,6 +83,7 @@ class Communicator {
   int rank_;
   int size_;
   Ledger& ledger_;
+  std::int64_t host_collectives_ = 0;
   Profile::Span* span_ = nullptr;
 };
 

@@ -9,6 +9,8 @@
 
 namespace lomo {
 
+class ProcessGroup;
+
 /// What liblomo_cuda.so gives the program, by its one symbol. It is a library of its own so that
 /// the program starts on a machine without a single CUDA library.
 struct CudaPlugin {
@@ -28,7 +30,14 @@ struct CudaPlugin {
                                            std::chrono::seconds timeout);
 };
 
-/// Version, and a hash of the headers that the program and its plugin must agree on.
+/// What liblomo_mpi.so gives the program, by its one symbol. It is a library of its own so that the
+/// program starts on a machine without MPI; see make_mpi_process_group.
+struct MpiPlugin {
+  char const* build;  // build_id() of what it was built with
+  std::unique_ptr<ProcessGroup> (*make)();
+};
+
+/// Version, and a hash of the headers that the program and its plugins must agree on.
 char const* build_id();
 
 /// The plugin beside liblomo.so: in the build tree and where they are installed, never in the

@@ -73,26 +73,27 @@ class ProcessGroup {
   std::chrono::seconds timeout_ = std::chrono::minutes(10);
 };
 
-/// An engine, and where several ranks share its model, what they exchange tensors by.
+/// An engine, and what the ranks that share its model exchange tensors by.
 struct Engine {
-  Engine(std::unique_ptr<Backend> alone) : backend(std::move(alone)) {}
-  Engine(std::unique_ptr<Backend> shared, std::unique_ptr<Communicator> with)
-      : backend(std::move(shared)), ranks(std::move(with)) {}
+  Engine(std::unique_ptr<Backend> engine, std::unique_ptr<Communicator> to_others = nullptr)
+      : backend(std::move(engine)), connection(std::move(to_others)) {}
   Backend& operator*() const { return *backend; }
   Backend* operator->() const { return backend.get(); }
+  /// The ranks that share the model; without a connection this one alone.
+  Communicator& ranks() const { return connection ? *connection : backend->self_group(); }
 
   std::unique_ptr<Backend> backend;
-  std::unique_ptr<Communicator> ranks;  // null alone; ends before the engine
+  std::unique_ptr<Communicator> connection;  // ends before the engine
 };
 
 /// One rank; MPI is left alone.
 std::unique_ptr<ProcessGroup> make_single_rank();
-/// The ranks of MPI (src/cpu). One thread of each makes all MPI calls, so that exchanges run beside
-/// computation. Throws Error(Exit::usage) in a build without MPI.
+/// The ranks of MPI, from liblomo_mpi.so (src/mpi), which is opened when this is called: a program
+/// that is started alone needs no MPI on its machine. One thread of each makes all MPI calls, so
+/// that exchanges run beside computation. Throws Error(Exit::usage) where the library or MPI is not
+/// there.
 std::unique_ptr<ProcessGroup> make_mpi_process_group();
 
-/// A communicator of one rank: what it exchanges it copies, where its engine computes.
-std::unique_ptr<Communicator> make_self_communicator(Backend& backend);
 /// Rank `rank` of `size` on a dry engine: moves nothing and accounts for what that rank would
 /// exchange. Host collectives return as if every rank had given the same.
 std::unique_ptr<Communicator> make_dry_communicator(Backend& backend, int rank, int size);

@@ -1,10 +1,10 @@
 #pragma once
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "lomo/backend/backend.h"
-#include "lomo/dist/vocabulary.h"
+#include "lomo/parallel/sharded_batch.h"
+#include "lomo/parallel/vocabulary.h"
 
 namespace lomo {
 
@@ -25,31 +25,25 @@ struct Recompute {
 };
 inline constexpr Recompute Recompute::none{0}, Recompute::block{1};
 
-/// Rows that carry loss, of all ranks, in the order in which the head has them: chunk after chunk,
-/// within a chunk rank after rank. Alone, one chunk: the batch's own.
-struct LossRows {
-  struct Chunk {
-    std::int64_t first = 0;            // row of the head
-    std::vector<std::int64_t> counts;  // of each rank
-    std::int64_t mine = 0;             // first of this rank's own N' rows
-    std::int64_t rows = 0;             // sum of counts
-  };
-  std::vector<Chunk> chunks;
-  Buffer targets;                     // (A) i32
-  std::int64_t count = 0;             // A, N' of all ranks together
-  std::vector<std::int64_t> of_rank;  // (R) N' of each
-};
-
-/// A batch in engine memory. Lists as in data/batch.h.
+/// A batch in engine memory, in one block of i32 that goes up at once. Lists as in data/batch.h.
 struct DeviceBatch {
-  Buffer tokens, positions, starts;          // (N), (N), (S+1) i32
-  Buffer loss_rows;                          // (N') i32
-  Buffer loss_starts, loss_positions;        // (S+1), (N') i32
-  Buffer unique_ids, id_order, id_segments;  // (U), (N), (U+1) i32
+  Buffer lists;                        // all below, each beginning where 16 bytes do
+  Tensor tokens, positions, starts;    // (N), (N), (S+1)
+  Tensor loss_rows;                    // (N')
+  Tensor loss_starts, loss_positions;  // (S+1), (N')
+  Tensor id_order, id_segments;        // (N), (U+1)
+  Tensor all_targets;                  // (A) of all ranks, in the order of all_loss_rows
+  Tensor token_rows, asked_rows;       // of several ranks: see EmbeddingLookup
+  RankIds ids;                         // (U) of every rank
   std::int64_t longest = 0, loss_longest = 0;
   LossRows all_loss_rows;
   std::vector<std::int64_t> rows_of_rank;  // (R) N of each
-  std::optional<RankIds> rank_ids;         // none alone
+  RankInfo info;
+
+  Tensor unique_ids() const {  // (U) of this rank
+    const auto mine = static_cast<std::int64_t>(ids.of(info.rank).size());
+    return ids.on_engine(info.rank, {0, mine});
+  }
   Sequences sequences() const { return {starts, positions, longest}; }
   /// The rows that carry loss, as queries of the last block.
   Sequences loss_sequences() const { return {loss_starts, loss_positions, loss_longest}; }
@@ -95,7 +89,7 @@ struct Pass {
   HeadActivations head;
   std::int64_t rows = 0;       // N
   std::int64_t loss_rows = 0;  // N'
-  std::int64_t all_loss_rows() const { return batch.all_loss_rows.count; }
+  std::int64_t all_loss_rows() const { return batch.all_loss_rows.count(); }
 };
 
 /// Where a backward stands.

@@ -49,6 +49,6 @@ AuxiliaryFiles read_auxiliary_files(std::filesystem::path const& folder);
 /// collective then, by the collectives of `host`, and an error is the same on all of them.
 void save_model(Backend& backend, LlamaWeights& weights, ModelConfig const& config,
                 std::filesystem::path const& folder, AuxiliaryFiles const& auxiliary_files,
-                std::size_t shard_bytes, Communicator* host = nullptr);
+                std::size_t shard_bytes, Communicator& host);
 
 }  // namespace lomo

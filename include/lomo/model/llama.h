@@ -4,11 +4,12 @@
 #include <vector>
 
 #include "lomo/backend/communicator.h"
-#include "lomo/data/batch.h"
-#include "lomo/dist/weight_gatherer.h"
 #include "lomo/model/activations.h"
 #include "lomo/model/weights.h"
 #include "lomo/optim/gradient_sink.h"
+#include "lomo/parallel/sharded_batch.h"
+#include "lomo/parallel/vocabulary_parallel.h"
+#include "lomo/parallel/weight_gatherer.h"
 
 namespace lomo {
 
@@ -45,16 +46,17 @@ struct HeadOptions {
 /// backward never change a weight; only a sink does.
 class Llama {
  public:
-  /// `ranks`: those that hold the model together, each its rows of every matrix; null, or one rank,
-  /// for a model that is whole here.
-  Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head = {},
-        Communicator* ranks = nullptr);
+  /// `ranks`: those that hold the model together, each its rows of every matrix.
+  Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head,
+        Communicator& ranks);
+  /// A model that is whole here.
+  Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head = {})
+      : Llama(backend, config, dtype, head, backend.self_group()) {}
 
   Backend& backend() { return backend_; }
   ModelConfig const& config() const { return config_; }
   DType dtype() const { return dtype_; }
-  /// Null when the model is whole here.
-  Communicator* ranks() const { return ranks_; }
+  Communicator& ranks() const { return ranks_; }
   LlamaWeights& weights() { return weights_; }
   LlamaWeights const& weights() const { return weights_; }
 
@@ -62,9 +64,9 @@ class Llama {
   /// all ranks), runs on those alone.
   static bool last_block_on_loss_rows(std::int64_t rows, std::int64_t loss_rows);
 
-  /// Runs the batch and keeps what `recompute` says. A token or target that is not an id of the
-  /// vocabulary is an error (Exit::data).
-  Pass forward(Batch const& batch, Recompute recompute);
+  /// Runs the batch and keeps what `recompute` says. All ranks give their shards of one batch. A
+  /// token or target that is not an id of the vocabulary is an error (Exit::data).
+  Pass forward(ShardedBatch const& batch, Recompute recompute);
   /// Offers the gradient of `scale` * sum of the losses to the sink, last block first. With `keep`
   /// the pass stays usable for another backward (a norm pass before an update); otherwise its
   /// activations are consumed and moved into the offers.
@@ -81,11 +83,11 @@ class Llama {
   /// Loss (N') in nats of each row of this rank that has a target, in batch order. Blocks.
   std::vector<float> losses(Pass const& pass);
   /// The same for evaluation: runs the batch and keeps nothing. Blocks.
-  std::vector<float> losses(Batch const& batch);
-  /// The same of every rank, all of which know them; alone, one list. Blocks.
+  std::vector<float> losses(ShardedBatch const& batch);
+  /// The same of every rank, all of which know them. Blocks.
   std::vector<std::vector<float>> losses_by_rank(Pass const& pass);
   /// The pass of an evaluation, of which only the losses are left.
-  Pass score(Batch const& batch);
+  Pass score(ShardedBatch const& batch);
 
   /// Room for the keys and values of `capacity` tokens.
   KeyValueCache make_cache(std::int64_t capacity);
@@ -97,12 +99,11 @@ class Llama {
 
  private:
   enum class Purpose : std::uint8_t { train, evaluate };
-  Pass run(Batch const& batch, Recompute recompute, Purpose purpose);
-  DeviceBatch upload(Batch const& batch);
-  Buffer embed_tokens(Batch const& batch, DeviceBatch const& device);
+  Pass run(ShardedBatch const& batch, Recompute recompute, Purpose purpose);
+  /// Checks the ids, and brings the lists of a batch into engine memory.
+  DeviceBatch upload(ShardedBatch const& batch);
+  Buffer embed_tokens(DeviceBatch const& batch);
   void prefetch_forward();
-  /// logits (1,V) of `normed` (1,C), on ranks each of its own row.
-  void head_logits(Tensor logits, Tensor normed);
   /// Blocks below this one need no backward; 0 when the embedding is wanted.
   std::size_t lowest_requiring_grad(GradientSink const& sink) const;
   /// Makes what backward reads of block l, and of those between it and the input that was kept.
@@ -110,7 +111,6 @@ class Llama {
   Buffer backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& sink, bool keep);
   BlockContext block_context(Pass const& pass, std::size_t l);
   HeadContext head_context(Pass const& pass);
-  LossRows all_loss_rows(Batch const& batch);
   /// Announces what a backward will read in the blocks below `from`.
   void prefetch_backward(Pass const& pass, GradientSink const& sink, std::size_t from);
 
@@ -118,9 +118,10 @@ class Llama {
   ModelConfig config_;
   DType dtype_;
   HeadOptions head_;
-  Communicator* ranks_;
+  Communicator& ranks_;
   LlamaWeights weights_;
   WeightGatherer gatherer_;
+  VocabularyParallel vocabulary_;
   Buffer inv_freq_;  // (D/2) f32
 };
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "lomo/dist/parameter.h"
 #include "lomo/model/config.h"
+#include "lomo/parallel/parameter.h"
 
 namespace lomo {
 

@@ -11,7 +11,7 @@ namespace lomo {
 
 /// How gradients reach the ranks that own them.
 struct GradientComm {
-  Communicator* ranks = nullptr;   // null: alone, every row is owned here
+  Communicator& ranks;
   DType comm_dtype = DType::bf16;  // partial gradients are rounded to it once, before they are sent
 };
 

@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "lomo/backend/backend.h"
-#include "lomo/dist/parameter.h"
-#include "lomo/dist/vocabulary.h"
+#include "lomo/backend/communicator.h"
+#include "lomo/parallel/parameter.h"
+#include "lomo/parallel/vocabulary.h"
 
 namespace lomo {
 
@@ -46,7 +47,7 @@ inline constexpr std::size_t kAllMembers = std::numeric_limits<std::size_t>::max
 struct LinearOffer {
   Factor dy;  // (N, sum of O of the members covered)
   Factor x;   // (N, I)
-  /// (R) N of each rank; empty: not known.
+  /// (R) N of each rank; empty: of this one alone.
   std::span<std::int64_t const> rows_of_rank = {};
   std::size_t first = 0;
   std::size_t count = kAllMembers;
@@ -58,7 +59,7 @@ struct LinearOffer {
 struct EmbeddingOffer {
   Factor rows;                        // (U,C) f32, equal ids summed in batch order
   Tensor ids;                         // (U) i32, the distinct ids of the batch, ascending
-  RankIds const* everyone = nullptr;  // those of all ranks; null alone
+  RankIds const* everyone = nullptr;  // those of all ranks; null: of a group of one
 };
 
 /// The head's gradient, recomputed block by block: dW_b = dZ_b^T x with
@@ -80,8 +81,9 @@ struct VectorOffer {
 /// A gradient in the cheapest form it has.
 using Offer = std::variant<LinearOffer, EmbeddingOffer, HeadOffer, VectorOffer>;
 
-/// Whether the gradient needs nothing of other ranks: it is whole for the rows owned here.
-bool is_locally_complete(Offer const& offer);
+/// Whether the gradient of the rows owned here needs nothing of other ranks: in a group of one
+/// always, else of the head.
+bool locally_complete(std::vector<Offer> const& offers, Communicator const& ranks);
 
 /// Writes rows [first, first + g.rows()) of the sum of `offers` for member `member` of `group` into
 /// g (t,I) f32; a vector counts as one row. Rows are counted from the first of the whole matrix, or

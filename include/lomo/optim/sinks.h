@@ -39,7 +39,7 @@ enum class NormMethod : std::uint8_t {
 /// `last`. On ranks each sees the rows it owns, and all make the same calls.
 class TileSink : public GradientSink {
  public:
-  TileSink(Backend& backend, TileSize tile, GradientComm gradient_comm = {});
+  TileSink(Backend& backend, TileSize tile, GradientComm gradient_comm);
   bool requires_grad(ParameterGroup const&) const override { return true; }
   void offer(ParameterGroup& group, Offer offer, bool last) final;
   /// Blocks. Stats of everything offered so far, of all ranks together and the same on each.
@@ -58,7 +58,10 @@ class TileSink : public GradientSink {
   /// Takes a tile into the stats; what all ranks hold counts once.
   void accumulate_norm(Parameter const& parameter, Tensor g, float scale);
   bool counts(Parameter const& parameter) const;
-  bool alone() const { return gradient_comm_.ranks == nullptr; }
+  /// The stats on the device of all ranks together, which end in `room`: what no host waits for.
+  Tensor stats_of_all(Buffer const& room);
+  /// (2) f64; empty in a group of one, whose stats are those of all.
+  Buffer room_for_stats_of_all();
 
   Backend& backend_;
   TileSize tile_;
@@ -81,7 +84,10 @@ class FusedUpdate final : public TileSink {
   /// tell them apart and for all ranks to stop at the same tile; 0 after a gradient check, and then
   /// there are no stats.
   FusedUpdate(Backend& backend, TileSize tile, UpdateRule& rule, StepContext const& step,
-              std::size_t tensors = 0, GradientComm gradient_comm = {});
+              std::size_t tensors, GradientComm gradient_comm);
+  FusedUpdate(Backend& backend, TileSize tile, UpdateRule& rule, StepContext const& step,
+              std::size_t tensors = 0)
+      : FusedUpdate(backend, tile, rule, step, tensors, {backend.self_group()}) {}
 
   /// Which tensors changed, by name and in the order of their updates.
   struct UpdatedTensors {
@@ -110,8 +116,10 @@ class FusedUpdate final : public TileSink {
 /// scale * g, before any clipping, as the published code does.
 class NormProbe final : public TileSink {
  public:
-  NormProbe(Backend& backend, TileSize tile, float scale, NormMethod method = NormMethod::tiles,
-            GradientComm gradient_comm = {});
+  NormProbe(Backend& backend, TileSize tile, float scale, NormMethod method,
+            GradientComm gradient_comm);
+  NormProbe(Backend& backend, TileSize tile, float scale, NormMethod method = NormMethod::tiles)
+      : NormProbe(backend, tile, scale, method, {backend.self_group()}) {}
 
  private:
   void act(ParameterGroup& group, std::vector<Offer>& offers) override;
@@ -128,8 +136,11 @@ class NormProbe final : public TileSink {
 /// outlive the sink.
 class KeepFactors final : public TileSink {
  public:
+  KeepFactors(Backend& backend, TileSize tile, float scale, NormMethod method,
+              GradientComm gradient_comm);
   KeepFactors(Backend& backend, TileSize tile, float scale,
-              NormMethod method = NormMethod::cheapest, GradientComm gradient_comm = {});
+              NormMethod method = NormMethod::cheapest)
+      : KeepFactors(backend, tile, scale, method, {backend.self_group()}) {}
   /// Memory is spent: what is offered from here on is measured only, and must be offered again to
   /// the sink that `release` served, by a second backward over the rest. A group whose last offer
   /// is still to come (tied embedding) keeps what it has, and release leaves it open.
@@ -157,7 +168,10 @@ class KeepGradients final : public TileSink {
  public:
   /// `scale` is that of the stats, 1 / loss scale; gradients are stored unscaled.
   KeepGradients(Backend& backend, TileSize tile, std::vector<ParameterGroup*> const& groups,
-                float scale = 1, GradientComm gradient_comm = {});
+                float scale, GradientComm gradient_comm);
+  KeepGradients(Backend& backend, TileSize tile, std::vector<ParameterGroup*> const& groups,
+                float scale = 1)
+      : KeepGradients(backend, tile, groups, scale, {backend.self_group()}) {}
   /// (owned,I) or (1,C) f32.
   Tensor gradient(Parameter const& parameter) const;
   /// Applies every stored gradient, the unfused way: after the whole backward, and nothing at all

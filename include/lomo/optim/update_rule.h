@@ -6,8 +6,8 @@
 
 #include "lomo/backend/backend.h"
 #include "lomo/backend/communicator.h"
-#include "lomo/dist/parameter.h"
-#include "lomo/dist/stored_tensor.h"
+#include "lomo/parallel/parameter.h"
+#include "lomo/parallel/stored_tensor.h"
 
 namespace lomo {
 
@@ -74,9 +74,15 @@ struct OptimizerOptions {
 };
 
 /// `groups` lists the parameters the rule will serve; rules with state allocate it now, for the
-/// rows owned here. `ranks`: those that share the parameters, or null.
+/// rows owned here. `ranks`: those that share the parameters.
 std::unique_ptr<UpdateRule> make_update_rule(Backend& backend, OptimizerOptions const& options,
                                              std::vector<ParameterGroup*> const& groups,
-                                             Communicator* ranks = nullptr);
+                                             Communicator& ranks);
+/// For parameters that are whole here.
+inline std::unique_ptr<UpdateRule> make_update_rule(Backend& backend,
+                                                    OptimizerOptions const& options,
+                                                    std::vector<ParameterGroup*> const& groups) {
+  return make_update_rule(backend, options, groups, backend.self_group());
+}
 
 }  // namespace lomo

@@ -4,8 +4,8 @@
 #include <utility>
 #include <vector>
 
-#include "lomo/data/batch.h"
 #include "lomo/data/dataset.h"
+#include "lomo/parallel/sharded_batch.h"
 #include "lomo/train/config.h"
 #include "lomo/train/generation.h"
 #include "lomo/train/inputs.h"
@@ -28,10 +28,10 @@ Batch batch_with(BatchCounts const& counts);
 /// The largest share of a global batch, cut as evenly as its sequences allow.
 BatchCounts shard_batch(BatchCounts const& global, int ranks);
 
-/// What a run will put through its model, as far as memory is concerned. On ranks, a rank's shares.
+/// What a run will put through its model, as far as memory is concerned. On ranks, a rank's shards.
 struct PlannedBatches {
-  std::vector<Batch> train;
-  std::vector<Batch> eval;
+  std::vector<ShardedBatch> train;
+  std::vector<ShardedBatch> eval;
   std::vector<GenerationLengths> generations;  // answers that evaluations let the model write
 };
 

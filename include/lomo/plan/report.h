@@ -44,8 +44,8 @@ struct PlanReport {
   nlohmann::ordered_json json() const;
 };
 
-/// Makes rank 0 of so many, all with the same batches; one: alone.
-using MakeRank = std::function<Engine(int ranks)>;
+/// Makes a rank of so many, all of which decide alike.
+using MakeRank = std::function<Engine(int rank, int ranks)>;
 
 /// Fills `advice`, `largest_tokens` and `min_ranks`: plans again with one change at a time, with
 /// ever larger batches of sequences like those of `report.plan.step`, and with the batch shared out

@@ -23,10 +23,10 @@ std::vector<Fingerprint> fingerprints_of(TrainConfig const& config,
 
 /// Collective. Throws, on all ranks alike, an Error that names the ranks that differ from rank 0
 /// and in what.
-void require_rank_consistency(Communicator* host, std::vector<Fingerprint> const& mine);
+void require_rank_consistency(Communicator& host, std::vector<Fingerprint> const& mine);
 
 /// Collective. `folder` was made by rank 0: throws Error(Exit::usage), on all ranks alike, naming
 /// those that do not find it.
-void require_shared(Communicator* host, std::filesystem::path const& folder);
+void require_shared(Communicator& host, std::filesystem::path const& folder);
 
 }  // namespace lomo

@@ -38,7 +38,7 @@ struct TrainingState {
 /// a value is not finite. Ranks write together, by the collectives of `host`, and fail together.
 void save_checkpoint(std::filesystem::path const& folder, Llama& model, UpdateRule& rule,
                      TrainingState const& state, AuxiliaryFiles const& auxiliary_files,
-                     std::size_t shard_bytes, Communicator* host = nullptr);
+                     std::size_t shard_bytes, Communicator& host);
 
 /// What is wrong with a checkpoint, one sentence each: its manifest, files that differ from it, a
 /// training state that this version does not read. Empty: whole. Reads every byte.

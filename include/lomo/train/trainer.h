@@ -94,12 +94,11 @@ class Trainer {
  public:
   Trainer(Llama& model, TrainConfig const& config, Schedule const& schedule);
 
-  /// `batch` is this rank's share of the global batch (data/share.h); of the report all but
-  /// `seconds` is of the whole and the same on every rank.
+  /// Of the report all but `seconds` is of the whole batch and the same on every rank.
   /// Blocks. Throws Error(Exit::diverged) after train.stop_after_skips skipped steps in a row, at
   /// an overflow with the smallest loss scale, and at a spike or a rise when spike_guard.action is
   /// stop.
-  StepReport step(Batch const& batch);
+  StepReport step(ShardedBatch const& batch);
 
   /// The loss of an evaluation before the first step, for the guard.
   void evaluated_before(double loss) { spike_guard_.evaluated(loss); }
@@ -113,7 +112,6 @@ class Trainer {
 
  private:
   void measure_loss(Pass const& pass, StepReport& report) const;
-  void count(Batch const& batch, StepReport& report) const;
   GradientComm gradient_comm() const { return {model_.ranks(), comm_dtype_}; }
   void fused_step(Pass& pass, StepReport& report, StepContext& context);
   void kept_step(Pass& pass, StepReport& report, StepContext& context);

@@ -1,10 +1,11 @@
 #pragma once
 #include <cstdint>
+#include <span>
 #include <vector>
 
-#include "lomo/backend/backend.h"
-#include "lomo/backend/communicator.h"
-#include "lomo/dist/ownership.h"
+#include "lomo/core/tensor.h"
+#include "lomo/parallel/ownership.h"
+#include "lomo/parallel/sharded_batch.h"
 
 namespace lomo {
 
@@ -12,12 +13,14 @@ namespace lomo {
 /// sent by them: to the ranks that ask, and their gradients back.
 class RankIds {
  public:
-  /// `mine`: the ids of this rank, ascending. Blocks.
-  RankIds(Backend& backend, Communicator& ranks, std::vector<std::int32_t> const& mine);
+  RankIds() = default;
+  explicit RankIds(ShardedBatch const& batch);
+  /// Of rank 0, then of rank 1, and so on.
+  std::vector<std::int32_t> const& all() const { return all_; }
+  /// Where `all()` lies in engine memory, i32.
+  void set_engine(Tensor all) { on_engine_ = all; }
 
-  std::vector<std::int32_t> const& of(int rank) const {
-    return ids_[static_cast<std::size_t>(rank)];
-  }
+  std::span<std::int32_t const> of(int rank) const;
   /// Which of a rank's ids lie in these rows of the vocabulary: a range of of(rank).
   RowRange within(int rank, RowRange rows) const;
   /// Such a range in engine memory, i32.
@@ -26,9 +29,9 @@ class RankIds {
   std::int64_t maximum(std::int64_t rows) const;
 
  private:
-  std::vector<std::vector<std::int32_t>> ids_;  // by rank
-  std::vector<std::int64_t> begins_;            // of each rank's in all_
-  Buffer all_;                                  // (sum of U) i32
+  std::vector<std::int32_t> all_;
+  std::vector<std::size_t> begins_{0};  // (R+1) of each rank's in all_
+  Tensor on_engine_;                    // (sum of U) i32
 };
 
 /// Row tile k of the vocabulary, as ranks exchange it: rows [k t, (k + 1) t) of every owner.
@@ -41,5 +44,10 @@ struct VocabularyTile {
   std::vector<RowRange> mine;   // of this rank's ids, those that each rank owns
   std::vector<std::int64_t> asked_counts, mine_counts;
 };
+
+/// The rows of the embedding that ranks ask rank info.rank for, counted from the first that it
+/// owns: tile after tile of `rows` rows, within a tile rank after rank.
+std::vector<std::int32_t> asked_rows(RankIds const& ids, RankInfo info, std::int64_t vocabulary,
+                                     std::int64_t rows);
 
 }  // namespace lomo

@@ -1,8 +1,8 @@
-#include "lomo/dist/weight_gatherer.h"
+#include "lomo/parallel/weight_gatherer.h"
 
 #include <algorithm>
 
-#include "lomo/dist/ownership.h"
+#include "lomo/parallel/ownership.h"
 
 namespace lomo {
 
@@ -30,17 +30,17 @@ Tensor shaped(Buffer const& memory, Shape shape) {
 
 }  // namespace
 
-WeightGatherer::WeightGatherer(Backend& backend, Communicator* ranks, DType dtype,
+WeightGatherer::WeightGatherer(Backend& backend, Communicator& ranks, DType dtype,
                                std::int64_t largest)
     : backend_(backend), ranks_(ranks) {
-  if (ranks_ == nullptr) return;
+  if (alone()) return;
   for (Slot& slot : slots_) {
     slot.memory = backend.allocate(Shape(largest), dtype, Category::communication, "whole weight");
   }
 }
 
 void WeightGatherer::prefetch(std::vector<Parameter const*> const& order) {
-  if (ranks_ == nullptr) return;
+  if (alone()) return;
   to_prefetch_.assign(order.begin(), order.end());
   fetch_next();
 }
@@ -52,7 +52,7 @@ void WeightGatherer::invalidate() {
 }
 
 void WeightGatherer::linear(Tensor y, Tensor x, Stack w, Tensor residual) {
-  if (ranks_ == nullptr) return backend_.linear(y, x, stacked(w), residual);
+  if (alone()) return backend_.linear(y, x, stacked(w), residual);
   std::int64_t column = 0;  // of y
   for (std::size_t i = 0; i < w.count; ++i) {
     const std::int64_t rows = w.member(i).whole.rows();
@@ -64,7 +64,7 @@ void WeightGatherer::linear(Tensor y, Tensor x, Stack w, Tensor residual) {
 }
 
 void WeightGatherer::linear_backward_input(Tensor dx, Tensor dy, Stack w, bool accumulate) {
-  if (ranks_ == nullptr) return backend_.linear_backward_input(dx, dy, stacked(w), accumulate);
+  if (alone()) return backend_.linear_backward_input(dx, dy, stacked(w), accumulate);
   std::int64_t column = dy.cols();
   for (std::size_t i = w.count; i-- > 0;) {
     const std::int64_t rows = w.member(i).whole.rows();
@@ -86,7 +86,7 @@ Tensor WeightGatherer::gathered(Parameter const& parameter) {
     slot = current_ == slots_.data() ? &slots_[1] : slots_.data();
     fetch(*slot, parameter);
   }
-  ranks_->wait(slot->fence);
+  ranks_.wait(slot->fence);
   current_ = slot;
   fetch_next();  // before the product is issued, so beside it
   return shaped(slot->memory, parameter.whole);
@@ -103,8 +103,8 @@ WeightGatherer::Slot* WeightGatherer::slot_of(Parameter const& parameter) {
 void WeightGatherer::fetch(Slot& slot, Parameter const& parameter) {
   const Profile::Scope about(backend_.ledger().profile(), parameter.name);
   slot.holds = &parameter;
-  slot.fence = ranks_->all_gather(shaped(slot.memory, parameter.whole), parameter.value,
-                                  owned_counts(parameter.whole.rows(), ranks_->size()));
+  slot.fence = ranks_.all_gather(shaped(slot.memory, parameter.whole), parameter.value,
+                                 owned_counts(parameter.whole.rows(), ranks_.size()));
 }
 
 /// The first matrix of those to come that lies in no slot, if the other slot's is not needed

@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <string>
 
-#include "lomo/dist/parameter.h"
+#include "lomo/parallel/parameter.h"
 
 namespace lomo {
 

@@ -11,7 +11,7 @@
 
 #include "lomo/backend/profile.h"
 
-namespace lomo::cpu {
+namespace lomo::mpi {
 
 /// What this rank gives to the others and takes from them at one time.
 struct PendingExchange {
@@ -93,4 +93,4 @@ class MpiQueue {
   std::thread thread_;
 };
 
-}  // namespace lomo::cpu
+}  // namespace lomo::mpi

@@ -12,7 +12,7 @@
 #include "lomo/core/error.h"
 #include "lomo/core/waiting.h"
 
-namespace lomo::cpu {
+namespace lomo::mpi {
 
 namespace {
 
@@ -275,4 +275,4 @@ std::string MpiQueue::name_of(int rank) const {
   return name;
 }
 
-}  // namespace lomo::cpu
+}  // namespace lomo::mpi

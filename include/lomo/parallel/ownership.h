@@ -20,9 +20,8 @@ struct RankInfo {
   int rank = 0;
   int ranks = 1;  // R
 };
-/// Of a model that is whole here, for which there is no communicator: 0 of 1.
-inline RankInfo rank_info(Communicator const* ranks) {
-  return ranks == nullptr ? RankInfo{} : RankInfo{ranks->rank(), ranks->size()};
+inline RankInfo rank_info(Communicator const& ranks) {
+  return {ranks.rank(), ranks.size()};
 }
 
 /// The rows of a tensor of `rows` rows that rank q of R owns: [q S, min((q + 1) S, rows)) with

@@ -6,11 +6,12 @@
 #include <string>
 #include <utility>
 
+#include "lomo/backend/plugin.h"
 #include "lomo/backend/process_group.h"
 #include "lomo/core/error.h"
 #include "mpi_queue.h"
 
-namespace lomo::cpu {
+namespace lomo::mpi {
 
 namespace {
 
@@ -151,19 +152,25 @@ class MpiProcessGroup final : public ProcessGroup {
   MpiCommunicator host_;
 };
 
-}  // namespace
-
-}  // namespace lomo::cpu
-
-std::unique_ptr<lomo::ProcessGroup> lomo::make_mpi_process_group() {
+std::unique_ptr<ProcessGroup> make_process_group() {
   // A launcher that is killed cannot end its ranks; mpirun's main thread is their parent.
   if (std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr) prctl(PR_SET_PDEATHSIG, SIGKILL);
-  auto queue = std::make_unique<cpu::MpiQueue>();
+  auto queue = std::make_unique<MpiQueue>();
   char const* const tasks = std::getenv("SLURM_STEP_NUM_TASKS");
   if (queue->size() == 1 && tasks != nullptr && std::atoi(tasks) > 1) {
     throw Error(Exit::usage, "srun started " + std::string(tasks) +
                                  " tasks, but each of them finds itself alone: start them with "
                                  "srun --mpi=pmix, or with mpirun");
   }
-  return std::make_unique<cpu::MpiProcessGroup>(std::move(queue));
+  return std::make_unique<MpiProcessGroup>(std::move(queue));
+}
+
+}  // namespace
+
+}  // namespace lomo::mpi
+
+/// What lomo::make_mpi_process_group looks for in this library.
+extern "C" lomo::MpiPlugin const* lomo_mpi_plugin() {
+  static const lomo::MpiPlugin plugin{lomo::build_id(), lomo::mpi::make_process_group};
+  return &plugin;
 }

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "lomo/backend/backend.h"
-#include "lomo/dist/ownership.h"
+#include "lomo/parallel/ownership.h"
 
 namespace lomo {
 

@@ -8,7 +8,7 @@
 
 #include "lomo/backend/backend.h"
 #include "lomo/backend/communicator.h"
-#include "lomo/dist/parameter.h"
+#include "lomo/parallel/parameter.h"
 
 namespace lomo {
 
@@ -31,8 +31,8 @@ struct Stack {
 /// computes, and none that is still in a slot is gathered again. All ranks make the same calls.
 class WeightGatherer {
  public:
-  /// `largest`: elements of the largest matrix that will be asked for. `ranks` may be null.
-  WeightGatherer(Backend& backend, Communicator* ranks, DType dtype, std::int64_t largest);
+  /// `largest`: elements of the largest matrix that will be asked for.
+  WeightGatherer(Backend& backend, Communicator& ranks, DType dtype, std::int64_t largest);
 
   /// The matrices that come next, in this order; replaces what was announced before. A matrix that
   /// is announced must not change before its product, or the next announcement.
@@ -53,13 +53,14 @@ class WeightGatherer {
     Parameter const* holds = nullptr;
     Communicator::Fence fence = 0;
   };
+  bool alone() const { return ranks_.size() == 1; }
   Tensor gathered(Parameter const& parameter);
   void fetch(Slot& slot, Parameter const& parameter);
   void fetch_next();
   Slot* slot_of(Parameter const& parameter);
 
   Backend& backend_;
-  Communicator* ranks_;
+  Communicator& ranks_;
   std::array<Slot, 2> slots_;
   Slot* current_ = nullptr;  // what the product issued last reads
   std::deque<Parameter const*> to_prefetch_;

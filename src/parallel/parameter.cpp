@@ -1,4 +1,4 @@
-#include "lomo/dist/parameter.h"
+#include "lomo/parallel/parameter.h"
 
 #include <string>
 #include <utility>
