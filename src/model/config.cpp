@@ -6,13 +6,6 @@
 
 namespace lomo {
 
-std::int64_t ModelConfig::parameters() const {
-  const std::int64_t q = heads * head_width;
-  const std::int64_t kv = kv_heads * head_width;
-  const std::int64_t block = 2 * width + width * (q + 2 * kv) + q * width + 3 * width * ffn;
-  return (tied_embeddings ? 1 : 2) * vocab * width + layers * block + width;
-}
-
 std::vector<float> rope_frequencies(ModelConfig const& config) {
   RopeScaling const& scaling = config.rope_scaling;
   std::vector<float> frequencies;  // (D/2)

@@ -57,7 +57,7 @@ Buffer Llama::next_logits(KeyValueCache& cache, std::vector<std::int32_t> const&
       backend_, std::vector<std::int32_t>{0, static_cast<std::int32_t>(total)}, "key starts");
   const Sequences key_rows{key_starts, key_positions, total};
 
-  const BlockContext ctx{backend_, gatherer_, config_, dtype_, rows, inv_freq_};
+  const LayerContext ctx{backend_, gatherer_, config_.layer(), dtype_, rows, inv_freq_};
   prefetch_forward();
   Buffer x = embed_tokens(rows);  // (n,C)
   for (std::size_t l = 0; l < weights_.blocks.size(); ++l) {
@@ -75,7 +75,7 @@ Buffer Llama::next_logits(KeyValueCache& cache, std::vector<std::int32_t> const&
   Buffer logits = backend_.allocate(Shape(1, config_.vocab), DType::f32, Category::activations,
                                     "next-token logits");
   backend_.gather_rows(last, x, rows.loss_rows);
-  backend_.rmsnorm(normed, rstd, last, weights_.norm.stacked(), config_.norm_eps);
+  weights_.norm.forward(backend_, normed, rstd, last, config_.norm_eps);
   vocabulary_.row_logits(logits, normed, weights_.head().single().value);
   return logits;
 }

@@ -6,7 +6,8 @@
 #include <utility>
 
 #include "block.h"
-#include "head.h"
+#include "layers/embedding.h"
+#include "layers/lm_head.h"
 #include "transfer.h"
 
 namespace lomo {
@@ -50,11 +51,11 @@ bool Llama::last_block_on_loss_rows(std::int64_t rows, std::int64_t loss_rows) {
   return loss_rows * kAllRowsShare < rows * (kAllRowsShare - 1);
 }
 
-BlockContext Llama::block_context(Pass const& pass, std::size_t l) {
+LayerContext Llama::layer_context(Pass const& pass, std::size_t l) {
   const bool last = l + 1 == weights_.blocks.size();
   return {backend_,
           gatherer_,
-          config_,
+          config_.layer(),
           dtype_,
           pass.batch,
           inv_freq_,
@@ -66,9 +67,8 @@ HeadContext Llama::head_context(Pass const& pass) {
 }
 
 Buffer Llama::embed_tokens(DeviceBatch const& batch) {
-  return vocabulary_.embed(weights_.embedding.single(),
-                           {batch.tokens, batch.ids, batch.token_rows, batch.asked_rows,
-                            head_.vocabulary_tile(ranks_.size())});
+  return embedding_forward(vocabulary_, weights_.embedding, batch,
+                           head_.vocabulary_tile(ranks_.size()));
 }
 
 void Llama::prefetch_forward() {
@@ -100,7 +100,7 @@ Pass Llama::run(ShardedBatch const& batch, Recompute recompute, Purpose purpose)
   for (std::size_t l = 0; l < weights_.blocks.size(); ++l) {
     BlockActivations a;
     a.x = std::move(x);
-    x = block_forward(block_context(pass, l), weights_.blocks[l], a, keep(l));
+    x = block_forward(layer_context(pass, l), weights_.blocks[l], a, keep(l));
     if (training) pass.blocks.push_back(std::move(a));
   }
   if (pass.last_on_loss_rows) {
@@ -149,9 +149,9 @@ std::size_t Llama::lowest_requiring_grad(GradientSink const& sink) const {
   std::size_t lowest = 0;
   if (sink.requires_grad(weights_.embedding)) return lowest;
   const auto wanted = [&sink](BlockWeights const& w) {
-    return sink.requires_grad(w.norm1) || sink.requires_grad(w.qkv) || sink.requires_grad(w.out) ||
-           sink.requires_grad(w.norm2) || sink.requires_grad(w.gate_up) ||
-           sink.requires_grad(w.down);
+    return sink.requires_grad(w.norm1.weight) || sink.requires_grad(w.qkv.weight) ||
+           sink.requires_grad(w.out.weight) || sink.requires_grad(w.norm2.weight) ||
+           sink.requires_grad(w.gate_up.weight) || sink.requires_grad(w.down.weight);
   };
   while (lowest < weights_.blocks.size() && !wanted(weights_.blocks[lowest])) ++lowest;
   return lowest;
@@ -182,12 +182,7 @@ void Llama::backward_rest(Pass& pass, BackwardPoint point, GradientSink& sink, b
     d = backward_block(pass, l, std::move(d), sink, keep);
   }
   if (!sink.requires_grad(weights_.embedding)) return;
-  const Tensor ids = pass.batch.unique_ids();
-  Buffer rows = backend_.allocate(Shape(ids.rows(), config_.width), DType::f32,
-                                  Category::activations, "embedding gradient rows");
-  backend_.sum_rows(rows, d, pass.batch.id_order, pass.batch.id_segments);
-  d.reset();
-  sink.offer(weights_.embedding, EmbeddingOffer{std::move(rows), ids, &pass.batch.ids}, true);
+  embedding_backward(backend_, weights_.embedding, pass.batch, std::move(d), sink);
 }
 
 void Llama::prefetch_backward(Pass const& pass, GradientSink const& sink, std::size_t from) {
@@ -208,8 +203,8 @@ void Llama::prefetch_backward(Pass const& pass, GradientSink const& sink, std::s
     // Where nothing below is wanted, q, k and v are not read: what is fetched must not change while
     // it is sent, and they change next.
     const bool reads_qkv =
-        l > lowest || sink.requires_grad(weights_.embedding) || sink.requires_grad(w.norm1);
-    const auto unread = static_cast<std::ptrdiff_t>(reads_qkv ? 0 : w.qkv.members().size());
+        l > lowest || sink.requires_grad(weights_.embedding) || sink.requires_grad(w.norm1.weight);
+    const auto unread = static_cast<std::ptrdiff_t>(reads_qkv ? 0 : w.qkv.weight.members().size());
     order.insert(order.end(), forward.rbegin(), forward.rend() - unread);
   }
   gatherer_.prefetch(order);
@@ -221,13 +216,13 @@ void Llama::recompute_block(Pass& pass, std::size_t l, std::size_t lowest) {
     Keep keep = Keep::all;
     if (i < lowest) keep = i == first ? Keep::input : Keep::nothing;  // backward ends above it
     pass.blocks[i + 1].x =
-        block_forward(block_context(pass, i), weights_.blocks[i], pass.blocks[i], keep);
+        block_forward(layer_context(pass, i), weights_.blocks[i], pass.blocks[i], keep);
   }
-  block_forward(block_context(pass, l), weights_.blocks[l], pass.blocks[l], Keep::recompute_block);
+  block_forward(layer_context(pass, l), weights_.blocks[l], pass.blocks[l], Keep::recompute_block);
 }
 
 Buffer Llama::backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& sink, bool keep) {
-  const BlockContext ctx = block_context(pass, l);
+  const LayerContext ctx = layer_context(pass, l);
   BlockActivations& a = pass.blocks[l];
   const std::size_t lowest = lowest_requiring_grad(sink);
   const bool recomputations = pass.recompute.on();

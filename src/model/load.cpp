@@ -9,6 +9,7 @@
 #include "lomo/core/activity.h"
 #include "lomo/io/safetensors.h"
 #include "lomo/model/checkpoint.h"
+#include "lomo/model/name_map.h"
 
 namespace lomo {
 namespace {
@@ -151,8 +152,6 @@ class Loader {
   std::vector<std::byte> converted_;
 };
 
-constexpr char const* kHead = "lm_head.weight";
-
 /// Every weight is there, in shape and in a type of weights, and nothing else is. The head of a
 /// tied model may be.
 void check_tensors(CheckpointFolder const& checkpoint, std::vector<WeightShape> const& all,
@@ -180,7 +179,7 @@ void check_tensors(CheckpointFolder const& checkpoint, std::vector<WeightShape> 
   }
   std::vector<std::string> surplus;
   for (std::string const& name : checkpoint.names()) {
-    const bool allowed = (tied && name == kHead) || name.ends_with("rotary_emb.inv_freq");
+    const bool allowed = (tied && name == llama_names().head) || NameMap::is_ignored(name);
     if (!wanted.contains(name) && !allowed) {
       surplus.push_back(name);
     }
@@ -189,7 +188,7 @@ void check_tensors(CheckpointFolder const& checkpoint, std::vector<WeightShape> 
   std::string message = checkpoint.folder().string() + ": the weights do not fit config.json";
   if (!missing.empty()) message += "; missing: " + listed(missing);
   if (!surplus.empty()) message += "; not known: " + listed(surplus);
-  if (missing == std::vector<std::string>{kHead}) {
+  if (missing == std::vector<std::string>{llama_names().head}) {
     message += ". If the head is the embedding, set tie_word_embeddings to true in config.json";
   }
   throw Error(Exit::data, message);
@@ -217,9 +216,10 @@ LoadReport load_weights(Backend& backend, LlamaWeights& weights,
   check_tensors(checkpoint, shapes, weights.lm_head == nullptr);
   Loader loader(backend, checkpoint, values);
   // Some exporters write the head of a tied model too; it must then be what it is tied to.
-  if (!weights.lm_head && checkpoint.find(kHead).entry != nullptr &&
-      !loader.same(kHead, weights.embedding.single())) {
-    throw Error(Exit::data, folder.string() + ": " + kHead +
+  const std::string head = llama_names().head;
+  if (!weights.lm_head && checkpoint.find(head).entry != nullptr &&
+      !loader.same(head, weights.embedding.single())) {
+    throw Error(Exit::data, folder.string() + ": " + head +
                                 " differs from the embedding, but config.json ties the two; set "
                                 "tie_word_embeddings to false to train them apart");
   }

@@ -12,6 +12,7 @@
 #include "lomo/io/manifest.h"
 #include "lomo/io/tensor_scan.h"
 #include "lomo/model/config_json.h"
+#include "lomo/model/name_map.h"
 #include "lomo/model/weights.h"
 #include "lomo/run/training_state.h"
 #include "verify_files.h"
@@ -67,11 +68,11 @@ void judge_values(CheckpointFolder::Tensor const& tensor, TensorScan const& scan
 /// Some exporters write the head of a tied model too; it must then be what it is tied to.
 void compare_tied_head(CheckpointFolder const& checkpoint,
                        std::map<std::string, std::uint64_t> const& hashes, Verification& result) {
-  constexpr char const* kHead = "lm_head.weight";
-  constexpr char const* kEmbedding = "model.embed_tokens.weight";
-  const auto head = checkpoint.find(kHead), embedding = checkpoint.find(kEmbedding);
+  const NameMap names = llama_names();
+  const auto head = checkpoint.find(names.head), embedding = checkpoint.find(names.embedding);
   if (head.entry == nullptr || embedding.entry == nullptr) return;
-  if (head.entry->dtype == embedding.entry->dtype && hashes.at(kHead) == hashes.at(kEmbedding)) {
+  if (head.entry->dtype == embedding.entry->dtype &&
+      hashes.at(names.head) == hashes.at(names.embedding)) {
     return;
   }
   result.problems.push_back(name_of(head) +
@@ -125,8 +126,8 @@ void compare_shapes(CheckpointFolder const& checkpoint, ModelConfig const& confi
   std::sort(expected.begin(), expected.end());
   for (std::string const& name : checkpoint.names()) {
     if (std::binary_search(expected.begin(), expected.end(), name)) continue;
-    const bool harmless = name.ends_with("rotary_emb.inv_freq") ||
-                          (config.tied_embeddings && name == "lm_head.weight");
+    const bool harmless =
+        NameMap::is_ignored(name) || (config.tied_embeddings && name == llama_names().head);
     if (!harmless) {
       result.problems.push_back("tensor \"" + name + "\" does not belong to this model");
     }

@@ -93,7 +93,8 @@ struct Roundoff {
     // |w| |dx| / sqrt(C), since dx has no direction, and a loss by the logit of its target less the
     // mean of the others: two of them.
     auto const& weights = side.model.weights();
-    loss = walk(forward) * std::sqrt(2.0) * size_of_rows(*side.engine, weights.norm.stacked()) *
+    loss = walk(forward) * std::sqrt(2.0) *
+           size_of_rows(*side.engine, weights.norm.weight.stacked()) *
            size_of_rows(*side.engine, weights.head().stacked());
     // Backward rounds as often again, and starts from probabilities that are off as the logits are.
     gradient = walk(2 * forward) + loss;

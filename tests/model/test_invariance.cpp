@@ -226,7 +226,7 @@ class UpperOnly final : public TileSink {
       : TileSink(backend, TileSize{}), model_(model), lowest_(lowest) {}
   bool requires_grad(ParameterGroup const& group) const override {
     auto const& w = model_.weights();
-    return &group == &lowest_ || &group == &w.norm || &group == &w.head();
+    return &group == &lowest_ || &group == &w.norm.weight || &group == &w.head();
   }
   std::vector<std::string> seen;
 
@@ -269,7 +269,7 @@ TEST_CASE("backward stops below the lowest parameter that is wanted") {
     model.backward(pass, sink, 0.1f, /*keep=*/false);
     return backend->ledger().flops();
   };
-  UpperOnly upper(*backend, model, model.weights().blocks.back().down);
+  UpperOnly upper(*backend, model, model.weights().blocks.back().down.weight);
   const double some = flops_of_backward(upper);
   CHECK(upper.seen == std::vector<std::string>{"lm_head.weight", "model.norm.weight",
                                                "model.layers.2.mlp.down_proj.weight"});
@@ -286,7 +286,7 @@ TEST_CASE("blocks are recomputed together also where only an upper one of them i
     Pass pass = model.forward(batch, recompute);
     std::vector<double> norms;
     for (const bool keep : {true, false}) {
-      UpperNorm sink(*backend, model, model.weights().blocks[1].gate_up);
+      UpperNorm sink(*backend, model, model.weights().blocks[1].gate_up.weight);
       model.backward(pass, sink, 0.1f, keep);
       norms.push_back(sink.norm());
     }

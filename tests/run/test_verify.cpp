@@ -76,13 +76,13 @@ TEST_CASE("a folder without a tokenizer is whole, and verify says what it lacks"
 
 TEST_CASE("tensors of zeros and absurd magnitudes are named") {
   Folder zeros;
-  zeros.fill(zeros.model.weights().blocks[1].down, 0, true);
+  zeros.fill(zeros.model.weights().blocks[1].down.weight, 0, true);
   CHECK(contains(zeros.problem(), "layers.1.mlp.down_proj.weight\" is all zeros"));
   Folder norm;
-  norm.fill(norm.model.weights().norm, 0, true);
+  norm.fill(norm.model.weights().norm.weight, 0, true);
   CHECK(contains(norm.problem(), "model.norm.weight\" is all zeros"));
   Folder one;  // of many
-  one.fill(one.model.weights().norm, 0, false);
+  one.fill(one.model.weights().norm.weight, 0, false);
   CHECK(one.verify().problems.empty());
   Folder huge;
   huge.fill(huge.model.weights().head(), -1e30, false);
@@ -112,7 +112,7 @@ TEST_CASE("what the loader refuses, verify finds") {
   missing.set([](Json& config) { config["tie_word_embeddings"] = false; });
   CHECK(contains(both(missing), "\"lm_head.weight\""));
   Folder nan;
-  nan.fill(nan.model.weights().norm, std::nan(""), false);
+  nan.fill(nan.model.weights().norm.weight, std::nan(""), false);
   CHECK(contains(both(nan), "not finite"));
 }
 

@@ -168,9 +168,9 @@ TEST_CASE(
   run.config.loss_scale.initial = 16384;
   run.batches.resize(1);
   run.before = [](Llama& model) {  // large inputs of the MLP, so large gradients of its matrices
-    Tensor const norm = model.weights().blocks[1].norm2.stacked();
+    Tensor const norm = model.weights().blocks[1].norm2.weight.stacked();
     fill(model.backend(), norm, std::vector<float>(40, 90.0f));
-    for (auto const& p : model.weights().blocks[1].gate_up.members()) {
+    for (auto const& p : model.weights().blocks[1].gate_up.weight.members()) {
       auto numbers = values(model.backend(), p.value);
       for (double& x : numbers) x /= 90;
       fill(model.backend(), p.value, numbers);
@@ -233,11 +233,11 @@ TEST_CASE("without a gradient check all ranks stop at the tile that one of them 
   constexpr std::int64_t kColumn = 7, kFirstLarge = 30, kRows = 56, kCols = 40;
   run.before = [](Llama& model) {
     BlockWeights& block = model.weights().blocks[1];
-    auto norm = values(model.backend(), block.norm2.stacked());
+    auto norm = values(model.backend(), block.norm2.weight.stacked());
     norm[kColumn] = 1e37;
-    fill(model.backend(), block.norm2.stacked(), norm);
+    fill(model.backend(), block.norm2.weight.stacked(), norm);
     for (std::size_t m = 0; m < 2; ++m) {  // gate, up
-      Parameter const& p = block.gate_up.members()[m];
+      Parameter const& p = block.gate_up.weight.members()[m];
       auto rows = values(model.backend(), p.value);
       for (std::size_t i = 0; i < rows.size(); ++i) {
         const std::int64_t row = p.owned.first + static_cast<std::int64_t>(i) / kCols;

@@ -124,10 +124,10 @@ TEST_CASE(
     LlamaWeights& weights = bench.model.weights();
     BlockWeights& block = weights.blocks[1];
     Backend& be = *bench.backend;
-    auto norm = test::values(be, block.norm2.stacked());
+    auto norm = test::values(be, block.norm2.weight.stacked());
     norm[kColumn] = 1e37;
-    test::fill(be, block.norm2.stacked(), norm);
-    auto both = test::values(be, block.gate_up.stacked());  // (2F,C)
+    test::fill(be, block.norm2.weight.stacked(), norm);
+    auto both = test::values(be, block.gate_up.weight.stacked());  // (2F,C)
     const std::int64_t f = 56, c = 40;
     for (std::int64_t row = 0; row < 2 * f; ++row) {
       const double boost = row % f < kFirstLarge ? 1 : row < f ? 1e6 : 1e-6;
@@ -135,7 +135,7 @@ TEST_CASE(
         both[static_cast<std::size_t>(row * c + j)] *= j == kColumn ? 0 : boost;
       }
     }
-    test::fill(be, block.gate_up.stacked(), both);
+    test::fill(be, block.gate_up.weight.stacked(), both);
   };
   for (const auto kind : {OptimizerKind::lomo, OptimizerKind::sgd, OptimizerKind::adamw}) {
     Bench bench;
@@ -180,7 +180,7 @@ TEST_CASE(
   // Of the bad tensor, the tiles before the bad one are applied and no row after them is.
   const std::size_t row_bytes = 40 * sizeof(float), tile_rows = 4096 / row_bytes;
   const auto after =
-      test::bits(*bench.backend, bench.model.weights().blocks[1].gate_up.members()[1].value);
+      test::bits(*bench.backend, bench.model.weights().blocks[1].gate_up.weight.members()[1].value);
   const auto same = [&](std::size_t first, std::size_t rows) {
     return std::equal(after.begin() + static_cast<std::ptrdiff_t>(first * row_bytes),
                       after.begin() + static_cast<std::ptrdiff_t>((first + rows) * row_bytes),

@@ -3,7 +3,7 @@
 # happened to include, or lacks its guard, does not build.
 function(lomo_check_headers floor target)
   file(GLOB headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include
-       ${PROJECT_SOURCE_DIR}/include/lomo/${floor}/*.h)
+       ${PROJECT_SOURCE_DIR}/include/lomo/${floor}/*.h ${PROJECT_SOURCE_DIR}/include/lomo/${floor}/*/*.h)
   set(sources)
   foreach(header ${headers})
     set(source ${PROJECT_BINARY_DIR}/header_check/${header}.cpp)

@@ -5,19 +5,9 @@
 #include <vector>
 
 #include "lomo/core/dtype.h"
+#include "lomo/model/spec.h"
 
 namespace lomo {
-
-/// Rotary position scaling as Hugging Face's `rope_scaling` names it.
-struct RopeScaling {
-  enum class Kind : std::uint8_t { none, linear, llama3 };
-  Kind kind = Kind::none;
-  double factor = 1;
-  double low_freq_factor = 1;      // llama3
-  double high_freq_factor = 4;     // llama3
-  double original_context = 8192;  // llama3: original_max_position_embeddings
-  bool operator==(RopeScaling const&) const = default;
-};
 
 /// The shape of a LLaMA-architecture model.
 struct ModelConfig {
@@ -36,6 +26,8 @@ struct ModelConfig {
   float init_range = 0.02f;   // initializer_range
   DType dtype = DType::bf16;  // torch_dtype: what the checkpoint stores
 
+  LayerSpec layer() const { return {width, heads, kv_heads, head_width, ffn, norm_eps}; }
+  /// Elements of all weights.
   std::int64_t parameters() const;
   bool operator==(ModelConfig const&) const = default;
 };

@@ -13,8 +13,8 @@
 
 namespace lomo {
 
-struct BlockContext;  // src/model/block.h
-struct HeadContext;   // src/model/head.h
+struct LayerContext;  // src/model/layers/context.h
+struct HeadContext;   // src/model/layers/lm_head.h
 
 struct HeadOptions {
   /// Logits of at most this many vocabulary rows exist at once.
@@ -109,7 +109,7 @@ class Llama {
   /// Makes what backward reads of block l, and of those between it and the input that was kept.
   void recompute_block(Pass& pass, std::size_t l, std::size_t lowest);
   Buffer backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& sink, bool keep);
-  BlockContext block_context(Pass const& pass, std::size_t l);
+  LayerContext layer_context(Pass const& pass, std::size_t l);
   HeadContext head_context(Pass const& pass);
   /// Announces what a backward will read in the blocks below `from`.
   void prefetch_backward(Pass const& pass, GradientSink const& sink, std::size_t from);

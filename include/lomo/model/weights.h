@@ -5,24 +5,24 @@
 #include <vector>
 
 #include "lomo/model/config.h"
+#include "lomo/model/layers/linear.h"
+#include "lomo/model/layers/norm.h"
 #include "lomo/parallel/parameter.h"
 
 namespace lomo {
 
 struct BlockWeights {
-  ParameterGroup norm1;    // (C)           input_layernorm
-  ParameterGroup qkv;      // ((H+2G)D, C)  q_proj, k_proj, v_proj
-  ParameterGroup out;      // (C, HD)       o_proj
-  ParameterGroup norm2;    // (C)           post_attention_layernorm
-  ParameterGroup gate_up;  // (2F, C)       gate_proj, up_proj
-  ParameterGroup down;     // (C, F)        down_proj
+  RmsNorm norm1;   // (C)
+  Linear qkv;      // ((H+2G)D, C)  queries, keys, values
+  Linear out;      // (C, HD)
+  RmsNorm norm2;   // (C)
+  Linear gate_up;  // (2F, C)
+  Linear down;     // (C, F)
 
   BlockWeights(Backend& backend, ModelConfig const& config, DType dtype, std::int64_t layer,
                RankInfo info);
-
- private:
-  BlockWeights(Backend& backend, ModelConfig const& config, DType dtype, std::string const& prefix,
-               RankInfo info);
+  /// In checkpoint order.
+  std::vector<ParameterGroup*> groups();
 };
 
 /// All weights of a model, contents undefined until loaded or initialised; of each matrix the rows
@@ -30,10 +30,10 @@ struct BlockWeights {
 struct LlamaWeights {
   LlamaWeights(Backend& backend, ModelConfig const& config, DType dtype, RankInfo info = {});
 
-  ParameterGroup embedding;                 // (V,C)  model.embed_tokens
+  ParameterGroup embedding;                 // (V,C)
   std::vector<BlockWeights> blocks;         // L
-  ParameterGroup norm;                      // (C)    model.norm
-  std::unique_ptr<ParameterGroup> lm_head;  // (V,C)  lm_head; null when tied to the embedding
+  RmsNorm norm;                             // (C)
+  std::unique_ptr<ParameterGroup> lm_head;  // (V,C); null when tied to the embedding
 
   ParameterGroup& head() { return lm_head ? *lm_head : embedding; }
   ParameterGroup const& head() const { return lm_head ? *lm_head : embedding; }

@@ -1,4 +1,4 @@
-#include "head.h"
+#include "lm_head.h"
 
 #include <algorithm>
 #include <utility>
@@ -53,7 +53,7 @@ void input_gradient_by_blocks(HeadContext const& ctx, LossRows::Chunk const& chu
 
 }  // namespace
 
-void head_forward(HeadContext const& ctx, ParameterGroup const& norm, ParameterGroup const& head,
+void head_forward(HeadContext const& ctx, RmsNorm const& norm, ParameterGroup const& head,
                   HeadActivations& a, bool keep) {
   Backend& be = ctx.backend;
   const Tensor w = head.single().value;                                     // (V,C)
@@ -61,7 +61,7 @@ void head_forward(HeadContext const& ctx, ParameterGroup const& norm, ParameterG
   const std::int64_t n = a.x.tensor().rows(), all = ctx.rows().count();     // N', A
   Buffer normed = make(ctx, a.x.tensor().shape(), ctx.dtype, "head norm");  // (N',C)
   a.rstd = make(ctx, Shape(n), DType::f32, "head rstd");
-  be.rmsnorm(normed, a.rstd, a.x, norm.stacked(), ctx.config.norm_eps);
+  norm.forward(be, normed, a.rstd, a.x, ctx.config.norm_eps);
   a.normed = ctx.vocabulary.gather(std::move(normed), ctx.rows());
 
   Buffer running = make(ctx, Shape(all, 3), DType::f32, "head running softmax");
@@ -92,7 +92,7 @@ void head_forward(HeadContext const& ctx, ParameterGroup const& norm, ParameterG
   }
 }
 
-Buffer head_backward(HeadContext const& ctx, ParameterGroup& norm, ParameterGroup& head,
+Buffer head_backward(HeadContext const& ctx, RmsNorm& norm, ParameterGroup& head,
                      HeadActivations& a, float scale, GradientSink& sink, bool consume, bool last) {
   Backend& be = ctx.backend;
   Parameter const& own = head.single();  // (V,C)
@@ -132,13 +132,10 @@ Buffer head_backward(HeadContext const& ctx, ParameterGroup& norm, ParameterGrou
                       ctx.batch.all_targets, scale, ctx.options.block_rows};
   }
   Buffer dx = make(ctx, a.x.tensor().shape(), ctx.dtype, "d head input");  // (N',C)
-  Buffer dw;
-  if (sink.requires_grad(norm))
-    dw = make(ctx, Shape(ctx.config.width), DType::f32, "norm gradient");
-  be.rmsnorm_backward(dx, dw, d_normed, a.x, norm.stacked(), a.rstd);
+  Buffer dw = norm.backward(be, sink, dx, d_normed, a.x, a.rstd);
   d_normed.reset();
   if (sink.requires_grad(head)) sink.offer(head, std::move(offer), last);
-  if (dw) sink.offer(norm, VectorOffer{std::move(dw)}, true);
+  norm.offer(sink, std::move(dw));
   return dx;
 }
 

@@ -21,12 +21,12 @@ struct HeadContext {
 };
 
 /// Reads a.x (N',C); fills a.loss (A) and, when `keep`, what backward reads.
-void head_forward(HeadContext const& ctx, ParameterGroup const& norm, ParameterGroup const& head,
+void head_forward(HeadContext const& ctx, RmsNorm const& norm, ParameterGroup const& head,
                   HeadActivations& a, bool keep);
 
 /// Offers head and norm and returns the gradient of a.x (N',C), for the loss
 /// `scale` * sum of a.loss. `last` marks the head's offer as its last one (not tied).
-Buffer head_backward(HeadContext const& ctx, ParameterGroup& norm, ParameterGroup& head,
+Buffer head_backward(HeadContext const& ctx, RmsNorm& norm, ParameterGroup& head,
                      HeadActivations& a, float scale, GradientSink& sink, bool consume, bool last);
 
 }  // namespace lomo

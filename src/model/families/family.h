@@ -1,0 +1,26 @@
+#pragma once
+#include <span>
+#include <string_view>
+
+#include "lomo/io/json.h"
+#include "lomo/model/config.h"
+
+namespace lomo {
+
+/// A family of models: how its config.json is read. Its weights are named by a NameMap.
+struct Family {
+  std::string_view model_type;    // of config.json
+  std::string_view architecture;  // the same as transformers' class
+  /// Fills the config with all but dtype; refuses by name what would change the computation and is
+  /// not supported.
+  void (*read)(JsonReader& reader, ModelConfig& config);
+};
+
+/// All that are known; the first is that of a config that does not say.
+std::span<Family const> families();
+
+// ---- src/model/families/llama.cpp
+void read_llama(JsonReader& reader, ModelConfig& config);
+void read_mistral(JsonReader& reader, ModelConfig& config);
+
+}  // namespace lomo
