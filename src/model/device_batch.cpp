@@ -19,18 +19,6 @@ void require_ids(std::vector<std::int32_t> const& ids, std::int64_t vocab, char 
   }
 }
 
-/// Where each token's id stands among the distinct ids of the batch: (N).
-std::vector<std::int32_t> rows_of_tokens(Batch const& batch) {
-  std::vector<std::int32_t> rows(batch.tokens.size());
-  for (std::size_t u = 0; u + 1 < batch.id_segments.size(); ++u) {
-    for (std::int32_t i = batch.id_segments[u]; i < batch.id_segments[u + 1]; ++i) {
-      rows[static_cast<std::size_t>(batch.id_order[static_cast<std::size_t>(i)])] =
-          static_cast<std::int32_t>(u);
-    }
-  }
-  return rows;
-}
-
 /// A list, and the view of it in engine memory that is wanted.
 struct List {
   std::span<std::int32_t const> values;
@@ -75,13 +63,8 @@ DeviceBatch Llama::upload(ShardedBatch const& batch) {
   out.ids = RankIds(batch);
   out.all_loss_rows = loss_rows(batch, head_.rows_of_rank(ranks_.size()));
   for (ShardedBatch::Shard const& shard : batch.shards) out.rows_of_rank.push_back(shard.rows);
-  std::vector<std::int32_t> token_rows, asked;
-  if (ranks_.size() > 1) {
-    token_rows = rows_of_tokens(mine);
-    asked =
-        lomo::asked_rows(out.ids, out.info, config_.vocab, head_.vocabulary_tile(ranks_.size()));
-    asked.resize(out.ids.all().size());  // as long whatever the ids are: plans are of counts
-  }
+  const LookupLists lookup =
+      lookup_lists(batch, out.ids, config_.vocab, head_.vocabulary_tile(ranks_.size()));
   Tensor ids;
   const std::array lists = {List{mine.tokens, &out.tokens},
                             List{mine.positions, &out.positions},
@@ -92,8 +75,8 @@ DeviceBatch Llama::upload(ShardedBatch const& batch) {
                             List{mine.id_order, &out.id_order},
                             List{mine.id_segments, &out.id_segments},
                             List{out.all_loss_rows.targets, &out.all_targets},
-                            List{token_rows, &out.token_rows},
-                            List{asked, &out.asked_rows},
+                            List{lookup.token_rows, &out.token_rows},
+                            List{lookup.asked, &out.asked_rows},
                             List{out.ids.all(), &ids}};
   out.lists = upload_lists(backend_, lists);
   out.ids.set_engine(ids);

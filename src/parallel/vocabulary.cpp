@@ -66,4 +66,21 @@ std::vector<std::int32_t> asked_rows(RankIds const& ids, RankInfo info, std::int
   return asked;
 }
 
+LookupLists lookup_lists(ShardedBatch const& batch, RankIds const& ids, std::int64_t vocabulary,
+                         std::int64_t rows) {
+  LookupLists lists;
+  if (batch.ranks() == 1) return lists;
+  Batch const& mine = batch.mine;
+  lists.token_rows.resize(mine.tokens.size());
+  for (std::size_t u = 0; u + 1 < mine.id_segments.size(); ++u) {
+    for (std::int32_t i = mine.id_segments[u]; i < mine.id_segments[u + 1]; ++i) {
+      lists.token_rows[static_cast<std::size_t>(mine.id_order[static_cast<std::size_t>(i)])] =
+          static_cast<std::int32_t>(u);
+    }
+  }
+  lists.asked = asked_rows(ids, {batch.rank, batch.ranks()}, vocabulary, rows);
+  lists.asked.resize(ids.all().size());
+  return lists;
+}
+
 }  // namespace lomo

@@ -50,4 +50,12 @@ struct VocabularyTile {
 std::vector<std::int32_t> asked_rows(RankIds const& ids, RankInfo info, std::int64_t vocabulary,
                                      std::int64_t rows);
 
+/// What a rank looks up to embed its tokens; a group of one needs neither list.
+struct LookupLists {
+  std::vector<std::int32_t> token_rows;  // (N) where each token's id stands among the distinct ids
+  std::vector<std::int32_t> asked;       // asked_rows, and zeros: as long whatever the ids are
+};
+LookupLists lookup_lists(ShardedBatch const& batch, RankIds const& ids, std::int64_t vocabulary,
+                         std::int64_t rows);
+
 }  // namespace lomo
