@@ -16,13 +16,14 @@ namespace lomo::app {
 
 ChatSession::ChatSession(ChatTemplate const& chat, Tokenizer const& tokenizer,
                          std::string const& system, std::int64_t max_tokens)
-    : chat_(chat), tokenizer_(tokenizer), max_tokens_(max_tokens), stops_(tokenizer.stops()) {
+    : chat_(chat),
+      tokenizer_(tokenizer),
+      max_tokens_(max_tokens),
+      stops_(answer_ends(chat, tokenizer).stops) {
   conversation_.where = "the conversation";
   if (!system.empty()) {
     conversation_.messages.push_back({{"role", "system"}, {"content", system}});
   }
-  const std::int32_t end = end_of_turn(chat, tokenizer);
-  if (end >= 0) stops_.push_back(end);
   if (stops_.empty()) {
     log::warn("nothing is known to end an answer: each goes on to --max-tokens {}", max_tokens);
   }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "chat_session.h"
+#include "choice_option.h"
 #include "commands.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
@@ -15,7 +16,6 @@
 #include "lomo/run/run.h"
 #include "lomo/train/progress.h"
 #include "run_environment.h"
-#include "tokenizer_option.h"
 #include "writer.h"
 
 namespace lomo::app {
@@ -81,7 +81,7 @@ int GenerateCommand::run(Common const& common) const {
   if (!dtype.empty()) config.model.dtype = parse_dtype(dtype);
   resolve(config, shape);
   check_weights(folder, shape);
-  const Tokenizer tokenizer(folder, {tokenizer_file(tokenizer_from), parse_special});
+  const Tokenizer tokenizer(folder, {tokenizer_from, parse_special});
   require_rows(tokenizer, shape.vocab, folder);
   for (std::string const& warning : tokenizer.warnings()) log::warn("{}", warning);
   const RunEnvironment setting = run_environment(common);

@@ -1,19 +1,18 @@
-#include <cstdio>
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "choice_option.h"
 #include "commands.h"
+#include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/data/chat.h"
 #include "lomo/data/readers.h"
 #include "lomo/data/tokenizer.h"
 #include "lomo/io/json.h"
-#include "tokenizer_option.h"
 
 namespace lomo::app {
 
@@ -59,13 +58,11 @@ Out encoded(EncodedChat const& chat) {
   return {{"text", chat.marked.text}, {"ids", ids}, {"loss", loss}};
 }
 
-void check(bool written) {
-  if (!written) throw Error("stdout: what was asked for could not be written");
-}
+/// Nobody reads stdout any more (`| head`), which ends the work without being an error.
+struct NoReader {};
 
 void write_line(Out const& object) {
-  const std::string out = object.dump() + "\n";
-  check(std::fwrite(out.data(), 1, out.size(), stdout) == out.size());
+  if (!console::print_while_read(object.dump() + "\n")) throw NoReader{};
 }
 
 std::string opened(std::string const& file) {
@@ -103,17 +100,12 @@ void TokenizeCommand::options(CLI::App& app) {
   app.add_flag("--add-generation-prompt", add_generation_prompt,
                "of --chat: end with what the next answer follows")
       ->needs(as_chat);
-  app.add_option("--loss-on", loss_on, "of --chat: as data.loss_on")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, LossOn>{{"all_answers", LossOn::all_answers},
-                                        {"last_answer", LossOn::last_answer},
-                                        {"everything", LossOn::everything}}))
-      ->needs(as_chat);
+  add_choice(app, "--loss-on", loss_on, kLossOn, "of --chat: as data.loss_on")->needs(as_chat);
   add_tokenizer_option(app, tokenizer_from);
 }
 
-int TokenizeCommand::run() const {
-  const Tokenizer source(model, {tokenizer_file(tokenizer_from), parse_special});
+int TokenizeCommand::run() const try {
+  const Tokenizer source(model, {tokenizer_from, parse_special});
   for (std::string const& warning : source.warnings()) log::warn("{}", warning);
   if (chat) {
     const ChatTemplate used(model, chat_template, source);
@@ -125,7 +117,8 @@ int TokenizeCommand::run() const {
       return decode ? decoded(source, record) : encoded(source, !no_special, record);
     });
   }
-  check(std::fflush(stdout) == 0);
+  return static_cast<int>(Exit::done);
+} catch (NoReader const&) {
   return static_cast<int>(Exit::done);
 }
 

@@ -73,7 +73,8 @@ struct AblateCommand {
 };
 
 struct GenerateCommand {
-  std::string model, prompt, dtype, tokenizer_from = "auto", system, chat_template;
+  std::string model, prompt, dtype, system, chat_template;
+  TokenizerFile tokenizer_from = TokenizerFile::automatic;
   std::int64_t max_tokens = 256, context = 0;  // context 0: not given
   double temperature = 0, top_p = 1;
   std::uint64_t seed = 1;
@@ -95,7 +96,8 @@ struct InspectCommand {
 };
 
 struct TokenizeCommand {
-  std::string model, file, tokenizer_from = "auto", chat_template;
+  std::string model, file, chat_template;
+  TokenizerFile tokenizer_from = TokenizerFile::automatic;
   LossOn loss_on = LossOn::all_answers;
   bool no_special = false, parse_special = false, decode = false;
   bool chat = false, add_generation_prompt = false;

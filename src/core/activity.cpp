@@ -26,13 +26,13 @@ double seconds(std::chrono::steady_clock::duration time) {
 
 }  // namespace
 
-Activity::Activity(std::string what, double total, Unit unit)
-    : what_(std::move(what)), total_(total), unit_(unit), due_(start_ + kQuiet) {}
+Activity::Activity(std::string what, double total, Unit unit, End end)
+    : what_(std::move(what)), total_(total), unit_(unit), end_(end), due_(start_ + kQuiet) {}
 
 Activity::~Activity() {
   if (!shown_) return;
   console::status("");
-  if (std::uncaught_exceptions() > 0) return;
+  if (end_ == End::quiet || std::uncaught_exceptions() > 0) return;
   log::info("{}: {} in {}", what_, amount(done_), human_duration(seconds(Clock::now() - start_)));
 }
 

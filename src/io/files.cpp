@@ -21,19 +21,31 @@ namespace {
               std::string("cannot ") + doing + " " + path.string() + ": " + std::strerror(reason));
 }
 
+struct OpenFile {
+  int descriptor;
+  std::uint64_t size;
+};
+
+/// For reading; only what has a size and can be read at any place.
+OpenFile open_regular(std::filesystem::path const& path, Exit exit) {
+  // O_NONBLOCK: a pipe under this name is refused below instead of waited for.
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) fail_with(exit, "open", path, errno);
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
+    const int reason = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
+    ::close(descriptor);
+    fail_with(exit, "read", path, reason);
+  }
+  return {descriptor, static_cast<std::uint64_t>(status.st_size)};
+}
+
 }  // namespace
 
 InputFile::InputFile(std::filesystem::path const& path, Exit exit) : path_(path), exit_(exit) {
-  // O_NONBLOCK: a pipe under this name is refused below instead of waited for.
-  descriptor_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor_ < 0) fail_with(exit, "open", path, errno);
-  struct stat status {};
-  if (::fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
-    const int reason = S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
-    ::close(descriptor_);
-    fail_with(exit, "read", path, reason);
-  }
-  size_ = static_cast<std::uint64_t>(status.st_size);
+  const OpenFile file = open_regular(path, exit);
+  descriptor_ = file.descriptor;
+  size_ = file.size;
 }
 
 InputFile::InputFile(InputFile&& other) noexcept
@@ -73,24 +85,19 @@ std::string read_file(std::filesystem::path const& file, Exit exit, std::size_t 
 }
 
 MappedFile::MappedFile(std::filesystem::path const& path, Exit exit) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) fail_with(exit, "open", path, errno);
-  struct stat status {};
-  if (::fstat(descriptor, &status) != 0 || !S_ISREG(status.st_mode)) {
-    ::close(descriptor);
-    fail_with(exit, "map", path, EINVAL);
-  }
-  size_ = static_cast<std::size_t>(status.st_size);
+  const OpenFile file = open_regular(path, exit);
+  size_ = file.size;
+  int reason = 0;
   if (size_ > 0) {  // an empty file cannot be mapped
-    void* const at = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor, 0);
+    void* const at = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file.descriptor, 0);
     if (at == MAP_FAILED) {
-      const int reason = errno;
-      ::close(descriptor);
-      fail_with(exit, "map", path, reason);
+      reason = errno;
+    } else {
+      bytes_ = static_cast<std::byte const*>(at);
     }
-    bytes_ = static_cast<std::byte const*>(at);
   }
-  ::close(descriptor);
+  ::close(file.descriptor);
+  if (reason != 0) fail_with(exit, "map", path, reason);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept

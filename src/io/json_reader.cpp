@@ -136,7 +136,14 @@ bool JsonReader::has(std::string_view key) {
 }
 
 void JsonReader::require(std::string_view key) {
-  if (find(key) == nullptr) fail("", "the key \"" + std::string(key) + "\" is missing");
+  if (find(key) != nullptr) return;
+  std::vector<std::string> others;
+  for (auto const& [name, value] : object_->items()) {
+    if (std::find(known_.begin(), known_.end(), name) == known_.end()) others.push_back(name);
+  }
+  const std::string nearest = nearest_word(key, others);
+  fail("", "the key \"" + std::string(key) + "\" is missing" +
+               (nearest.empty() ? "" : "; is it \"" + nearest + "\"?"));
 }
 
 template <class T>

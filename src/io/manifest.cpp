@@ -49,7 +49,7 @@ Manifest::File describe_file(fs::path const& path) {
   std::vector<std::byte> block(std::min<std::uint64_t>(kBlock, input.size()));
   Hasher hasher;
   Activity activity("checksum of " + path.string(), static_cast<double>(input.size()),
-                    Activity::Unit::bytes);
+                    Activity::Unit::bytes, Activity::End::quiet);
   for (std::uint64_t at = 0; at < input.size(); at += block.size()) {
     const auto part =
         std::span(block).first(std::min<std::uint64_t>(block.size(), input.size() - at));

@@ -21,7 +21,7 @@ void write_tensors(Backend& backend, Communicator& host, std::filesystem::path c
   on_root(host, [&] { writer.create(); });
   double held = 0;
   for (StoredTensor const& tensor : tensors) held += static_cast<double>(tensor.value.bytes());
-  Activity activity("saving " + file.string(), held, Activity::Unit::bytes);
+  Activity activity("saving " + file.string(), held, Activity::Unit::bytes, Activity::End::quiet);
   all_ranks_or_throw(host, [&] {
     std::vector<std::byte> bytes;
     for (std::size_t i = 0; i < tensors.size(); ++i) {

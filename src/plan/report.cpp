@@ -46,12 +46,12 @@ double tokens_per_second(Plan const& plan, ExpectedTime const& time) {
 
 std::string time_line(Plan const& plan, TrainConfig const& resolved, DeviceProfile const& device) {
   const ExpectedTime t = expected_time(plan, *resolved.model.dtype, device);
-  std::string line = format(
-      "  %-16s %9.3f s %9s tokens/s   bound by %s: compute %.3f s, memory %.3f s",
-      device.name.c_str(), t.seconds, human_count(std::llround(tokens_per_second(plan, t))).c_str(),
-      std::string(t.bound()).c_str(), t.compute, t.memory);
+  std::string line = format("  %-13s %9s %11s tokens/s  compute %s, memory %s", device.name.c_str(),
+                            seconds_text(t.seconds).c_str(),
+                            human_count(std::llround(tokens_per_second(plan, t))).c_str(),
+                            seconds_text(t.compute).c_str(), seconds_text(t.memory).c_str());
   if (plan.ranks > 1 && device.link > 0) {
-    line += format(", link %.3f s at %.1f GB/s", t.link, device.link / 1e9);
+    line += format(", link %s at %.1f GB/s", seconds_text(t.link).c_str(), device.link / 1e9);
   } else if (plan.ranks > 1) {
     line += ", without exchanges: give --link";
   }
@@ -103,7 +103,7 @@ std::string PlanReport::text() const {
   out += format(
       "\nhost memory for loading and saving %s; disk: final model %s, each checkpoint %s\n",
       gib(plan.transfer).c_str(), gib(plan.final_model).c_str(), gib(plan.checkpoint).c_str());
-  out += format("\none step: %.4g Tflop\n", plan.flops / 1e12);
+  out += "\none step: " + flops_text(plan.flops) + "\n";
   if (plan.ranks > 1) {
     out += format("  sent to other ranks %s, received %s\n",
                   gib(static_cast<std::size_t>(plan.sent)).c_str(),

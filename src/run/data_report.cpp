@@ -89,11 +89,12 @@ void log_data(TrainConfig const& config, Tokenizer const* tokenizer, Inputs cons
       if (!answer.sample) tokens += answer.lengths.total - answer.lengths.prompt;
     }
     if (answers > 0) {
-      counts += ", of which the model writes " + counted(answers, "answer") + ", up to " +
-                counted(tokens, "token") + " (eval.generate_examples)";
+      counts += "; the model writes " + counted(answers, "answer") + ", at most " +
+                counted(tokens, "token") + " in all (eval.generate_examples)";
     }
     if (samples > 0) {
-      counts += ", and answers to " + counted(samples, "prompt") + " of data.samples";
+      counts += (answers > 0 ? ", and answers " : "; the model answers ") +
+                counted(samples, "prompt") + " of data.samples";
     }
   }
   const std::int64_t joined =

@@ -21,7 +21,8 @@ namespace {
 void refuse_nonfinite(fs::path const& path) {
   const SafetensorsFile file(path);
   Activity activity("checking the values in " + path.string(),
-                    static_cast<double>(file.entries().size()));
+                    static_cast<double>(file.entries().size()), Activity::Unit::count,
+                    Activity::End::quiet);
   for (SafetensorsEntry const& tensor : file.entries()) {
     activity.advance();
     const TensorScan scan = scan_tensor(file, tensor);

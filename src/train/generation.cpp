@@ -172,7 +172,8 @@ std::optional<std::vector<std::string>> write_answers(Llama& model, Tokenizer co
                                                       std::function<bool()> const& stop) {
   const RankInfo info = rank_info(model.ranks());
   const auto round = static_cast<std::size_t>(info.ranks);
-  Activity activity("writing answers", static_cast<double>(answers.size()));
+  Activity activity("writing answers", static_cast<double>(answers.size()), Activity::Unit::count,
+                    Activity::End::quiet);
   std::vector<std::string> texts;
   for (std::size_t first = 0; first < answers.size(); first += round) {
     if (stop && stop()) return std::nullopt;

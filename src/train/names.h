@@ -1,24 +1,17 @@
 #pragma once
 #include <array>
-#include <initializer_list>
 #include <string_view>
-#include <utility>
 
+#include "lomo/train/choices.h"
 #include "lomo/train/config.h"
 
-/// The names that configs use, once for reading and writing.
+/// The names that configs use besides those of choices.h.
 namespace lomo {
-
-template <class E>
-using Names = std::initializer_list<std::pair<std::string_view, E>>;
 
 inline constexpr std::array<std::string_view, 12> kTasks{"boolq",  "cb",   "copa", "multirc",
                                                          "record", "rte",  "wic",  "wsc",
                                                          "jsonl",  "chat", "text", "ids"};
 
-inline const Names<TokenizerFile> kTokenizerFiles = {{"auto", TokenizerFile::automatic},
-                                                     {"json", TokenizerFile::json},
-                                                     {"model", TokenizerFile::model}};
 inline const Names<Subset> kSubsets = {
     {"published", Subset::published}, {"seeded", Subset::seeded}, {"first", Subset::first}};
 inline const Names<TooLong> kTooLong = {
@@ -28,9 +21,6 @@ inline const Names<ChatFormat> kChatFormats = {{"auto", ChatFormat::automatic},
                                                {"sharegpt", ChatFormat::sharegpt},
                                                {"alpaca", ChatFormat::alpaca},
                                                {"completion", ChatFormat::completion}};
-inline const Names<LossOn> kLossOn = {{"all_answers", LossOn::all_answers},
-                                      {"last_answer", LossOn::last_answer},
-                                      {"everything", LossOn::everything}};
 inline const Names<Recompute> kRecomputes = {{"none", Recompute::none},
                                              {"block", Recompute::block}};
 inline const Names<OptimizerKind> kOptimizers = {{"lomo", OptimizerKind::lomo},
@@ -56,14 +46,6 @@ inline const Names<FinalModel> kFinalModels = {
     {"last", FinalModel::last}, {"best", FinalModel::best}, {"none", FinalModel::none}};
 inline const Names<DType> kCommDtypes = {{"bf16", DType::bf16}, {"f32", DType::f32}};
 inline const Names<Score> kScores = {{"sum", Score::sum}, {"mean", Score::mean}};
-
-template <class E>
-std::string_view name_of(E value, Names<E> const& names) {
-  for (auto const& [name, meaning] : names) {
-    if (meaning == value) return name;
-  }
-  return "?";
-}
 
 /// Keys of model.shape, as Hugging Face names them.
 inline constexpr std::array<std::string_view, 8> kShapeCounts{

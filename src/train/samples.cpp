@@ -81,12 +81,12 @@ std::vector<SamplePrompt> load_samples(TrainConfig const& config, Tokenizer cons
 void add_answers(TrainConfig const& config, Tokenizer const& tokenizer, ChatTemplate const* chat,
                  EvalSet& eval) {
   eval.tokenizer = &tokenizer;
-  eval.stops = tokenizer.stops();
-  if (chat != nullptr) {
-    const std::int32_t end = end_of_turn(*chat, tokenizer);
-    if (end >= 0) {
-      eval.stops.push_back(end);
-    } else {
+  if (chat == nullptr) {
+    eval.stops = tokenizer.stops();
+  } else {
+    AnswerEnds ends = answer_ends(*chat, tokenizer);
+    eval.stops = std::move(ends.stops);
+    if (!ends.template_ends_turns) {
       log::warn(
           "the chat template ends answers with no special token of this tokenizer: the model may "
           "not know where to stop");

@@ -30,7 +30,8 @@ std::vector<SequenceScore> score_sequences(Llama& model, std::span<SequenceView 
                                            std::function<bool()> const& stop) {
   const RankInfo info = rank_info(model.ranks());
   std::vector<SequenceScore> scores(sequences.size());
-  Activity activity("evaluating", static_cast<double>(sequences.size()));
+  Activity activity("evaluating", static_cast<double>(sequences.size()), Activity::Unit::count,
+                    Activity::End::quiet);
   bool stopped = false;
   for_each_scored_batch(sequences, max_tokens, [&](std::span<SequenceView const> some) {
     stopped = stopped || (stop && stop());

@@ -69,7 +69,7 @@ TEST_CASE("A file is one record a line or one list") {
   const auto list = test::conversations(file_of("l.json", "\n [" + record + ",\n" + record + "]\n"),
                                         ChatFormat::automatic);
   REQUIRE(list.size() == 2);
-  CHECK(list[1].where.ends_with("l.json#2"));
+  CHECK(list[1].where.ends_with("/l.json#2"));
 }
 
 TEST_CASE("What is no conversation is refused with its place") {

@@ -1,6 +1,7 @@
 #include "lomo/io/files.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <csignal>
@@ -86,4 +87,22 @@ TEST_CASE("a file that shrank under us is an error, not a crash") {
   std::filesystem::resize_file(path, 4);
   std::array<std::byte, 8> into{};
   CHECK(contains(error_of(Exit::data, [&] { file.read(2, into); }), "ends at byte 4"));
+}
+
+TEST_CASE("a file is mapped whole, and what is no file is refused as when it is read") {
+  const test::TemporaryFolder folder;
+  const MappedFile mapped(folder.put("a", "0123456789"), Exit::data);
+  CHECK(mapped.bytes().size() == 10);
+  CHECK(mapped.bytes()[9] == std::byte{'9'});
+  CHECK(MappedFile(folder.put("empty", ""), Exit::data).bytes().empty());
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  std::filesystem::create_directory(folder / "dir");
+  for (auto const& [name, reason] : {std::pair{"none", "none: No such file or directory"},
+                                     {"dir", "dir: Is a directory"},
+                                     {"pipe", "pipe: Invalid argument"}}) {
+    const std::string message =
+        error_of(Exit::data, [&] { MappedFile(folder / name, Exit::data); });
+    CHECK(contains(message, reason));
+    CHECK(message == error_of(Exit::data, [&] { InputFile(folder / name, Exit::data); }));
+  }
 }

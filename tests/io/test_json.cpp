@@ -204,6 +204,12 @@ TEST_CASE("a wrong value says what was expected and found, and where") {
         }) == "a.json: /k: expected \"whole\", \"half\" or \"none\", found \"quarter\"");
   CHECK(contains(read_error(R"({})", [](JsonReader& r) { r.require("k"); }),
                  "the key \"k\" is missing"));
+  CHECK(read_error(R"({"a": 1, "texts": "b"})", [](JsonReader& r) { r.require("text"); }) ==
+        "a.json: the key \"text\" is missing; is it \"texts\"?");
+  CHECK(read_error(R"({"bos": 1})", [](JsonReader& r) {
+          r.require("bos");
+          r.require("eos");
+        }) == "a.json: the key \"eos\" is missing");
   CHECK(contains(read_error("[1]", [](JsonReader&) {}), "expected an object"));
 }
 

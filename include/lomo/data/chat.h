@@ -63,9 +63,15 @@ EncodedChat encode_chat(ChatTemplate const& chat, Tokenizer const& tokenizer,
 std::vector<std::int32_t> encode_open_chat(ChatTemplate const& chat, Tokenizer const& tokenizer,
                                            Conversation const& conversation);
 
-/// What ends an answer in this template: the last token with loss of a conversation of one question
-/// and one answer, where that is a special token; else, or where the template refuses it, -1.
-std::int32_t end_of_turn(ChatTemplate const& chat, Tokenizer const& tokenizer);
+/// The tokens that end an answer.
+struct AnswerEnds {
+  /// The tokenizer's stops, and the template's end of a turn.
+  std::vector<std::int32_t> stops;
+  /// Whether the template ends a turn with a special token: the last token with loss of a
+  /// conversation of one question and one answer is one, and the template does not refuse it.
+  bool template_ends_turns = false;
+};
+AnswerEnds answer_ends(ChatTemplate const& chat, Tokenizer const& tokenizer);
 
 /// The messages without `turns` of the earliest turns: all before the second, third ... message of
 /// the user, system messages at the start apart. None when nothing would be left of them.

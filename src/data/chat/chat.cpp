@@ -102,6 +102,20 @@ class Builder {
   ChatStatistics& report_ = data_.statistics.chat;
 };
 
+/// The template's, where that is a special token; else, or where the template refuses a
+/// conversation of one question and one answer, -1.
+std::int32_t end_of_turn(ChatTemplate const& chat, Tokenizer const& tokenizer) try {
+  Conversation one;
+  one.messages = {{{"role", "user"}, {"content", "A"}}, {{"role", "assistant"}, {"content", "B"}}};
+  const EncodedChat encoded = encode_chat(chat, tokenizer, one, LossOn::all_answers);
+  const auto last = std::find(encoded.loss.rbegin(), encoded.loss.rend(), true);
+  if (last == encoded.loss.rend()) return -1;
+  TokenSpan const& token = encoded.tokens[static_cast<std::size_t>(encoded.loss.rend() - last) - 1];
+  return token.special ? token.id : -1;
+} catch (Error const&) {
+  return -1;
+}
+
 }  // namespace
 
 EncodedChat encode_chat(ChatTemplate const& chat, Tokenizer const& tokenizer,
@@ -148,16 +162,15 @@ OrderedJson without_turns(OrderedJson const& messages, std::size_t turns) {
   return left;
 }
 
-std::int32_t end_of_turn(ChatTemplate const& chat, Tokenizer const& tokenizer) try {
-  Conversation one;
-  one.messages = {{{"role", "user"}, {"content", "A"}}, {{"role", "assistant"}, {"content", "B"}}};
-  const EncodedChat encoded = encode_chat(chat, tokenizer, one, LossOn::all_answers);
-  const auto last = std::find(encoded.loss.rbegin(), encoded.loss.rend(), true);
-  if (last == encoded.loss.rend()) return -1;
-  TokenSpan const& token = encoded.tokens[static_cast<std::size_t>(encoded.loss.rend() - last) - 1];
-  return token.special ? token.id : -1;
-} catch (Error const&) {
-  return -1;
+AnswerEnds answer_ends(ChatTemplate const& chat, Tokenizer const& tokenizer) {
+  AnswerEnds ends{tokenizer.stops(), false};
+  const std::int32_t turn = end_of_turn(chat, tokenizer);
+  if (turn < 0) return ends;
+  ends.template_ends_turns = true;
+  if (std::find(ends.stops.begin(), ends.stops.end(), turn) == ends.stops.end()) {
+    ends.stops.push_back(turn);
+  }
+  return ends;
 }
 
 Dataset encode_conversations(ChatTemplate const& chat, Tokenizer const& tokenizer,

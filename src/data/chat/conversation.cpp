@@ -310,7 +310,7 @@ void read_conversations(fs::path const& file, ChatFormat format,
   }
   if (!list.empty()) {
     for (OrderedJson const& record : parse(list, file.string())) {
-      add(record, file.filename().string() + "#" + std::to_string(count + 1));
+      add(record, file.string() + "#" + std::to_string(count + 1));
     }
   }
   require_some(count, file);
