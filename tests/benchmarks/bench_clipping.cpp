@@ -149,7 +149,7 @@ void run(Llama& model, std::int64_t tokens, double loss_share, int repetitions) 
                   {"two, tiles", &Steps::two_passes_by_tiles, {}},
                   {"published", &Steps::published, {}}};
   Ledger& ledger = model.backend().ledger();
-  const auto now = model.ranks() == nullptr ? processor_seconds : clock_seconds;
+  const auto now = model.ranks().size() == 1 ? processor_seconds : clock_seconds;
   for (int r = 0; r <= repetitions; ++r) {  // the first round warms up
     for (Kind& kind : kinds) {
       ledger.restart();
