@@ -26,11 +26,11 @@ void AblateCommand::options(CLI::App& app) {
 
 int AblateCommand::run(Common const& common) const {
   const PlanTarget::Read read = subject.read();
-  std::vector<Batch> const& batches = read.batches.front().train;
+  std::vector<ShardedBatch> const& batches = read.batches.front().train;
   if (batches.empty()) throw Error(Exit::usage, "ablate: there is no batch to train on");
-  Batch const& batch =
-      *std::max_element(batches.begin(), batches.end(),
-                        [](Batch const& a, Batch const& b) { return counts_of(a) < counts_of(b); });
+  Batch const& batch = std::ranges::max_element(batches, {}, [](ShardedBatch const& b) {
+                         return counts_of(b.mine);
+                       })->mine;
   const std::size_t budget = read.run.memory.budget;
   const Engines engines(common);
 

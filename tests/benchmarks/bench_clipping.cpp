@@ -49,13 +49,13 @@ Batch make_tokens(std::int64_t rows, std::int64_t vocab, double loss_share) {
 /// One step of each kind on the same model.
 class Steps {
  public:
-  Steps(Llama& model, Batch const& batch)
+  Steps(Llama& model, ShardedBatch const& batch)
       : model_(model),
         batch_(batch),
         backend_(model.backend()),
         gradient_comm_{model.ranks()},
         rule_(make_update_rule(backend_, {}, model.weights().groups(), model.ranks())),
-        scale_(1.0f / static_cast<float>(batch.loss_count() * rank_info(model.ranks()).ranks)) {}
+        scale_(1.0f / static_cast<float>(batch.targets())) {}
 
   void plain() {
     Pass pass = forward();
@@ -114,7 +114,7 @@ class Steps {
   }
 
   Llama& model_;
-  Batch const& batch_;
+  ShardedBatch const& batch_;
   Backend& backend_;
   GradientComm gradient_comm_;
   std::unique_ptr<UpdateRule> rule_;
@@ -140,7 +140,8 @@ struct Kind {
 };
 
 void run(Llama& model, std::int64_t tokens, double loss_share, int repetitions) {
-  const Batch batch = make_tokens(tokens, model.config().vocab, loss_share);
+  const ShardedBatch batch =
+      gather_batch(model.ranks(), make_tokens(tokens, model.config().vocab, loss_share));
   Steps steps(model, batch);
   Kind kinds[] = {{"no clipping", &Steps::plain, {}},
                   {"one pass", &Steps::one_pass, {}},
@@ -192,12 +193,12 @@ int main(int argc, char** argv) {
   const auto number = [argv](int i) { return std::strtoll(argv[i], nullptr, 10); };
   const bool counts_only = number(7) == 0;
   const auto ranks = started_as_rank() ? make_mpi_process_group() : make_single_rank();
-  auto backend = counts_only ? make_dry_backend({}) : make_cpu_backend({});
-  std::unique_ptr<Communicator> communicator;
+  Engine engine(counts_only ? make_dry_backend({}) : make_cpu_backend({}));
   if (ranks->size() > 1) {
-    communicator = counts_only ? make_dry_communicator(*backend, ranks->host())
-                               : ranks->communicator(*backend);
+    engine.connection =
+        counts_only ? make_dry_communicator(*engine, ranks->host()) : ranks->communicator(*engine);
   }
+  Backend* const backend = engine.backend.get();
   ModelConfig c;
   c.layers = number(1);
   c.width = number(2);
@@ -206,7 +207,7 @@ int main(int argc, char** argv) {
   c.ffn = number(3);
   c.vocab = number(4);
   c.context = 4096;
-  Llama model(*backend, c, parse_dtype(argv[5]).value(), {}, communicator.get());
+  Llama model(*backend, c, parse_dtype(argv[5]).value(), {}, engine.ranks());
   initialise_weights(*backend, model.weights(), c, 1);
   if (ranks->rank() == 0) {
     std::printf(
