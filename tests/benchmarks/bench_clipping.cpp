@@ -175,7 +175,7 @@ void run(Llama& model, std::int64_t tokens, double loss_share, int repetitions) 
       ratios.push_back(kind.seconds[r] / kinds[0].seconds[r]);
     }
     std::printf("| %5lld | %-11s | %8.3f | %5.2f | %5.2f | %5.2f | %5.2f | %6.2f | %8.1f |\n",
-                static_cast<long long>(batch.rows()), kind.name, at(kind.seconds, 0.5),
+                static_cast<long long>(batch.mine.rows()), kind.name, at(kind.seconds, 0.5),
                 at(ratios, 0.5), at(ratios, 0.25), at(ratios, 0.75), kind.flops / kinds[0].flops,
                 static_cast<double>(kind.peak) / (1u << 30), kind.received / (1u << 20));
   }
