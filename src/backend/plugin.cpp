@@ -19,14 +19,14 @@ namespace {
 
 /// A library of the program's own that is opened when it is needed.
 struct Library {
-  std::string what;   // "the CUDA engine"
+  std::string name;   // "CUDA engine"
   std::string needs;  // what must be installed for it: "the CUDA toolkit"
-  std::string name;   // of its file
+  std::string file;
   char const* symbol;
 };
 
-const Library kCuda{"the CUDA engine", "the CUDA toolkit", "liblomo_cuda.so", "lomo_cuda_plugin"};
-const Library kMpi{"the MPI library", "Open MPI", "liblomo_mpi.so", "lomo_mpi_plugin"};
+const Library kCuda{"CUDA engine", "the CUDA toolkit", "liblomo_cuda.so", "lomo_cuda_plugin"};
+const Library kMpi{"MPI library", "Open MPI", "liblomo_mpi.so", "lomo_mpi_plugin"};
 
 /// The folder of the library that this code is in.
 fs::path own_folder() {
@@ -42,14 +42,14 @@ template <class Plugin>
 Plugin const& open(Library const& library, fs::path const& file, int mode) {
   void* const handle = dlopen(file.c_str(), RTLD_NOW | mode);
   if (handle == nullptr) {
-    throw Error(Exit::usage, library.what + " cannot be opened, is " + library.needs +
+    throw Error(Exit::usage, "the " + library.name + " cannot be opened, is " + library.needs +
                                  " installed? " + dlerror());
   }
   using Factory = Plugin const*();
   auto* const factory = reinterpret_cast<Factory*>(dlsym(handle, library.symbol));
   if (factory == nullptr) {
     throw Error(Exit::usage,
-                file.string() + " is not " + library.what + ": it has no " + library.symbol);
+                file.string() + " is not a " + library.name + ": it has no " + library.symbol);
   }
   Plugin const& plugin = *factory();
   if (plugin.build != std::string_view(build_id())) {
@@ -88,7 +88,7 @@ char const* build_id() {
 
 CudaPlugin const& open_cuda_plugin() {
   const fs::path named = named_file();
-  const fs::path file = named.empty() ? own_folder() / kCuda.name : named;
+  const fs::path file = named.empty() ? own_folder() / kCuda.file : named;
   if (!is_there(file)) {
     throw Error(Exit::usage,
                 "this lomo-train was built without the CUDA engine: there is no " + file.string());
@@ -100,7 +100,7 @@ CudaPlugin const& open_cuda_plugin() {
 }
 
 std::unique_ptr<ProcessGroup> make_mpi_process_group() {
-  const fs::path file = own_folder() / kMpi.name;
+  const fs::path file = own_folder() / kMpi.file;
   if (!is_there(file)) {
     throw Error(Exit::usage,
                 "this lomo-train was built without MPI, so it cannot run on several ranks: there "
