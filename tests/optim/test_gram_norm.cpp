@@ -65,9 +65,10 @@ TEST_CASE("the Gram norm is the norm of the gradient") {
     for (const std::int64_t n : {0, 1, 37, 256, 300}) {
       Layer l(n, {300, 150, 500}, 700, dtype);
       INFO(to_string(dtype) << ", " << n << " rows");
-      REQUIRE(gram_is_cheaper(l.group, l.offers(), {}));
+      REQUIRE(gram_is_cheaper(l.group, l.offers(), {l.backend->self_group()}));
       const double wanted = squares(l);
-      const auto got = gram_norm_squared(*l.backend, l.group, l.offers(), {});
+      const auto got =
+          gram_norm_squared(*l.backend, l.group, l.offers(), {l.backend->self_group()});
       REQUIRE(got);
       CHECK(std::abs(*got - wanted) <= kTrusted * wanted);
       // Far better in practice: rounding errors of a random walk over 1650 products.
@@ -102,8 +103,8 @@ TEST_CASE("a gradient that nearly cancels is measured itself") {
   }
   fill(*l.backend, l.dy, dy);
   fill(*l.backend, l.x, x);
-  REQUIRE(gram_is_cheaper(l.group, l.offers(), {}));
-  CHECK_FALSE(gram_norm_squared(*l.backend, l.group, l.offers(), {}));
+  REQUIRE(gram_is_cheaper(l.group, l.offers(), {l.backend->self_group()}));
+  CHECK_FALSE(gram_norm_squared(*l.backend, l.group, l.offers(), {l.backend->self_group()}));
   const GradientStats tiles = probe(l, NormMethod::tiles);
   CHECK(tiles.sum_of_squares > 0);
   CHECK(probe(l, NormMethod::cheapest).sum_of_squares == tiles.sum_of_squares);
@@ -133,7 +134,7 @@ TEST_CASE("a non-finite factor is counted in the gradient, and a Gram matrix may
 TEST_CASE("long batches form the gradient, short ones do not") {
   const auto cheaper = [](std::int64_t n) {
     Layer l(n, {96}, 96, DType::f32);
-    return gram_is_cheaper(l.group, l.offers(), {});
+    return gram_is_cheaper(l.group, l.offers(), {l.backend->self_group()});
   };
   CHECK(cheaper(16));
   CHECK_FALSE(cheaper(96));
