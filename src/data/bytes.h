@@ -24,6 +24,8 @@ class Bytes {
 
   /// Some more bytes, valid until the next call; none at the end.
   std::string_view next();
+  /// Whether what was read is gzipped.
+  bool compressed() const { return inflater_ != nullptr; }
   /// Of the file as it is on disk, read so far, and all of it (0: not known, as of a pipe).
   std::uint64_t taken() const { return taken_; }
   double size() const { return size_; }

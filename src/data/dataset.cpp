@@ -84,13 +84,19 @@ void Dataset::add_document(std::span<std::int32_t const> ids, std::size_t step,
                            std::string_view where, std::int64_t item) {
   if (ids.size() < 2) return;
   const Record whole{.ids = put_ids(ids), .item = item, .where = put_where(where)};
-  for (std::size_t from = 0; from + 1 < ids.size(); from += step) {
-    Record part = whole;
+  for (Record const& part : parts_of(whole, ids.size(), step)) put(part);
+}
+
+std::vector<Dataset::Record> Dataset::parts_of(Record const& document, std::size_t count,
+                                               std::size_t step) {
+  std::vector<Record> parts;
+  for (std::size_t from = 0; from + 1 < count; from += step) {
+    Record& part = parts.emplace_back(document);
     part.ids += static_cast<std::int64_t>(from);
-    part.length = static_cast<std::int32_t>(std::min(step, ids.size() - 1 - from));
+    part.length = static_cast<std::int32_t>(std::min(step, count - 1 - from));
     part.targets = part.length;
-    put(part);
   }
+  return parts;
 }
 
 std::string content_hash(Dataset const& data) {

@@ -56,19 +56,16 @@ void DatasetWriter::append(Dataset const& part, std::int64_t first_item,
     const std::int32_t times = copies.empty() ? 1 : copies[item];
     records.insert(records.end(), static_cast<std::size_t>(times),
                    moved(record, ids_, own_targets_, where_, first_item));
-    whole_.tokens_ += times * std::int64_t{record.length};
-    whole_.targets_ += times * std::int64_t{record.targets};
   }
+  put(records);
   ids_ += static_cast<std::int64_t>(from.ids.size());
   own_targets_ += static_cast<std::int64_t>(from.targets.size());
   where_ += static_cast<std::int64_t>(from.where.size());
   if (files_) {
-    write<Dataset::Record>(files_->records, records);
     write(files_->ids, from.ids.all());
     write(files_->targets, from.targets.all());
     write(files_->where, from.where.all());
   } else {
-    whole_.columns_.records.append(records);
     whole_.columns_.ids.append(from.ids.all());
     whole_.columns_.targets.append(from.targets.all());
     whole_.columns_.where.append(from.where.all());
@@ -79,6 +76,37 @@ void DatasetWriter::append(Dataset const& part, std::int64_t first_item,
   }
   whole_.truncated += part.truncated;
   whole_.statistics.add(part.statistics);
+}
+
+void DatasetWriter::put(std::span<Dataset::Record const> records) {
+  if (files_) {
+    write(files_->records, records);
+  } else {
+    whole_.columns_.records.append(records);
+  }
+  for (Dataset::Record const& record : records) {
+    whole_.tokens_ += record.length;
+    whole_.targets_ += record.targets;
+  }
+}
+
+void DatasetWriter::end_document(std::int64_t first, std::size_t step, std::string_view where,
+                                 std::int64_t item, std::int32_t copies) {
+  const Dataset::Record whole{.ids = first, .item = item, .where = where_};
+  const auto count = static_cast<std::size_t>(ids_ - first);
+  std::vector<Dataset::Record> records;
+  for (Dataset::Record const& part : Dataset::parts_of(whole, count, step)) {
+    records.insert(records.end(), static_cast<std::size_t>(copies), part);
+  }
+  put(records);
+  std::string place(where);
+  place.push_back('\0');
+  where_ += static_cast<std::int64_t>(place.size());
+  if (files_) {
+    write<char>(files_->where, place);
+  } else {
+    whole_.columns_.where.append(place);
+  }
 }
 
 Dataset DatasetWriter::finish() {

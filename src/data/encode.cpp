@@ -1,11 +1,11 @@
 #include "lomo/data/encode.h"
 
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "document_step.h"
 #include "lomo/core/error.h"
 #include "lomo/core/text.h"
 #include "text.h"
@@ -276,12 +276,13 @@ Dataset encode_ranked(Tokenizer const& tokenizer, std::span<Example const> examp
 Dataset encode_documents(Tokenizer const& tokenizer, std::span<Document const> documents,
                          std::int64_t max_length) {
   Dataset data;
-  const auto step = max_length > 0 ? static_cast<std::size_t>(max_length)
-                                   : std::numeric_limits<std::size_t>::max() / 2;
+  const std::size_t step = document_step(max_length);
   for (std::size_t i = 0; i < documents.size(); ++i) {
     Document const& document = documents[i];
-    count_special(tokenizer, document.text, document.where, data.statistics);
-    std::vector<std::int32_t> ids = with_start(tokenizer, document.text);
+    const std::string of_file = document.file ? with_plain_lines(document.bytes) : "";
+    std::string const& text = document.file ? of_file : document.text;
+    count_special(tokenizer, text, document.where, data.statistics);
+    std::vector<std::int32_t> ids = with_start(tokenizer, text);
     if (tokenizer.unknown() >= 0) {
       data.statistics.unknown_ids += std::count(ids.begin(), ids.end(), tokenizer.unknown());
     }

@@ -45,6 +45,15 @@ bool Lines::read_line() {
   }
 }
 
+void refuse_encoding(std::filesystem::path const& file, std::int64_t number, std::string_view line,
+                     std::size_t byte) {
+  const bool utf16 = number == 1 && (line.starts_with("\xFF\xFE") || line.starts_with("\xFE\xFF"));
+  throw Error(Exit::data, file.string() + ":" + std::to_string(number) + ": not UTF-8 at byte " +
+                              std::to_string(byte + 1) + " of the line; " +
+                              (utf16 ? "this is UTF-16: convert it (iconv -f UTF-16 -t UTF-8)"
+                                     : "convert the file to UTF-8"));
+}
+
 void require_some(std::size_t count, std::filesystem::path const& file) {
   if (count > 0) return;
   throw Error(Exit::data, file.string() + ": holds no records; was the file written whole?");
@@ -55,14 +64,7 @@ bool Lines::next() {
   ++number_;
   if (number_ == 1 && line_.starts_with("\xEF\xBB\xBF")) line_.erase(0, 3);
   if (line_.ends_with('\r')) line_.pop_back();
-  if (const auto bad = invalid_utf8(line_)) {
-    const bool utf16 =
-        number_ == 1 && (line_.starts_with("\xFF\xFE") || line_.starts_with("\xFE\xFF"));
-    throw Error(Exit::data, where() + ": not UTF-8 at byte " + std::to_string(*bad + 1) +
-                                " of the line; " +
-                                (utf16 ? "this is UTF-16: convert it (iconv -f UTF-16 -t UTF-8)"
-                                       : "convert the file to UTF-8"));
-  }
+  if (const auto bad = invalid_utf8(line_)) refuse_encoding(file_, number_, line_, *bad);
   return true;
 }
 

@@ -37,6 +37,10 @@ class Lines {
   std::int64_t number_ = 0;
 };
 
+/// Throws Error(Exit::data): a line that is not UTF-8 at this byte, counted from 0.
+[[noreturn]] void refuse_encoding(std::filesystem::path const& file, std::int64_t number,
+                                  std::string_view line, std::size_t byte);
+
 /// Throws Error(Exit::data) naming the file when nothing was read from it.
 void require_some(std::size_t count, std::filesystem::path const& file);
 

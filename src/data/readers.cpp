@@ -4,10 +4,12 @@
 #include <utility>
 
 #include "lines.h"
+#include "lomo/core/activity.h"
 #include "lomo/core/error.h"
 #include "lomo/data/prompts.h"
 #include "records.h"
 #include "text.h"
+#include "text_file.h"
 
 namespace lomo {
 
@@ -96,30 +98,38 @@ void read_ids(std::filesystem::path const& file, Take<IdList> const& take) {
 }
 
 void read_documents(std::filesystem::path const& file, TextOptions const& options,
-                    Take<Document> const& take) {
+                    Take<Document> const& take, std::size_t long_document) {
   if (without_gz(file).extension() == ".jsonl") {
     return read_json_documents(file, options.text_field, take);
   }
-  std::string text;
-  for (Lines lines(file); lines.next();) text += lines.text() + "\n";
+  const auto kept = std::make_shared<TextFile const>(file);
+  const std::string_view whole = kept->bytes();
+  const std::string separator = with_plain_lines(options.document_separator);
+  Activity activity("reading " + file.string(), static_cast<double>(whole.size()),
+                    Activity::Unit::bytes);
   std::size_t count = 0;
   std::int64_t line = 1;
-  for (std::size_t at = 0; at < text.size();) {
-    std::string const& bar = options.document_separator;
-    const std::size_t end = bar.empty() ? std::string::npos : text.find(bar, at);
-    const std::size_t next = end == std::string::npos ? text.size() : end + bar.size();
-    const std::string part = text.substr(at, std::min(end, text.size()) - at);
-    const std::size_t first = std::min(part.find_first_not_of('\n'), part.size());
-    const std::string where =
-        file.string() + ":" + std::to_string(line + static_cast<std::int64_t>(first));
-    Document document = trimmed(part, where);
-    if (!document.text.empty()) {
+  std::size_t counted = 0;  // up to which lines are
+  for (std::size_t at = 0; at < whole.size();) {
+    const SeparatorPlace next = find_separator(whole, at, separator);
+    activity.advance(static_cast<double>(next.end - at));
+    const std::string_view bytes = without_outer_lines(whole.substr(at, next.begin - at));
+    at = next.end;
+    if (!bytes.empty()) {
+      require_utf8(bytes, whole, file);
+      const auto begin = static_cast<std::size_t>(bytes.data() - whole.data());
+      line += std::ranges::count(whole.substr(counted, begin - counted), '\n');
+      counted = begin;
+      Document document{.where = file.string() + ":" + std::to_string(line)};
+      if (bytes.size() > long_document) {
+        document.bytes = bytes;
+        document.file = kept;
+      } else {
+        document.text = with_plain_lines(bytes);
+      }
       ++count;
       take(std::move(document));
     }
-    line += std::count(text.begin() + static_cast<std::ptrdiff_t>(at),
-                       text.begin() + static_cast<std::ptrdiff_t>(next), '\n');
-    at = next;
   }
   require_some(count, file);
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <system_error>
 #include <utility>
 
@@ -224,6 +225,21 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool parse_sp
   } else {
     impl_->model->encode(text, parse_special, ids);
   }
+  return ids;
+}
+
+bool Tokenizer::may_cut(char32_t left, char32_t right) const {
+  return impl_->model->may_cut(left, right);
+}
+
+std::vector<std::int32_t> Tokenizer::encode_behind(std::string_view text, std::size_t from) const {
+  // What a tokenizer does at the start of a text (a space, a prefix) happens to the character.
+  const std::vector<std::int32_t> before = encode(text.substr(0, from));
+  std::vector<std::int32_t> ids = encode(text);
+  if (!std::ranges::equal(before, std::span(ids).first(std::min(ids.size(), before.size())))) {
+    throw Error("a text was cut where the tokenizer does not allow it");
+  }
+  ids.erase(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(before.size()));
   return ids;
 }
 

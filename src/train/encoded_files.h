@@ -28,6 +28,7 @@ struct FileSource {
   std::function<void(std::string const& file, Take<Item> const& take)> read;
   Encode<Item> encode_train, encode_eval;
   bool keeps_eval_items = false;  // they are needed besides their sequences
+  LargeItems<Item> large = {};    // are encoded by all threads; not where items are kept
 };
 
 /// What of the items goes where.
@@ -51,7 +52,7 @@ inline std::size_t bytes_of(Example const& example) {
   return example.prompt.size() + example.answer.size();
 }
 inline std::size_t bytes_of(Document const& document) {
-  return document.text.size();
+  return document.size();
 }
 inline std::size_t bytes_of(Conversation const& conversation) {
   return conversation.bytes;
@@ -106,12 +107,13 @@ class Chosen {
 template <class Item>
 class Arrivals {
  public:
-  Arrivals(Chosen chosen, bool keep, Encode<Item> const& encode, DatasetWriter& out)
+  Arrivals(Chosen chosen, bool keep, Encode<Item> const& encode, LargeItems<Item> const& large,
+           DatasetWriter& out)
       : chosen_(std::move(chosen)),
         keep_(keep),
         encode_(encode),
         out_(out),
-        stream_(out, encode, encoding_threads()) {
+        stream_(out, encode, encoding_threads(), large) {
     if (!chosen_.all()) kept_.resize(static_cast<std::size_t>(chosen_.size()));
     if (!chosen_.all()) copies_.resize(kept_.size());
   }
@@ -203,9 +205,9 @@ EncodedFiles<Item> encode_files(TrainConfig const& config, InputNeeds needs,
     }
   }
   Arrivals<Item> train(Chosen(data.sampling, train_count, data.train_examples, seed), false,
-                       source.encode_train, train_out);
+                       source.encode_train, source.large, train_out);
   Arrivals<Item> eval(Chosen(data.sampling, eval_count, data.eval_examples, seed),
-                      source.keeps_eval_items, source.encode_eval, eval_out);
+                      source.keeps_eval_items, source.encode_eval, source.large, eval_out);
   if (needs.eval) {
     for (std::string const& file : data.validation) {
       source.read(file, [&](Item item) { eval.add(std::move(item), 1); });

@@ -85,7 +85,15 @@ FileSource<Document> text_source(TrainConfig const& config, Tokenizer const& tok
   return {.read = [options](std::string const& file,
                             Take<Document> const& take) { read_documents(file, options, take); },
           .encode_train = encode,
-          .encode_eval = encode};
+          .encode_eval = encode,
+          .large = {
+              .contains = [](Document const& document) { return document.size() > kLongDocument; },
+              .encode =
+                  [&](Document const& document, std::int64_t index, std::int32_t copies,
+                      DatasetWriter& out) {
+                    encode_long_document(tokenizer, document, config.data.max_length, index, copies,
+                                         out);
+                  }}};
 }
 
 FileSource<Conversation> chat_source(TrainConfig const& config, Tokenizer const& tokenizer,

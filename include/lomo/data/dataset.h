@@ -70,6 +70,8 @@ class Dataset {
   /// which share the id between them: the last target of one is the first token of the next.
   void add_document(std::span<std::int32_t const> ids, std::size_t step, std::string_view where,
                     std::int64_t item);
+  /// Ids of a document that DatasetWriter::end_document() makes sequences of.
+  void add_ids(std::span<std::int32_t const> ids) { put_ids(ids); }
 
   std::int64_t truncated = 0;  // prompts cut
   DataStatistics statistics;
@@ -93,6 +95,8 @@ class Dataset {
     Column<char> where;
   };
   std::string files_hash() const;
+  /// The sequences of a document of `count` ids from document.ids on.
+  static std::vector<Record> parts_of(Record const& document, std::size_t count, std::size_t step);
   static Columns mapped_columns(std::filesystem::path const& folder, std::string const& name);
   std::int64_t put_ids(std::span<std::int32_t const> ids);
   std::int64_t put_where(std::string_view where);
@@ -120,10 +124,17 @@ class DatasetWriter {
   /// often as `copies` says of its item; empty: once.
   void append(Dataset const& part, std::int64_t first_item,
               std::span<std::int32_t const> copies = {});
+  /// How many ids there are so far.
+  std::int64_t ids() const { return ids_; }
+  /// Dataset::add_document() of all ids from `first` on, which were appended by themselves, each
+  /// sequence `copies` times.
+  void end_document(std::int64_t first, std::size_t step, std::string_view where, std::int64_t item,
+                    std::int32_t copies);
   /// The whole. Nothing may be added then.
   Dataset finish();
 
  private:
+  void put(std::span<Dataset::Record const> records);
   struct Files;
   std::unique_ptr<Files> files_;  // null: in memory
   Dataset whole_;

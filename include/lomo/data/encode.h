@@ -52,6 +52,13 @@ Dataset encode_ranked(Tokenizer const& tokenizer, std::span<Example const> examp
 Dataset encode_documents(Tokenizer const& tokenizer, std::span<Document const> documents,
                          std::int64_t max_length);
 
+/// encode_documents() of one document by all threads, straight into a data set of which it is the
+/// item `index`: it is cut into parts of about `part` bytes where the tokenizer allows that, which
+/// gives the same ids. Of a tokenizer that allows it nowhere, the document is encoded whole.
+void encode_long_document(Tokenizer const& tokenizer, Document const& document,
+                          std::int64_t max_length, std::int64_t index, std::int32_t copies,
+                          DatasetWriter& out, std::size_t part = std::size_t{1} << 17);
+
 /// One sequence a list. The last id is only a target, so a length counts one less.
 Dataset encode_id_lists(std::span<IdList const> lists, EncodeOptions const& options);
 

@@ -22,6 +22,14 @@ int encoding_threads();
 template <class Item>
 using Encode = std::function<Dataset(std::span<Item const>)>;
 
+/// Items that are too large for one thread.
+template <class Item>
+struct LargeItems {
+  std::function<bool(Item const&)> contains;  // empty: there are none
+  /// Adds an item of this index to a data set, each of its sequences `copies` times.
+  std::function<void(Item const&, std::int64_t index, std::int32_t copies, DatasetWriter&)> encode;
+};
+
 /// What became of the items [begin, end) of those that were given.
 struct EncodedPart {
   Dataset data;
@@ -65,17 +73,22 @@ void append(std::vector<EncodedPart> const& parts, std::int64_t first_item,
 template <class Item>
 class EncodingStream {
  public:
-  EncodingStream(DatasetWriter& out, Encode<Item> encode, int threads)
-      : out_(out), encode_(std::move(encode)), threads_(threads) {}
+  EncodingStream(DatasetWriter& out, Encode<Item> encode, int threads, LargeItems<Item> large = {})
+      : out_(out), encode_(std::move(encode)), threads_(threads), large_(std::move(large)) {}
 
   /// `bytes`: about how much text it is. `copies`: how often its sequences are in the data set.
   void add(Item item, std::size_t bytes, std::int32_t copies = 1) {
+    if (large_.contains && large_.contains(item)) {
+      finish();
+      large_.encode(item, first_item_++, copies, out_);
+      return;
+    }
     load_.items.push_back(std::move(item));
     load_.copies.push_back(copies);
     bytes_ += bytes;
     if (bytes_ >= kBytes * static_cast<std::size_t>(threads_)) start();
   }
-  /// All that was added is in the DatasetWriter. Not called when something was thrown.
+  /// All that was added is in the DatasetWriter then. Not called when something was thrown.
   void finish() {
     start();
     take();
@@ -105,6 +118,7 @@ class EncodingStream {
   DatasetWriter& out_;
   Encode<Item> encode_;
   int threads_;
+  LargeItems<Item> large_;
   Load load_, encoding_;
   std::size_t bytes_ = 0;  // of load_
   std::int64_t first_item_ = 0;

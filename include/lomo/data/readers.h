@@ -2,7 +2,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lomo/data/example.h"
@@ -40,17 +42,30 @@ void read_ids(std::filesystem::path const& file, Take<IdList> const& take);
 
 /// A text for causal language modelling.
 struct Document {
-  std::string text;
-  std::string where;
+  std::string text = {};
+  std::string where = {};
+  /// In place of `text` where that would be long: bytes of a file as they are there, UTF-8, and
+  /// what keeps them.
+  std::string_view bytes = {};
+  std::shared_ptr<void const> file = {};
+
+  std::size_t size() const { return file ? bytes.size() : text.size(); }
 };
+/// A document of more bytes is not copied out of its file.
+inline constexpr std::size_t kLongDocument = std::size_t{8} << 20;
+
+/// The text of a file's bytes: line ends are normalised to \n.
+std::string with_plain_lines(std::string_view bytes);
+
 struct TextOptions {
   std::string document_separator;   // parts the documents of a plain text file, such as "\n\n" or
                                     // "<|endoftext|>"; empty: the file is one document
   std::string text_field = "text";  // of a .jsonl file, one document a line
 };
-/// Line ends are normalised to \n; documents are trimmed of them, and empty ones left out.
+/// Line ends are normalised to \n; documents are trimmed of them, and empty ones left out. A plain
+/// text file is mapped, so that it takes no memory of its own; a gzipped one is in memory whole.
 void read_documents(std::filesystem::path const& file, TextOptions const& options,
-                    Take<Document> const& take);
+                    Take<Document> const& take, std::size_t long_document = kLongDocument);
 
 /// Calls `take` for each line that is not blank, with its place ("texts.jsonl:17").
 void each_line(std::filesystem::path const& file,

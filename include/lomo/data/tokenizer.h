@@ -66,7 +66,14 @@ class Tokenizer {
   std::vector<std::int32_t> encode(std::string_view text) const;
   /// The same, special tokens read as told here.
   std::vector<std::int32_t> encode(std::string_view text, bool parse_special) const;
-  /// The same with the place of each token in `text`, special tokens read as tokens. A token that
+  /// Whether a text may be cut between two characters that stand side by side in it: its ids are
+  /// those of the part that ends with `left` and then encode_behind() of the other part. False
+  /// where that cannot be told from the tokenizer's file.
+  bool may_cut(char32_t left, char32_t right) const;
+  /// Ids of what stands from byte `from` on, where a text may be cut; before it stands the one
+  /// character left of the cut.
+  std::vector<std::int32_t> encode_behind(std::string_view text, std::size_t from) const;
+  /// encode() with the place of each token in `text`, special tokens read as tokens. A token that
   /// the tokenizer puts in has no bytes; where it rewrites the text (NFC), tokens have the bytes of
   /// what was rewritten. Malformed UTF-8 is an Error.
   std::vector<TokenSpan> encode_with_offsets(std::string_view text) const;

@@ -59,6 +59,15 @@ void TokenFinder::add(std::string_view written, AddedToken const& token) {
   }
   nodes_[at].token = static_cast<std::int32_t>(tokens_.size());
   tokens_.push_back(token);
+  const std::string text = repaired_utf8(written);  // a piece of a damaged model may be any bytes
+  std::size_t place = 0;
+  char32_t left = next_character(text, place);
+  while (place < text.size()) {
+    const char32_t right = next_character(text, place);
+    neighbours_.emplace(left, right);
+    left = right;
+  }
+  last_.insert(left);
 }
 
 std::uint32_t TokenFinder::child(std::uint32_t node, char byte) const {

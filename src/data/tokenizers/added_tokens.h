@@ -1,8 +1,10 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "lomo/io/json.h"
@@ -40,6 +42,11 @@ class TokenFinder {
   void part(std::string_view text, bool special, std::vector<Stretch>& out) const;
   /// The index of the first token at or after `from`, as it is written; false when there is none.
   bool find(std::string_view text, std::size_t from, Stretch& found) const;
+  /// Whether a text may be cut between two characters, the left one no white space: no token has
+  /// both side by side, nor ends with the left one.
+  bool may_cut(char32_t left, char32_t right) const {
+    return !last_.contains(left) && !neighbours_.contains({left, right});
+  }
   AddedToken const& token(std::int32_t index) const {
     return tokens_[static_cast<std::size_t>(index)];
   }
@@ -56,6 +63,8 @@ class TokenFinder {
   std::vector<AddedToken> tokens_;
   std::vector<Node> nodes_ = std::vector<Node>(1);  // the root first
   std::array<std::uint32_t, 256> first_{};          // the children of the root
+  std::set<char32_t> last_;                         // characters of tokens
+  std::set<std::pair<char32_t, char32_t>> neighbours_;
 };
 
 }  // namespace lomo::tokenizers

@@ -12,14 +12,6 @@ namespace lomo::tokenizers {
 
 namespace {
 
-constexpr std::size_t kNeighbourBits = std::size_t{1} << 20;
-
-std::size_t neighbour_bit(char32_t left, char32_t right) {
-  // Each character in 21 bits; the texts' own characters are few, and a clash only keeps a word
-  // whole.
-  return hash_of((static_cast<std::uint64_t>(left) << 21) | right) % kNeighbourBits;
-}
-
 std::string byte_piece(unsigned byte) {
   std::array<char, 8> name{};
   std::snprintf(name.data(), name.size(), "<0x%02X>", byte);
@@ -121,7 +113,7 @@ void Bpe::read_bytes(Document const& document) {
 /// vocabulary joins words by U+2581) are encoded word by word.
 void Bpe::learn_neighbours(Document const& document) {
   if (ignore_merges_) return;  // a piece may then be taken that no merge makes
-  std::vector<bool> bits(kNeighbourBits);
+  CharacterPairs pairs;
   for (std::size_t i = 0; i < document.merges.size(); ++i) {
     const std::string_view left = document.merges.left(i);
     const std::string_view right = document.merges.right(i);
@@ -133,24 +125,26 @@ void Bpe::learn_neighbours(Document const& document) {
     }
     std::size_t first = 0;
     std::size_t last = last_character(left, left.size());
-    bits[neighbour_bit(next_character(left, last), next_character(right, first))] = true;
+    const char32_t before = next_character(left, last);
+    pairs.add(before, next_character(right, first));
   }
-  neighbours_ = std::move(bits);
+  neighbours_ = std::move(pairs);
 }
 
-bool Bpe::neighbours(char32_t left, char32_t right) const {
-  return neighbours_[neighbour_bit(left, right)];
+bool Bpe::may_cut(char32_t left, char32_t right) const {
+  // A run of unknown characters may become one piece, so it stays together.
+  return neighbours_ && !neighbours_->has(left, right) && vocab_->find(utf8_of(right)) >= 0;
 }
 
 void Bpe::encode(std::string_view word, std::vector<std::int32_t>& ids, Scratch& scratch) const {
-  if (neighbours_.empty() || word.empty()) return encode_part(word, ids, scratch);
+  if (!neighbours_ || word.empty()) return encode_part(word, ids, scratch);
   std::size_t begin = 0;
   std::size_t at = 0;
   for (char32_t left = next_character(word, at); at < word.size();) {
     const std::size_t here = at;
     const char32_t right = next_character(word, at);
     // A run of unknown characters may become one piece, so it stays together.
-    if (!neighbours(left, right) && vocab_->find(word.substr(here, at - here)) >= 0) {
+    if (!neighbours_->has(left, right) && vocab_->find(word.substr(here, at - here)) >= 0) {
       encode_part(word.substr(begin, here - begin), ids, scratch);
       begin = here;
     }

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "character_pairs.h"
 #include "document.h"
 #include "merges.h"
 #include "word_cache.h"
@@ -34,6 +35,8 @@ class Bpe {
 
   /// Appends the ids of one word: well-formed UTF-8.
   void encode(std::string_view word, std::vector<std::int32_t>& ids, Scratch& scratch) const;
+  /// Whether a word may be cut between two characters.
+  bool may_cut(char32_t left, char32_t right) const;
   /// How many bytes of `word` each of its `ids` stands for.
   std::vector<std::size_t> lengths(std::span<std::int32_t const> ids, std::string_view word) const;
   /// The bytes that a piece stands for, U+2581 as a space; none for the unknown token.
@@ -52,7 +55,6 @@ class Bpe {
   void encode_whole(std::string_view word, std::vector<std::int32_t>& ids, Scratch& scratch) const;
   void encode_part(std::string_view word, std::vector<std::int32_t>& ids, Scratch& scratch) const;
   void characters(std::string_view word, std::vector<std::int32_t>& symbols) const;
-  bool neighbours(char32_t left, char32_t right) const;
 
   Pieces const* vocab_;  // of the document, which outlives this
   std::unique_ptr<Pieces> byte_pieces_;
@@ -61,7 +63,7 @@ class Bpe {
   bool ignore_merges_ = false, byte_fallback_ = false, fuse_unknown_ = false;
   std::int32_t unknown_ = -1;
   std::array<std::int32_t, 256> byte_ids_{};  // of one byte, or of its <0xXX>
-  std::vector<bool> neighbours_;              // see learn_neighbours; empty: words are not cut
+  std::optional<CharacterPairs> neighbours_;  // see learn_neighbours; none: words are not cut
 };
 
 }  // namespace lomo::tokenizers

@@ -6,6 +6,7 @@
 
 #include "json_scratch.h"
 #include "stage.h"
+#include "unicode.h"
 
 namespace lomo::tokenizers {
 
@@ -134,6 +135,23 @@ void JsonModel::encode_words(std::string_view text, bool starts, std::vector<std
   for (Words::Span const& span : words.spans) {
     bpe_->encode(words.text.substr(span.begin, span.end - span.begin), ids, scratch.bpe);
   }
+}
+
+bool JsonModel::may_cut(char32_t left, char32_t right) const {
+  if (is_white_space(left) || !as_written_.may_cut(left, right)) return false;
+  if (normalizer_) {
+    std::string before = utf8_of(left);
+    std::string behind = utf8_of(right);
+    if (!normalizer_->may_cut(before, behind) || before.empty() || behind.empty()) return false;
+    std::size_t last = last_character(before, before.size());
+    std::size_t first = 0;
+    left = next_character(before, last);
+    right = next_character(behind, first);
+    if (is_white_space(left)) return false;
+  }
+  if (!normalized_.may_cut(left, right)) return false;
+  const Cut cut = pre_tokenizer_ ? pre_tokenizer_->cut(left, right) : Cut::in_word;
+  return cut == Cut::between || (cut == Cut::in_word && bpe_->may_cut(left, right));
 }
 
 std::string JsonModel::decode(std::vector<std::int32_t> const& ids) const {

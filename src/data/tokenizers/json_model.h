@@ -25,6 +25,7 @@ class JsonModel : public Model {
   ~JsonModel() override;
 
   void encode(std::string_view text, bool special, std::vector<std::int32_t>& ids) const override;
+  bool may_cut(char32_t left, char32_t right) const override;
   void encode_with_offsets(std::string_view text, std::vector<TokenSpan>& spans) const override;
   std::string decode(std::vector<std::int32_t> const& ids) const override;
   std::int64_t size() const override;

@@ -18,7 +18,11 @@ class Model {
   /// Appends the ids of well-formed text; with `special`, special tokens written in it are tokens.
   virtual void encode(std::string_view text, bool special,
                       std::vector<std::int32_t>& ids) const = 0;
-  /// The same, special tokens read as tokens, with the bytes of `text` that each stands for.
+  /// Whether the ids of a text that has these characters side by side are those of the part up to
+  /// `left`, and those of the part from `right` on as it is read behind `left`.
+  virtual bool may_cut(char32_t left, char32_t right) const = 0;
+  /// The same as encode(), special tokens read as tokens, with the bytes of `text` that each stands
+  /// for.
   virtual void encode_with_offsets(std::string_view text, std::vector<TokenSpan>& spans) const = 0;
   /// Of ids that have a piece.
   virtual std::string decode(std::vector<std::int32_t> const& ids) const = 0;

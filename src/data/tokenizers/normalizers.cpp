@@ -21,6 +21,10 @@ class SequenceNormalizer : public Normalizer {
   void apply(std::string& text, RegexScratch& scratch) const override {
     for (auto const& stage : stages_) stage->apply(text, scratch);
   }
+  bool may_cut(std::string& left, std::string& right) const override {
+    return std::ranges::all_of(stages_,
+                               [&](auto const& stage) { return stage->may_cut(left, right); });
+  }
 
  private:
   std::vector<std::unique_ptr<Normalizer>> stages_;
@@ -35,6 +39,7 @@ class Prepend : public Normalizer {
   void apply(std::string& text, RegexScratch&) const override {
     if (!text.empty()) text.insert(0, prefix_);
   }
+  bool may_cut(std::string&, std::string&) const override { return true; }
 
  private:
   std::string prefix_;
@@ -48,6 +53,18 @@ class Replace : public Normalizer {
   }
   void apply(std::string& text, RegexScratch& scratch) const override {
     pattern_.replace(text, content_, scratch);
+  }
+  /// Where single characters are replaced; a longer pattern might begin before either.
+  bool may_cut(std::string& left, std::string& right) const override {
+    std::string const& replaced = pattern_.literal();
+    std::size_t at = 0;
+    if (replaced.empty()) return false;
+    next_character(replaced, at);
+    if (at != replaced.size()) return false;
+    for (std::string* side : {&left, &right}) {
+      if (*side == replaced) *side = content_;
+    }
+    return true;
   }
 
  private:
@@ -69,14 +86,37 @@ class Form : public Normalizer {
     }
     text = normal_form(text, form_);
   }
+  bool may_cut(std::string& left, std::string& right) const override {
+    return keeps(left, true) && keeps(right, false);
+  }
 
  private:
+  /// Whether the characters are their own form, whatever stands before them and, unless something
+  /// that keeps `follows`, behind.
+  bool keeps(std::string const& text, bool follows) const {
+    const bool compatible = form_ == NormalForm::nfkc || form_ == NormalForm::nfkd;
+    for (std::size_t at = 0; at < text.size();) {
+      const char32_t c = next_character(text, at);
+      const bool letter = (c >= U'A' && c <= U'Z') || (c >= U'a' && c <= U'z');
+      const bool composes = letter || (c >= U'<' && c <= U'>');  // with a mark behind it
+      const bool wide = (c >= 0x3001 && c <= 0x3003) || (c >= 0x4e00 && c <= 0x9fff) ||
+                        (!compatible && c >= 0xff01 && c <= 0xff0f);
+      if (!wide && (c >= 0x80 || (composes && !follows))) return false;
+    }
+    return true;
+  }
+
   NormalForm form_;
 };
 
 class Lowercase : public Normalizer {
  public:
   void apply(std::string& text, RegexScratch&) const override { text = lower_case(text); }
+  bool may_cut(std::string& left, std::string& right) const override {
+    left = lower_case(left);
+    right = lower_case(right);
+    return true;
+  }
 };
 
 class Strip : public Normalizer {
@@ -99,6 +139,7 @@ class Strip : public Normalizer {
     }
     text.erase(0, begin);
   }
+  bool may_cut(std::string&, std::string&) const override { return true; }
 
  private:
   bool left_ = true, right_ = true;

@@ -12,6 +12,9 @@ class Normalizer {
  public:
   virtual ~Normalizer() = default;
   virtual void apply(std::string& text, RegexScratch& scratch) const = 0;
+  /// Whether a text may be cut between two characters, the left one no white space, where the part
+  /// behind is normalized with `left` before it. They become what the stage makes of them.
+  virtual bool may_cut(std::string& left, std::string& right) const = 0;
 };
 
 /// Sequence, Prepend, Replace, NFC, NFD, NFKC, NFKD, Lowercase, Strip; others are refused by name.

@@ -56,6 +56,12 @@ class Splitter {
     if (!words.spans.empty() && words.spans.front().begin != first) words.at_start = false;
   }
 
+  Cut cut(MatchShape const& matches, char32_t left, char32_t right) const {
+    if (!matches.may_cut(left, right)) return Cut::changes;
+    const bool merged = behavior_ != Behavior::isolated && behavior_ != Behavior::removed;
+    return !merged && matches.begins_at(right) ? Cut::between : Cut::in_word;
+  }
+
  private:
   template <class Find>
   void part(std::string_view word, Find const& find, std::vector<Span>& out) const {
@@ -123,6 +129,12 @@ class SequencePreTokenizer : public PreTokenizer {
   void apply(Words& words, RegexScratch& scratch) const override {
     for (auto const& stage : stages_) stage->apply(words, scratch);
   }
+  Cut cut(char32_t& left, char32_t& right) const override {
+    for (auto const& stage : stages_) {
+      if (const Cut cut = stage->cut(left, right); cut != Cut::in_word) return cut;
+    }
+    return Cut::in_word;
+  }
 
  private:
   std::vector<std::unique_ptr<PreTokenizer>> stages_;
@@ -136,6 +148,9 @@ class Split : public PreTokenizer {
         words, [&](std::string_view word, std::size_t from, std::size_t& begin, std::size_t& end) {
           return pattern_.find(word, from, scratch, begin, end);
         });
+  }
+  Cut cut(char32_t& left, char32_t& right) const override {
+    return splitter_.cut(pattern_.shape(), left, right);
   }
 
  private:
@@ -159,6 +174,9 @@ class FixedSplit : public PreTokenizer {
         words, [&](std::string_view word, std::size_t from, std::size_t& begin, std::size_t& end) {
           return regex_.find(word, from, scratch, begin, end);
         });
+  }
+  Cut cut(char32_t& left, char32_t& right) const override {
+    return splitter_.cut(regex_.shape(), left, right);
   }
 
  private:
@@ -185,6 +203,9 @@ class ByteLevel : public PreTokenizer {
   void apply(Words& words, RegexScratch& scratch) const override {
     if (prefix_space_) add_spaces(words);
     if (words_) words_->apply(words, scratch);
+  }
+  Cut cut(char32_t& left, char32_t& right) const override {
+    return words_ ? words_->cut(left, right) : Cut::in_word;
   }
 
  private:
@@ -247,6 +268,13 @@ class Metaspace : public PreTokenizer {
     words.spans.swap(words.parted);
     words.changed.swap(words.next);
     words.text = words.changed;
+  }
+
+  Cut cut(char32_t& left, char32_t& right) const override {
+    std::size_t at = 0;
+    const char32_t shown = next_character(replacement_, at);
+    if (right == U' ') right = shown;
+    return split_ && right == shown && left != shown ? Cut::between : Cut::in_word;
   }
 
  private:

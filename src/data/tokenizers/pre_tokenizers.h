@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,11 +29,21 @@ struct Words {
   void begin(std::string_view all, bool starts);
 };
 
+/// What becomes of the words of a text that is cut in two.
+enum class Cut : std::uint8_t {
+  changes,  // they may be others
+  in_word,  // the same but for a word that may be cut too
+  between,  // the same: one ends there
+};
+
 /// Parts words into smaller ones, and may change them.
 class PreTokenizer {
  public:
   virtual ~PreTokenizer() = default;
   virtual void apply(Words& words, RegexScratch& scratch) const = 0;
+  /// Of a cut between two characters, the left one no white space, where the part behind is read
+  /// with `left` before it. They become what the stage makes of them.
+  virtual Cut cut(char32_t& left, char32_t& right) const = 0;
 };
 
 /// Sequence, Split, ByteLevel, Digits, Metaspace, Punctuation, Whitespace, WhitespaceSplit; others

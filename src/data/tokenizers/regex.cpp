@@ -67,6 +67,7 @@ RegexScratch::~RegexScratch() {
 struct Regex::Impl {
   Code code;
   bool compiled;  // to machine code
+  MatchShape shape;
 };
 
 Regex::Regex(std::string_view pattern, std::string const& place) {
@@ -74,13 +75,18 @@ Regex::Regex(std::string_view pattern, std::string const& place) {
     throw Error(Exit::data, place + ": the pattern has " + std::to_string(pattern.size()) +
                                 " bytes; at most " + std::to_string(kLongestPattern) + " are read");
   }
-  Code code = compile(pcre2_pattern(pattern, place), place);
+  const std::string translated = pcre2_pattern(pattern, place);
+  Code code = compile(translated, place);
   const bool compiled = pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE) == 0;
-  impl_ = std::make_unique<Impl>(Impl{std::move(code), compiled});
+  impl_ = std::make_unique<Impl>(Impl{std::move(code), compiled, MatchShape(translated)});
 }
 
 Regex::~Regex() = default;
 Regex::Regex(Regex&&) noexcept = default;
+
+MatchShape const& Regex::shape() const {
+  return impl_->shape;
+}
 
 bool Regex::find(std::string_view text, std::size_t from, RegexScratch& scratch, std::size_t& begin,
                  std::size_t& end) const {

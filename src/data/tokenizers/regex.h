@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "match_shape.h"
+
 namespace lomo::tokenizers {
 
 /// What a thread needs to match any Regex; not shared between threads.
@@ -29,6 +31,9 @@ class Regex {
   Regex(std::string_view pattern, std::string const& place);
   ~Regex();
   Regex(Regex&&) noexcept;
+
+  /// Where texts may be cut without a change of the matches.
+  MatchShape const& shape() const;
 
   /// The first match at or after `from`. `text` must be well-formed UTF-8. Throws
   /// Error(Exit::data) when the pattern needs too many steps on it.

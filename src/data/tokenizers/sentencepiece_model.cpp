@@ -25,11 +25,19 @@ struct SentencepieceModel::Library {
 
 namespace {
 
-/// Top-level fields of a serialized ModelProto: bit f is set when field f occurs. Nothing when the
-/// bytes do not end where a field ends. The library accepts a file cut between two pieces; its
-/// specs (fields 2 and 3) come last, so their absence shows the cut.
-std::optional<std::uint32_t> fields_of(std::string const& bytes) {
-  std::uint32_t seen = 0;
+constexpr char32_t kShownSpace = 0x2581;
+
+/// A field of a serialized protobuf message.
+struct Field {
+  std::uint64_t number = 0;     // which field
+  std::uint64_t value = 0;      // of a whole number
+  std::string_view bytes = {};  // of a text or message
+  bool message = false;         // or a text
+};
+
+/// Calls `take` with each field. False when the bytes do not end where a field ends.
+template <class Take>
+bool each_field(std::string_view bytes, Take const& take) {
   std::size_t at = 0;
   const auto varint = [&]() -> std::optional<std::uint64_t> {
     std::uint64_t value = 0;
@@ -42,13 +50,60 @@ std::optional<std::uint32_t> fields_of(std::string const& bytes) {
   };
   while (at < bytes.size()) {
     const auto tag = varint();
-    if (!tag || (*tag & 7u) != 2) return std::nullopt;  // every field of ModelProto is a message
-    const auto size = varint();
-    if (!size || *size > bytes.size() - at) return std::nullopt;
-    at += static_cast<std::size_t>(*size);
-    if ((*tag >> 3) < 32) seen |= 1u << (*tag >> 3);
+    if (!tag) return false;
+    const std::uint64_t wire = *tag & 7u;
+    Field field{.number = *tag >> 3, .message = wire == 2};
+    std::uint64_t size = wire == 1 ? 8 : wire == 5 ? 4 : 0;
+    if (wire == 0 || wire == 2) {
+      const auto number = varint();
+      if (!number) return false;
+      (wire == 0 ? field.value : size) = *number;
+    } else if (size == 0) {
+      return false;
+    }
+    if (size > bytes.size() - at) return false;
+    field.bytes = bytes.substr(at, static_cast<std::size_t>(size));
+    take(field);
+    at += field.bytes.size();
   }
+  return true;
+}
+
+// Fields of ModelProto.
+constexpr unsigned kPieces = 1, kTrainerSpec = 2, kNormalizerSpec = 3;
+
+/// The top-level fields that occur, a bit each. Nothing when the bytes do not end where a field
+/// ends. The library accepts a file cut between two pieces; its specs come last, so their absence
+/// shows the cut.
+std::optional<std::uint32_t> fields_of(std::string const& bytes) {
+  std::uint32_t seen = 0;
+  bool messages = true;  // as every field of a ModelProto is
+  const bool whole = each_field(bytes, [&](Field const& field) {
+    messages = messages && field.message;
+    if (field.number < 32) seen |= 1u << field.number;
+  });
+  if (!whole || !messages) return std::nullopt;
   return seen;
+}
+
+/// Whether a model merges characters (BPE) as they are written: spaces alone are put in another
+/// way, at the start and as U+2581.
+bool merges_plain_characters(std::string_view bytes) {
+  constexpr std::uint64_t kBpe = 2;
+  std::uint64_t type = 1;  // unigram
+  bool plain = true;
+  each_field(bytes, [&](Field const& spec) {
+    each_field(spec.bytes, [&](Field const& field) {
+      if (spec.number == kTrainerSpec) {
+        if (field.number == 3) type = field.value;                  // model_type
+        if (field.number == 24 && field.value != 0) plain = false;  // spaces end words
+      } else if (spec.number == kNormalizerSpec) {
+        if (field.number == 2 && !field.bytes.empty()) plain = false;  // precompiled_charsmap
+        if (field.number == 5 && field.value == 0) plain = false;      // escape_whitespaces
+      }
+    });
+  });
+  return plain && type == kBpe;
 }
 
 void load(sentencepiece::SentencePieceProcessor& model, std::string const& bytes,
@@ -57,7 +112,8 @@ void load(sentencepiece::SentencePieceProcessor& model, std::string const& bytes
     return Error(Exit::data, path.string() + ": not a whole sentencepiece model (" + why +
                                  "); fetch the file again");
   };
-  constexpr std::uint32_t kWanted = (1u << 1) | (1u << 2) | (1u << 3);
+  constexpr std::uint32_t kWanted =
+      (1u << kPieces) | (1u << kTrainerSpec) | (1u << kNormalizerSpec);
   const auto fields = fields_of(bytes);
   if (!fields) throw damaged("the file is cut short or not a protobuf");
   if ((*fields & kWanted) != kWanted) throw damaged("its pieces or its specs are missing");
@@ -103,6 +159,31 @@ SentencepieceModel::SentencepieceModel(fs::path const& file, std::vector<AddedTo
     special_.add(content, token);
     special_ids_.insert(token.id);
   }
+  if (merges_plain_characters(bytes)) learn_neighbours();
+}
+
+/// All that a merge makes is a piece, so nothing is merged over two characters that stand side by
+/// side in none.
+void SentencepieceModel::learn_neighbours() {
+  CharacterPairs pairs;
+  for (int id = 0; id < library_->model.GetPieceSize(); ++id) {
+    const std::string piece = repaired_utf8(library_->model.IdToPiece(id));
+    std::size_t at = 0;
+    for (char32_t left = piece.empty() ? 0 : next_character(piece, at); at < piece.size();) {
+      const char32_t right = next_character(piece, at);
+      pairs.add(left, right);
+      left = right;
+    }
+  }
+  neighbours_ = std::move(pairs);
+}
+
+bool SentencepieceModel::may_cut(char32_t left, char32_t right) const {
+  if (!neighbours_ || is_white_space(left) || !finder_.may_cut(left, right)) return false;
+  if (right == U' ') right = kShownSpace;
+  if (left == kShownSpace || neighbours_->has(left, right)) return false;
+  // A run of unknown characters becomes one piece, so it stays together.
+  return find(utf8_of(right)) >= 0;
 }
 
 SentencepieceModel::~SentencepieceModel() = default;

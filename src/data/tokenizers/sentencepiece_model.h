@@ -1,10 +1,12 @@
 #pragma once
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "character_pairs.h"
 #include "model.h"
 #include "pieces.h"
 
@@ -20,6 +22,7 @@ class SentencepieceModel : public Model {
   ~SentencepieceModel() override;
 
   void encode(std::string_view text, bool special, std::vector<std::int32_t>& ids) const override;
+  bool may_cut(char32_t left, char32_t right) const override;
   void encode_with_offsets(std::string_view text, std::vector<TokenSpan>& spans) const override;
   std::string decode(std::vector<std::int32_t> const& ids) const override;
   std::int64_t size() const override;
@@ -36,6 +39,7 @@ class SentencepieceModel : public Model {
 
  private:
   struct Library;
+  void learn_neighbours();
   void add(AddedToken const& token, std::string const& file);
   void encode_text(std::string_view text, bool begins, std::vector<std::int32_t>& ids) const;
 
@@ -43,7 +47,8 @@ class SentencepieceModel : public Model {
   Pieces added_;  // those that the library does not have
   TokenFinder finder_, special_;
   std::set<std::int32_t> special_ids_;
-  Template around_;  // the file has none
+  std::optional<CharacterPairs> neighbours_;  // within a piece; none: texts are not cut
+  Template around_;                           // the file has none
 };
 
 }  // namespace lomo::tokenizers

@@ -1,5 +1,6 @@
 #include "stage.h"
 
+#include <cctype>
 #include <utility>
 
 #include "unicode.h"
@@ -27,12 +28,27 @@ std::optional<JsonReader> optional_object(JsonReader& reader, std::string_view k
   return reader.object(key);
 }
 
+namespace {
+
+/// A text as a pattern that matches it.
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c > 0 && c < 0x7f && std::ispunct(static_cast<unsigned char>(c)) != 0) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+}  // namespace
+
 Pattern::Pattern(JsonReader& reader) {
   reader.require("pattern");
   JsonReader pattern = *reader.object("pattern");
   std::string regex;
   if (pattern.get("String", literal_)) {
     if (literal_.empty()) pattern.fail("String", "the text is empty");
+    literal_shape_.emplace(escaped(literal_));
   } else {
     pattern.require("Regex");
     pattern.get("Regex", regex);

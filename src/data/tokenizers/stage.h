@@ -27,11 +27,16 @@ class Pattern {
   /// The first match at or after `from`; never an empty one for a text.
   bool find(std::string_view text, std::size_t from, RegexScratch& scratch, std::size_t& begin,
             std::size_t& end) const;
+  /// Where texts may be cut without a change of the matches.
+  MatchShape const& shape() const { return regex_ ? regex_->shape() : *literal_shape_; }
+  /// The text that is looked for; empty for a regular expression.
+  std::string const& literal() const { return literal_; }
   /// Every match becomes `content`.
   void replace(std::string& text, std::string const& content, RegexScratch& scratch) const;
 
  private:
   std::string literal_;
+  std::optional<MatchShape> literal_shape_;
   std::optional<Regex> regex_;
 };
 
