@@ -4,9 +4,10 @@
     pip install tokenizers==0.23.3
     python scripts/experiments/compare_tokenizers.py build/release/bin/lomo-train 100000 FOLDER...
 
-For each folder with a tokenizer.json: how many strings there are, how many gave other ids, and of
-these how many hold a character that is newer than Unicode 14, which the two libraries may class
-differently. The first few are shown.
+For each folder with a tokenizer.json: how many strings there are and how many gave other ids. Of
+these are counted apart those with a character that is newer than Unicode 14, which the two
+libraries may class differently, and those that Hugging Face's normalizer, which knows Unicode 13,
+composes otherwise than Unicode 14. The first few of the others are shown.
 """
 import json
 import pathlib
@@ -59,18 +60,24 @@ def main(program, count, folders):
                 [program, "tokenize", "--model", folder, "--tokenizer", "json", "--no-special",
                  "--parse-special", file.name], check=True, stdout=subprocess.PIPE).stdout
             theirs = Tokenizer.from_file(str(pathlib.Path(folder) / "tokenizer.json"))
-            differ = newer = 0
+            stage = json.loads((pathlib.Path(folder) / "tokenizer.json").read_text())["normalizer"]
+            form = stage["type"] if stage and stage["type"] in ("NFC", "NFD", "NFKC", "NFKD") else None
+            differ = newer = older = 0
             for line, given in zip(ours.decode().rstrip("\n").split("\n"), texts, strict=True):
                 ids = theirs.encode(given, add_special_tokens=False).ids
                 if json.loads(line)["ids"] == ids:
                     continue
                 differ += 1
                 # This interpreter knows Unicode 14 when it is 3.11.
-                newer += any(unicodedata.category(c) == "Cn" for c in given)
-                if differ <= 3:
+                if any(unicodedata.category(c) == "Cn" for c in given):
+                    newer += 1
+                elif form and theirs.normalizer.normalize_str(given) != unicodedata.normalize(form, given):
+                    older += 1
+                elif differ - newer - older <= 3:
                     print(" ", json.dumps(given), json.loads(line)["ids"], ids)
-            print(f"{folder}: {len(texts)} strings, {differ} differ, {newer} of them with characters "
-                  f"unassigned in Unicode {unicodedata.unidata_version}", flush=True)
+            print(f"{folder}: {len(texts)} strings, {differ} differ: {newer} with characters "
+                  f"unassigned in Unicode {unicodedata.unidata_version}, {older} composed by an older "
+                  f"Unicode, {differ - newer - older} others", flush=True)
 
 
 main(sys.argv[1], sys.argv[2], sys.argv[3:])
