@@ -17,7 +17,10 @@ namespace fs = std::filesystem;
 
 std::string metric_name(SaveSection const& save, Json const& evaluation) {
   if (!save.best_metric.empty()) return save.best_metric;
-  if (evaluation.is_object() && evaluation.contains("score")) return "score";
+  // Of the answers that a model writes exact_match counts but a few, and of long ones none.
+  for (char const* name : {"score", "loss"}) {
+    if (evaluation.is_object() && evaluation.contains(name)) return name;
+  }
   return evaluation.is_object() && !evaluation.empty() ? evaluation.begin().key() : std::string();
 }
 

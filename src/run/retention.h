@@ -16,8 +16,8 @@ struct Kept {
   std::optional<double> metric;  // of the model in it; none: not evaluated at this step
 };
 
-/// What evaluations are compared by: save.best_metric; else the official mean of a task, or the
-/// only metric it has. Empty where there is none.
+/// What evaluations are compared by: save.best_metric; else the official mean of a task, the loss,
+/// or the only metric there is. Empty where there is none.
 std::string metric_name(SaveSection const& save, Json const& evaluation);
 
 /// Steps of the checkpoints that save.keep_last, keep_every and keep_best together do not keep.
@@ -31,7 +31,7 @@ struct Ranked {
   std::string metric;
   double value = 0;
 };
-/// What an evaluation says by save.best_metric (else a task's score, or its only metric); nothing
+/// What an evaluation says by save.best_metric (else by that of metric_name()); nothing
 /// when it does not say.
 std::optional<Ranked> ranked(SaveSection const& save, Json const& evaluation, std::int64_t step);
 /// Whether `a` is better than `b`, by the same metric.

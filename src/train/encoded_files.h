@@ -28,7 +28,7 @@ struct FileSource {
   std::function<void(std::string const& file, Take<Item> const& take)> read;
   Encode<Item> encode_train, encode_eval;
   bool keeps_eval_items = false;  // they are needed besides their sequences
-  LargeItems<Item> large;         // are encoded by all threads; not where items are kept
+  LargeItems<Item> large = {};    // are encoded by all threads; not where items are kept
 };
 
 /// What of the items goes where.

@@ -1,11 +1,17 @@
 #include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "bench.h"
+#include "lomo/data/train_tokenizer.h"
+#include "lomo/train/evaluator.h"
 #include "lomo/train/generation.h"
 #include "lomo/train/inputs.h"
 #include "support/catch.h"
 #include "support/data.h"
 #include "support/files.h"
+#include "support/thread_ranks.h"
 
 using namespace lomo;
 
@@ -82,6 +88,58 @@ TEST_CASE("The template of the folder is taken unless the config names one") {
   CHECK(targets(config_of(folder, data + "}")) > 0);
   CHECK_THROWS_WITH(targets(config_of(folder, data + R"(, "format": "sharegpt"})")),
                     Catch::Contains("field \"conversations\" is missing"));
+}
+
+TEST_CASE("ranks write the answers and samples of a chat that one writes") {
+  const test::TemporaryFolder folder;
+  const std::vector<std::string> texts = {
+      "The dog saw the cat. The cat saw the dog and ran to the old house by the river.",
+      "<|im_start|>user",
+      "<|im_start|>assistant",
+      "<|im_end|>",
+      "Yes",
+      "No"};
+  train_tokenizer(texts, 340, folder.path() / "tokenizer.model");
+  std::string records;
+  for (char const* answer : {"Yes", "No", "the cat", "the dog", "the old house"}) {
+    records += std::string(R"({"messages": [{"role": "user", "content": "The dog?"}, )") +
+               R"({"role": "assistant", "content": ")" + answer + "\"}]}\n";
+  }
+  const std::string file = folder.put("a.jsonl", records).string();
+  const std::string samples = folder.put("samples.txt", "The cat?\nYes or No?\n").string();
+  const TrainConfig config = config_of(
+      folder, R"({"task": "chat", "template": "chatml", "train": ")" + file +
+                  R"(", "validation": ")" + file + R"(", "samples": ")" + samples + "\"}");
+  const Tokenizer tokenizer(folder.path());
+  Inputs inputs = load_inputs(config, &tokenizer, {}, {});
+  ModelConfig shape = test::tiny_config(false);
+  shape.vocab = tokenizer.size() + 7;
+  shape.context = 512;
+  EvalReport alone;
+  const auto evaluate_on = [&](int ranks) {
+    std::vector<EvalReport> reports(static_cast<std::size_t>(ranks));
+    test::on_ranks(ranks, [&](Backend& backend, Communicator* communicator, int rank) {
+      Llama model(backend, shape, DType::f32, {}, communicator);
+      test::fill_weights(model, 3);
+      reports[static_cast<std::size_t>(rank)] = evaluate(model, inputs.eval, config.eval);
+    });
+    return reports;
+  };
+  alone = evaluate_on(1).front();
+  REQUIRE(alone.written.size() == 5);
+  REQUIRE(alone.samples.size() == 2);
+  // Two of the right answers are now what this model writes, so that the metric has what to count.
+  inputs.eval.examples[1].answer = alone.written.at(1);
+  inputs.eval.examples[4].answer = alone.written.at(4);
+  for (const int ranks : {1, 2, 3}) {
+    INFO(ranks);
+    for (EvalReport const& report : evaluate_on(ranks)) {
+      CHECK(report.samples == alone.samples);
+      CHECK(report.written == alone.written);
+      REQUIRE(report.metrics.size() == 3);
+      CHECK(report.metrics[2] == std::pair<std::string, double>("exact_match", 40.0));
+    }
+  }
 }
 
 TEST_CASE("The keys of chat data survive being written and read") {
