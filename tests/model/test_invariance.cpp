@@ -223,7 +223,7 @@ namespace {
 class UpperOnly final : public TileSink {
  public:
   UpperOnly(Backend& backend, Llama& model, ParameterGroup& lowest)
-      : TileSink(backend, TileSize{}), model_(model), lowest_(lowest) {}
+      : TileSink(backend, TileSize{}, {backend.self_group()}), model_(model), lowest_(lowest) {}
   bool requires_grad(ParameterGroup const& group) const override {
     auto const& w = model_.weights();
     return &group == &lowest_ || &group == &w.norm.weight || &group == &w.head();

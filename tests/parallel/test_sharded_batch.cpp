@@ -45,7 +45,7 @@ TEST_CASE("every rank knows of the shards what the others hold") {
       tokens += own.mine.rows();
       targets += own.mine.loss_count();
       for (int p = 0; p < ranks; ++p) {
-        ShardedBatch::Shard const& seen = shard(all, p, ranks).shards[static_cast<std::size_t>(q)];
+        const ShardedBatch::Shard seen = shard(all, p, ranks).shards[static_cast<std::size_t>(q)];
         CHECK(seen.rows == own.mine.rows());
         CHECK(seen.targets == own.mine.targets);
         CHECK(seen.unique_ids == own.mine.unique_ids);
