@@ -1,5 +1,4 @@
 #include "lomo/run/run_outcome.h"
-#include "lomo/core/text.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "lomo/core/text.h"
 #include "lomo/train/evaluator.h"
 
 namespace lomo {
@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kJudgedSteps = 10;     // at either end of a run
 constexpr std::int64_t kSkippedAtEnd = 3;    // a single overflow of fp16 is nothing unusual
-constexpr double kMinRealised = 0.5;         // of the intended step
+constexpr double kMinRealised = 0.5;         // of the intended step, rate or number of steps
 constexpr double kEvaluationRise = 0.001;    // of a loss; the examples are the same, so no noise
 constexpr double kTrainingRise = 0.02;       // of a loss of several steps
 constexpr double kTrainingRiseOfFew = 0.25;  // of one or two
@@ -91,6 +91,18 @@ std::string worse_loss(RunRecord const& record) {
          human_number(first.mean) + " over the first" + steps;
 }
 
+/// 1 where nothing was counted.
+double quotient(double part, std::int64_t whole) {
+  return whole > 0 ? part / static_cast<double>(whole) : 1;
+}
+
+/// Scores of few examples are often the same; losses are not.
+bool is_unchanged(BeforeAndAfter const& evaluations) {
+  const auto before = value_of(evaluations.before, "loss"),
+             after = value_of(evaluations.after, "loss");
+  return before && after && *before == *after;
+}
+
 bool evaluation_failed(BeforeAndAfter const& evaluations) {
   if (evaluations.after_failed) return true;
   const auto loss = value_of(evaluations.after, "loss");
@@ -107,11 +119,13 @@ void RunRecord::add(StepReport const& step) {
   if (step.outcome == StepOutcome::no_targets) return;
   if (step.outcome != StepOutcome::applied) {
     unapplied += 1;
+    skipped += 1;
     nonfinite = step.outcome == StepOutcome::nonfinite ? nonfinite + 1 : 0;
     return;
   }
   unapplied = nonfinite = 0;
   applied += 1;
+  rates += step.lr_factor;
   if (first.size() < kJudgedSteps) first.push_back(step.loss);
   if (last.size() == kJudgedSteps) last.erase(last.begin());
   last.push_back(step.loss);
@@ -151,6 +165,11 @@ RunOutcome judge_run(TrainConfig const& config, RunRecord const& record,
   } else if (record.unapplied >= kSkippedAtEnd) {
     tell("not_applied",
          last_steps(record.unapplied) + " of the run were skipped, as train.log says.");
+  } else if (quotient(static_cast<double>(record.applied), record.applied + record.skipped) <
+             kMinRealised) {
+    tell("not_applied", "only " + counted(record.applied, "step") + " of " +
+                            human_count(record.applied + record.skipped) +
+                            " could be applied; why the others were skipped is in train.log.");
   }
   outcome.damaged = !outcome.problems.empty() && outcome.problems.front().kind == "not_finite";
   std::string worse = worse_metric(evaluations);
@@ -158,11 +177,20 @@ RunOutcome judge_run(TrainConfig const& config, RunRecord const& record,
   if (!worse.empty()) {
     tell("worse", "the model got worse: " + worse + ". " + advice(config));
   }
-  const double realised =
-      record.measured > 0 ? record.realised / static_cast<double>(record.measured) : 1;
+  const double rate = quotient(record.rates, record.applied);
+  if (rate < kMinRealised) {
+    tell("rate_cut", "spike_guard.action \"cut_lr\" cut the learning rate: the run was made at " +
+                         human_percent(rate) + " of the rates that were asked for. " +
+                         advice(config));
+  }
+  const double realised = quotient(record.realised, record.measured);
   if (config.optimizer.rounding == Rounding::nearest && realised < kMinRealised) {
-    tell("rounding", "rounding to nearest realised " + human_number(100 * realised) +
-                         " % of the intended steps; set optimizer.rounding to \"stochastic\".");
+    tell("rounding", "rounding to nearest realised " + human_percent(realised) +
+                         " of the intended steps; set optimizer.rounding to \"stochastic\".");
+  } else if (record.applied > 0 && is_unchanged(evaluations)) {
+    tell("unchanged",
+         "the model did not change: the evaluation after training gives the loss of the one before "
+         "to the last digit. The steps are too small for the weights to hold: raise optimizer.lr.");
   }
   return outcome;
 }

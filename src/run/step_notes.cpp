@@ -1,18 +1,43 @@
 #include "step_notes.h"
 
+#include <bit>
+
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
 
 namespace lomo {
 
+namespace {
+
+constexpr double kMinRealised = 0.5;  // of the intended step
+
+/// Nearest rounding of measured step 4, 16, 64 ..., at a rate that is not that of the warm-up only.
+bool lost_to_rounding(StepReport const& report, TrainingState const& state,
+                      TrainConfig const& config) {
+  const auto measured = static_cast<std::uint64_t>(state.record.measured);
+  return report.rounding && report.rounding->realised < kMinRealised &&
+         config.optimizer.rounding == Rounding::nearest && measured > 1 &&
+         std::has_single_bit(measured) && std::countr_zero(measured) % 2 == 0 &&
+         report.lr >= config.optimizer.lr / 2;
+}
+
+}  // namespace
+
 bool is_unusual(StepReport const& report) {
-  return report.outcome != StepOutcome::applied || report.is_spike || is_news(report.rise);
+  return report.outcome != StepOutcome::applied || report.is_spike || is_news(report.rise) ||
+         (report.rounding && report.rounding->realised < kMinRealised);
 }
 
 void tell(StepReport const& report, TrainingState const& state, TrainConfig const& config) {
   if (report.is_spike || is_news(report.rise)) {
     log::warn("step {}: {}; spike_guard.action {}", human_count(state.batches),
               describe_alarm(report), to_string(config.spike_guard.action));
+  }
+  if (lost_to_rounding(report, state, config)) {
+    log::warn(
+        "step {}: rounding to nearest realised {} of the intended step; optimizer.rounding "
+        "\"stochastic\" realises all of it on average",
+        human_count(state.batches), human_percent(report.rounding->realised));
   }
   if (report.outcome == StepOutcome::applied) return;
   log::warn("step {} skipped: {} (loss {}, gradient norm {}); {} skipped so far",

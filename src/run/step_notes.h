@@ -8,8 +8,8 @@
 
 namespace lomo {
 
-/// Whether there is anything to say of a step beside its progress: a spike, a rise of the loss, or
-/// it was not applied.
+/// Whether there may be anything to say of a step beside its progress: a spike, a rise of the loss,
+/// that it was not applied, or how much of it was lost to rounding.
 bool is_unusual(StepReport const& report);
 /// Says it. `state`: after the step.
 void tell(StepReport const& report, TrainingState const& state, TrainConfig const& config);

@@ -68,6 +68,8 @@ Json to_json(TrainingState const& state) {
             {"applied", state.record.applied},
             {"unapplied", state.record.unapplied},
             {"nonfinite", state.record.nonfinite},
+            {"skipped", state.record.skipped},
+            {"rates", state.record.rates},
             {"realised", state.record.realised},
             {"measured", state.record.measured}}},
           {"epoch", state.position.epoch},
@@ -126,6 +128,9 @@ void read(JsonReader reader, RunRecord& record) {
   reader.get("applied", record.applied, kCount);
   reader.get("unapplied", record.unapplied, kCount);
   reader.get("nonfinite", record.nonfinite, kCount);
+  record.rates = static_cast<double>(record.applied);  // of a checkpoint that does not say
+  reader.get("skipped", record.skipped, kCount);
+  reader.get("rates", record.rates);
   reader.get("realised", record.realised);
   reader.get("measured", record.measured, kCount);
   reader.finish();

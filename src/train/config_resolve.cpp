@@ -96,6 +96,11 @@ std::vector<std::string> warnings(TrainConfig const& config) {
         "with nearest rounding, which loses most of each update; about a tenth of them is usual "
         "here.");
   }
+  if (sixteen && o.rounding == Rounding::nearest && config.metrics.rounding_every == 0) {
+    list.push_back(
+        "metrics.rounding_every is 0: nothing will tell how much of each step is lost to rounding "
+        "16-bit weights to nearest, which can be most of it. Its default is 10.");
+  }
   const bool plain = o.name == OptimizerKind::lomo || o.name == OptimizerKind::sgd;
   const bool momentum = o.name == OptimizerKind::sgd && o.momentum > 0.5;
   const double unclipped = momentum ? kUnclippedLr * kMomentumShare : kUnclippedLr;

@@ -97,7 +97,8 @@ StepReport Trainer::step(Batch const& batch) {
   const auto start = std::chrono::steady_clock::now();
   StepReport report;
   count(batch, report);
-  report.lr = schedule_.at(state_.applied + state_.consumed + 1) * spike_guard_.lr_factor();
+  report.lr_factor = spike_guard_.lr_factor();
+  report.lr = schedule_.at(state_.applied + state_.consumed + 1) * report.lr_factor;
   report.loss_scale = scaler_.scale();
   report.step = state_.applied;
   if (report.targets == 0) {
@@ -244,9 +245,9 @@ bool Trainer::check_spike(StepReport& report) {
       return false;
     case SpikeAction::cut_lr: {
       if (!report.is_spike && !is_news(report.rise)) break;
-      const double before = spike_guard_.lr_factor();
       spike_guard_.cut();
-      report.lr *= spike_guard_.lr_factor() / before;
+      report.lr *= spike_guard_.lr_factor() / report.lr_factor;
+      report.lr_factor = spike_guard_.lr_factor();
       break;
     }
     case SpikeAction::stop:

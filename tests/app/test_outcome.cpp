@@ -155,6 +155,37 @@ TEST_CASE("a run that loses its steps to rounding says how much of them it made"
   CHECK(done.code == 0);
   CHECK(contains(last_line(done.err), "rounding to nearest realised"));
   CHECK(outcome_of(place, "out")["problems"][0]["kind"] == "rounding");
+  CHECK_FALSE(contains(done.err, "of the intended step;"));
+
+  // Not only when the night is over.
+  const std::string long_log =
+      run(place,
+          command(place, "long",
+                  with({"optimizer.lr=0.0001", "model.dtype=bf16", "metrics.rounding_every=1",
+                        "schedule.kind=constant", "schedule.warmup=0"})))
+          .err;
+  INFO(long_log);
+  CHECK(contains(long_log, "step 4: rounding to nearest realised"));
+  CHECK(contains(long_log, "step 16: rounding to nearest realised"));
+  CHECK(count_lines(long_log, "of the intended step;") == 2);
+  CHECK(contains(
+      run(place, command(place, "blind", with({"model.dtype=bf16", "metrics.rounding_every=0"})))
+          .err,
+      "nothing will tell how much of each step is lost"));
+}
+
+TEST_CASE("a run whose steps are too small to change a weight says so") {
+  const Workplace place;
+  make_model_and_data(place);
+  for (char const* dtype : {"f32", "bf16"}) {
+    write_config(place, R"({"name": "lomo", "lr": 1e-30})", "");
+    const ProcessResult done =
+        run(place, command(place, dtype, with({"model.dtype=" + std::string(dtype)})));
+    INFO(done.err);
+    CHECK(done.code == 0);
+    CHECK(contains(last_line(done.err), "the model did not change"));
+    CHECK(outcome_of(place, dtype)["problems"][0]["kind"] == "unchanged");
+  }
 }
 
 TEST_CASE("what a run is judged by survives a stop") {

@@ -121,6 +121,53 @@ TEST_CASE("a run whose last steps are not finite is damaged, one that skipped ot
   CHECK(contains(judge_run(TrainConfig{}, none, {}).problems.at(0).text, "no step was applied"));
 }
 
+TEST_CASE("a run that skipped more than half of its steps is told, wherever they were") {
+  const auto with = [](int skipped) {
+    RunRecord record;
+    for (int i = 0; i < skipped; ++i) record.add(step(2, StepOutcome::overflow));
+    for (double loss : between(2, 1.5)) record.add(step(loss));  // 40 steps
+    return judge_run(TrainConfig{}, record, {});
+  };
+  CHECK(with(40).problems.empty());
+  const RunOutcome told = with(41);
+  CHECK(kinds(told) == Kinds{"not_applied"});
+  CHECK(contains(told.problems[0].text, "only 40 steps of 81 could be applied"));
+  CHECK_FALSE(told.damaged);
+  RunRecord without_targets = record_of(between(2, 1.5));
+  for (int i = 0; i < 100; ++i) without_targets.add(step(0, StepOutcome::no_targets));
+  CHECK(judge_run(TrainConfig{}, without_targets, {}).problems.empty());
+}
+
+TEST_CASE("a run whose rate the spike guard cut to less than half is told") {
+  const auto with = [](double factor) {
+    RunRecord record;
+    std::vector<double> const losses = between(2, 1.5);
+    for (std::size_t i = 0; i < losses.size(); ++i) {
+      StepReport report = step(losses[i]);
+      report.lr_factor = i < 10 ? 1 : factor;
+      record.add(report);
+    }
+    return judge_run(TrainConfig{}, record, {});
+  };
+  CHECK(with(1).problems.empty());
+  CHECK(with(0.5).problems.empty());  // 0.625 of it
+  const RunOutcome told = with(0.2);
+  CHECK(kinds(told) == Kinds{"rate_cut"});
+  CHECK(contains(told.problems[0].text, "at 40 % of the rates that were asked for"));
+}
+
+TEST_CASE("a model that did not change is told, by a loss that is the same to the last bit") {
+  const RunRecord good = record_of(between(2, 1.9));
+  const auto judged = [&](Json const& before, Json const& after) {
+    return kinds(judge_run(TrainConfig{}, good, {before, after, 100}));
+  };
+  CHECK(judged({{"loss", 1.944}}, {{"loss", 1.944}}) == Kinds{"unchanged"});
+  CHECK(judged({{"loss", 1.944}}, {{"loss", std::nextafter(1.944, 0)}}).empty());
+  CHECK(judged({{"accuracy", 51.2}}, {{"accuracy", 51.2}}).empty());
+  CHECK(judged(nullptr, {{"loss", 1.944}}).empty());
+  CHECK(judged(nullptr, nullptr).empty());
+}
+
 TEST_CASE("an evaluation after training that gives no number means damage") {
   const RunRecord good = record_of(between(2, 1.5));
   BeforeAndAfter evaluations{{{"loss", 1.9}}, {{"loss", std::nan("")}}, 0};

@@ -37,6 +37,7 @@ struct StepReport {
   double loss_error = 0;  // its standard error
   double grad_norm = 0;   // of the whole gradient before clipping
   double lr = 0;
+  double lr_factor = 1;    // what the spike guard's cuts left of the schedule's rate
   double coefficient = 1;  // of the norm clipping
   double loss_scale = 1;   // fp16: the one the step was made with
   SpikeScores spike;
