@@ -26,12 +26,13 @@ die() {
 }
 
 # Requests to stop are heard from here on. Until mpirun is started nothing is lost by ending at once.
+exec {words}>&2  # a trap that runs within `{ wait; } 2>/dev/null` would speak to nobody
 job='' starting=0 signalled=0 asked=0 ended=0
 ask() {
   signalled=1
   if ((asked++ == 0)); then
     if ((!starting)); then exit 7; fi
-    echo "mpirun.sh: all ranks stop, after the step they are in; Ctrl-C once more ends them at once" >&2
+    echo "mpirun.sh: all ranks stop, after the step they are in; Ctrl-C once more ends them at once" >&"$words"
   fi
   if [[ -n $job ]]; then pass_on; fi
 }

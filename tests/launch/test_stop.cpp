@@ -109,6 +109,7 @@ TEST_CASE("an evaluation on ranks stops at its next batch and is not recorded") 
   const ProcessResult result = job.wait();
   INFO(result.err);
   CHECK(result.code == 7);
+  CHECK(count_lines(result.err, "mpirun.sh: all ranks stop, after the step they are in") == 1);
   CHECK(checkpoints_of(place, "out") == std::vector<std::string>{"step-1"});
   CHECK(count_lines(slurp(place / "out/metrics.jsonl"), "\"event\":\"eval\"") == 0);
 }
