@@ -39,7 +39,7 @@ int InspectCommand::run() const {
   }
   char const* const plain = std::getenv("NO_COLOR");
   const bool colour = isatty(STDOUT_FILENO) == 1 && (plain == nullptr || *plain == '\0');
-  console::print(
+  console::print_while_read(
       inspect(run, tokenizer.get(), inputs, {.count = count, .pieces = pieces, .colour = colour}));
   return static_cast<int>(Exit::done);
 }

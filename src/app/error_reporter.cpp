@@ -136,15 +136,17 @@ int ErrorReporter::report(std::exception_ptr const& failure) {
 }
 
 int run_as_rank(char** argv, std::function<int(ProcessGroup&, ErrorReporter&)> const& program) {
+  console::hold_closed_streams();
   listen_for_stop();
   set_wait_policy(argv);
   signal(SIGXFSZ, SIG_IGN);  // a file above the system's limit is a failed write, as on a full disk
   std::unique_ptr<ProcessGroup> process_group;
   try {
     process_group = started_as_rank() ? make_mpi_process_group() : make_single_rank();
-  } catch (Error const& e) {
-    std::fprintf(stderr, "error: %s\n", e.what());
-    return static_cast<int>(e.code());
+  } catch (...) {
+    const Ending ending = ending_of(std::current_exception());
+    std::fprintf(stderr, "error: %s\n", ending.message_hash.c_str());
+    return ending.code;
   }
   speak_on_stop(process_group->size() == 1   ? StopVoice::alone
                 : process_group->rank() == 0 ? StopVoice::leader

@@ -1,5 +1,6 @@
 #include "lomo/core/console.h"
 
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -46,6 +47,14 @@ int write_out(std::string_view text) {
 }
 
 }  // namespace
+
+void hold_closed_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) >= 0) continue;
+    // It takes the lowest number that is free, which is this one. Stdout cannot be written then.
+    if (::open("/dev/null", stream == STDERR_FILENO ? O_WRONLY : O_RDONLY) != stream) return;
+  }
+}
 
 void print(std::string_view text) {
   if (const int reason = write_out(text); reason != 0) refuse(reason);

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <set>
 #include <utility>
 
@@ -166,7 +167,7 @@ void MpiQueue::run() {
   try {
     start_mpi();
     serve();
-  } catch (Error const& error) {
+  } catch (std::exception const& error) {  // nothing may leave a thread
     std::unique_lock lock(mutex_);
     failure_ = error.what();
     waiting_.clear();

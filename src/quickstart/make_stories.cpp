@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/io/files.h"
 #include "stories.h"
@@ -59,6 +60,7 @@ std::string tokenizer_text(std::vector<std::string> const& stories,
 }  // namespace
 
 int main(int argc, char** argv) {
+  lomo::console::hold_closed_streams();
   CLI::App app("Writes the stories and questions of lomo-train's quickstart");
   fs::path output;
   std::uint64_t seed = 1;
@@ -76,8 +78,10 @@ int main(int argc, char** argv) {
     lomo::write_file(output / "boolq-heldout.jsonl",
                      as_boolq(make_questions(kHeldOutQuestions, true, seed)));
     lomo::write_file(output / "tokenizer.txt", tokenizer_text(stories, questions));
-    std::cout << kStories << " stories, " << kTrainingQuestions << " questions and "
-              << kHeldOutQuestions << " held-out ones in " << output.string() << "\n";
+    lomo::console::print(std::to_string(kStories) + " stories, " +
+                         std::to_string(kTrainingQuestions) + " questions and " +
+                         std::to_string(kHeldOutQuestions) + " held-out ones in " +
+                         output.string() + "\n");
   } catch (lomo::Error const& error) {
     std::cerr << "lomo-make-stories: " << error.what() << "\n";
     return static_cast<int>(error.code());

@@ -6,11 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/data/train_tokenizer.h"
 #include "lomo/io/files.h"
 
 int main(int argc, char** argv) {
+  lomo::console::hold_closed_streams();
   CLI::App app("Trains a sentencepiece model (BPE with byte fallback) on the lines of text files");
   std::filesystem::path output;
   std::vector<std::filesystem::path> inputs;
@@ -23,7 +25,7 @@ int main(int argc, char** argv) {
     std::vector<std::string> texts;
     for (auto const& input : inputs) texts.push_back(lomo::read_file(input, lomo::Exit::data));
     lomo::train_tokenizer(texts, vocabulary, output);
-    std::cout << vocabulary << " pieces in " << output.string() << "\n";
+    lomo::console::print(std::to_string(vocabulary) + " pieces in " + output.string() + "\n");
   } catch (lomo::Error const& error) {
     std::cerr << "lomo-make-tokenizer: " << error.what() << "\n";
     return static_cast<int>(error.code());

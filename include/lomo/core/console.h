@@ -5,6 +5,11 @@
 /// is drawn again and again.
 namespace lomo::console {
 
+/// To be called before any file is opened: where stdin, stdout or stderr is closed, the next file
+/// would take its place, and what is printed would be written into that file. Afterwards a closed
+/// stdin is empty, a closed stdout an error of print(), and what goes to a closed stderr is lost.
+void hold_closed_streams();
+
 /// Writes all of `text` to stdout, now. Throws Error(Exit::failure) that says why it cannot be
 /// written: a full disk, a pipe that nobody reads.
 void print(std::string_view text);
