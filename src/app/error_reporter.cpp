@@ -12,9 +12,11 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
+#include "lomo/backend/plugin.h"
 #include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
@@ -57,6 +59,18 @@ void print(ProcessGroup const& process_group, bool with_rank, Ending const& endi
   const std::string who = with_rank ? name_of(process_group) + ": " : "";
   std::fprintf(stderr, "error: %s%s\n", who.c_str(), ending.message_hash.c_str());
   std::fflush(stderr);
+}
+
+/// A liblomo.so of other sources (an update while a program is built, a search path of libraries)
+/// has other ideas of what lies where in memory: nothing of it but its name may be used.
+bool has_own_library() {
+  if (std::string_view(build_id()) == LOMO_BUILD_ID) return true;
+  std::fprintf(
+      stderr,
+      "error: liblomo.so was built from other sources: it is %s, this program " LOMO_BUILD_ID
+      "; build or install both together, and look at LD_LIBRARY_PATH\n",
+      build_id());
+  return false;
 }
 
 /// Waits while a rank with a lower number may be ending the job, and then ends without a word.
@@ -136,6 +150,7 @@ int ErrorReporter::report(std::exception_ptr const& failure) {
 }
 
 int run_as_rank(char** argv, std::function<int(ProcessGroup&, ErrorReporter&)> const& program) {
+  if (!has_own_library()) return static_cast<int>(Exit::usage);
   console::hold_closed_streams();
   listen_for_stop();
   set_wait_policy(argv);

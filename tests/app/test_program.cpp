@@ -10,6 +10,7 @@
 #include "program.h"
 #include "support/catch.h"
 #include "support/data.h"
+#include "support/environment.h"
 
 using namespace lomo::test;
 namespace fs = std::filesystem;
@@ -80,6 +81,19 @@ TEST_CASE("help and version are exit code 0 and name the exit codes") {
   CHECK(contains(help.out, "Exit codes"));
   CHECK(run(place, {"--version"}).code == 0);
   CHECK(run(place, {"eval", "--help"}).code == 0);
+}
+
+TEST_CASE("a program that finds a liblomo.so of other sources says so and does nothing") {
+  const Workplace place;
+  // An address sanitizer in the program wants to be first, and need not be.
+  const Environment other(
+      {{"LD_PRELOAD", LOMO_OTHER_BUILD}, {"ASAN_OPTIONS", "verify_asan_link_order=0"}});
+  for (char const* program : {LOMO_TRAIN_PROGRAM, LOMO_BENCH_PROGRAM}) {
+    const ProcessResult result = Process(place, program, {"--version"}).wait();
+    CHECK(result.code == 2);
+    CHECK(result.out.empty());
+    CHECK(contains(result.err, "built from other sources: it is 0.0.0-other, this program "));
+  }
 }
 
 TEST_CASE("a run trains, reports and saves, and is never overwritten") {
