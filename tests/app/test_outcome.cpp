@@ -159,9 +159,10 @@ TEST_CASE("a run that loses its steps to rounding says how much of them it made"
 
   // Not only when the night is over.
   const std::string long_log =
-      run(place, command(place, "long",
-                         with({"model.dtype=bf16", "metrics.rounding_every=1",
-                               "schedule.kind=constant", "schedule.warmup=0"})))
+      run(place,
+          command(place, "long",
+                  with({"optimizer.lr=0.0001", "model.dtype=bf16", "metrics.rounding_every=1",
+                        "schedule.kind=constant", "schedule.warmup=0"})))
           .err;
   INFO(long_log);
   CHECK(contains(long_log, "step 4: rounding to nearest realised"));
