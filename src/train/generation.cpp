@@ -203,7 +203,7 @@ void rehearse_generation(Llama& model, GenerationLengths const& lengths) {
   // Each step gives back all that it took. What a step of one token takes grows with the tokens
   // before it, so the prompt and the last token are the worst.
   std::vector<std::int32_t> prompt(static_cast<std::size_t>(lengths.prompt));
-  for (std::size_t i = 0; i < prompt.size(); ++i) {  // distinct, which takes the most on ranks
+  for (std::size_t i = 0; i < prompt.size(); ++i) {  // distinct, which takes the most
     prompt[i] = static_cast<std::int32_t>(static_cast<std::int64_t>(i) % model.config().vocab);
   }
   model.next_logits(cache, prompt);

@@ -125,7 +125,9 @@ TEST_CASE("evaluation and generation hold what is planned, by category, and fill
         INFO("prompt " << prompt << " total " << total << " threads " << threads);
         on_slab(planned_generation(config, shape, prompt, total, make_dry), [&](Llama& model) {
           KeyValueCache cache = model.make_cache(total);
-          model.extend(cache, std::vector<std::int32_t>(static_cast<std::size_t>(prompt), 5));
+          std::vector<std::int32_t> ids(static_cast<std::size_t>(prompt));
+          std::iota(ids.begin(), ids.end(), 0);  // distinct, as a plan takes them
+          model.extend(cache, ids);
           for (int used = prompt; used < total; ++used) model.extend(cache, {7});
         });
       }
