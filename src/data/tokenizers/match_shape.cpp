@@ -171,7 +171,7 @@ class Reader {
     } else {
       character();
     }
-    return atom(pattern_.substr(begin, at_ - begin), false);
+    return atom(pattern_.substr(begin, at_ - begin));
   }
 
   void character() {
@@ -220,7 +220,7 @@ class Reader {
     return inner;
   }
 
-  Part atom(std::string_view text, bool looks_ahead) {
+  Part atom(std::string_view text) {
     int error = 0;
     PCRE2_SIZE offset = 0;
     const std::uint32_t options = PCRE2_UTF | PCRE2_UCP | (caseless_ ? PCRE2_CASELESS : 0u);
@@ -229,7 +229,7 @@ class Reader {
               &pcre2_code_free);
     if (!code) throw Unknown();
     const std::size_t index = atoms_.size();
-    atoms_.push_back({std::move(code), looks_ahead});
+    atoms_.push_back({std::move(code)});
     return {{index}, {index}, {index}, false, false};
   }
 
