@@ -10,7 +10,7 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/data/data_statistics.h"
-#include "stop.h"
+#include "lomo/launch/stop.h"
 
 namespace lomo::app {
 
@@ -40,13 +40,13 @@ void ChatSession::ask(std::string const& question) {
 }
 
 void ChatSession::answer(Writer& writer) {
-  const Interruptible interruptible;
+  const launch::Interruptible interruptible;
   const auto begin = static_cast<std::ptrdiff_t>(ids_.size());
   const auto text = [&] { return tokenizer_.decode({ids_.begin() + begin, ids_.end()}); };
   GrowingText shown;
   writer.write(ids_, max_tokens_, stops_, "", [&] {
     read_ = shown.show(text());
-    return read_ && !Interruptible::interrupted();
+    return read_ && !launch::Interruptible::interrupted();
   });
   if (read_) shown.finish(text());
   conversation_.messages.push_back({{"role", "assistant"}, {"content", text()}});

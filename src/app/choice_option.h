@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "lomo/train/choices.h"
+#include "lomo/config/choices.h"
 
 namespace lomo::app {
 

@@ -3,13 +3,13 @@
 #include <utility>
 
 #include "commands.h"
-#include "engines.h"
 #include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
+#include "lomo/launch/engines.h"
+#include "lomo/launch/run_environment.h"
 #include "lomo/plan/ablation.h"
-#include "run_environment.h"
 
 namespace lomo::app {
 
@@ -24,7 +24,7 @@ void AblateCommand::options(CLI::App& app) {
   app.add_flag("--json", json, "print the table as JSON");
 }
 
-int AblateCommand::run(Common const& common) const {
+int AblateCommand::run(launch::Process const& process) const {
   const PlanTarget::Read read = subject.read();
   std::vector<ShardedBatch> const& batches = read.batches.front().train;
   if (batches.empty()) throw Error(Exit::usage, "ablate: there is no batch to train on");
@@ -32,25 +32,24 @@ int AblateCommand::run(Common const& common) const {
                          return counts_of(b.mine);
                        })->mine;
   const std::size_t budget = read.run.memory.budget;
-  const Engines engines(common);
+  const launch::Engines engines(process);
 
   AblationReport report;
   report.config = subject.config;
   report.shape = read.shape;
   report.dtype = *read.run.model.dtype;
   report.batch = counts_of(batch);
-  report.memory = !memory.empty() ? bytes_option("--memory", memory)
+  report.memory = !memory.empty() ? launch::bytes_option("--memory", memory)
                   : budget > 0    ? budget
                                   : engines.available_memory();
   const MakeEngine make_dry = [&] {
-    return make_dry_backend({.threads = common.threads, .accounting = engines.device()});
+    return make_dry_backend({.threads = process.threads, .accounting = engines.device()});
   };
   const auto cases = ablation_cases(read.run, read.shape);
   for (AblationCase const& what : cases) {
     AblationRow row = plan_case(what, read.shape, batch, make_dry);
     if (steps > 0 && row.slab <= report.memory) {
-      const auto engine = engines.make(row.slab);
-      row = measure_case(std::move(row), read.shape, batch, *engine, steps);
+      row = measure_case(std::move(row), read.shape, batch, engines.make(row.slab), steps);
       log::info("{} of {}, {}: {}, {} tokens/s", report.rows.size() + 1, cases.size(), what.method,
                 human_bytes(row.peak), human_count(std::llround(row.tokens_per_second)));
     }

@@ -8,8 +8,8 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
+#include "lomo/launch/run_environment.h"
 #include "lomo/parallel/host_collectives.h"
-#include "run_environment.h"
 
 namespace lomo::app {
 
@@ -35,11 +35,11 @@ void EvalCommand::options(CLI::App& app) {
   app.add_option("--output", output, "folder for predictions");
 }
 
-int EvalCommand::run(Common const& common) const {
+int EvalCommand::run(launch::Process const& process) const {
   Json json;
   std::string where = "command line";
   if (!config.empty()) {
-    const fs::path file = find_config(config, shipped_configs());
+    const fs::path file = find_config(config, launch::shipped_configs());
     json = read_config_file(file, overrides);
     where = file.string();
   } else {
@@ -68,8 +68,8 @@ int EvalCommand::run(Common const& common) const {
   } else {
     log::info("evaluating {}", run.model.path);
   }
-  const EvalReport report = run_evaluation(std::move(run), run_environment(common));
-  on_root(common.ranks.host(), [&] {
+  const EvalReport report = run_evaluation(std::move(run), launch::run_environment(process));
+  on_root(process.ranks.host(), [&] {
     std::string text;
     for (auto const& [name, value] : report.metrics) {
       text += name + " " + in_digits(value) + "\n";

@@ -11,11 +11,12 @@
 #include "lomo/data/data_statistics.h"
 #include "lomo/data/open_prompt.h"
 #include "lomo/data/tokenizer.h"
+#include "lomo/launch/run_environment.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/plan/report.h"
 #include "lomo/run/run.h"
+#include "lomo/runtime/runtime.h"
 #include "lomo/train/progress.h"
-#include "run_environment.h"
 #include "writer.h"
 
 namespace lomo::app {
@@ -72,7 +73,7 @@ void GenerateCommand::options(CLI::App& app) {
       ->check(CLI::IsMember({"f32", "bf16"}));
 }
 
-int GenerateCommand::run(Common const& common) const {
+int GenerateCommand::run(launch::Process const& process) const {
   const fs::path folder = model;
   require_model_folder(folder);
   const ModelConfig shape = read_model_config(folder / "config.json");
@@ -84,7 +85,7 @@ int GenerateCommand::run(Common const& common) const {
   const Tokenizer tokenizer(folder, {tokenizer_from, parse_special});
   require_rows(tokenizer, shape.vocab, folder);
   for (std::string const& warning : tokenizer.warnings()) log::warn("{}", warning);
-  const RunEnvironment setting = run_environment(common);
+  const RunEnvironment setting = launch::run_environment(process);
   // Loads the model with room for a text of so many tokens, and begins it.
   const auto with_writer = [&](std::int64_t prompt_tokens, std::int64_t total, auto const& use) {
     const MemoryUse plan =
@@ -93,14 +94,14 @@ int GenerateCommand::run(Common const& common) const {
     require_memory("this", plan.slab, setting.available_memory(), 0,
                    chat ? "Lower --context or --max-tokens, or try --dtype bf16."
                         : "Lower --max-tokens, or try --dtype bf16.");
-    const Engine engine = setting.make_engine(plan.slab);
-    const auto llama = load_model(engine, shape, config, folder);
+    Runtime runtime(setting.make_engine(plan.slab), config, shape);
+    runtime.load(folder);
     if (total > shape.context) {
       log::warn("up to {} tokens, and the model was made for {}", total, shape.context);
     }
-    Writer writer(*llama, tokenizer, total, {temperature, top_p, seed});
+    Writer writer(runtime.model(), tokenizer, total, {temperature, top_p, seed});
     use(writer);
-    log::info("{}", peak_line(engine->ledger()));
+    log::info("{}", peak_line(runtime.ledger()));
   };
   if (chat) {
     const ChatTemplate used(folder, chat_template, tokenizer);

@@ -7,9 +7,9 @@
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
 #include "lomo/io/files.h"
+#include "lomo/launch/run_environment.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/model/llama.h"
-#include "run_environment.h"
 
 namespace lomo::app {
 
@@ -50,8 +50,8 @@ void InitCommand::options(CLI::App& app) {
   app.add_option("--seed", seed, "of the random weights")->capture_default_str();
 }
 
-int InitCommand::run(Common const& common) const {
-  const fs::path file = find_config(config, shipped_configs());
+int InitCommand::run(launch::Process const& process) const {
+  const fs::path file = find_config(config, launch::shipped_configs());
   const ModelConfig shape = read_model_config(file);
   std::error_code error;
   if (!tokenizer.empty() && !fs::is_regular_file(tokenizer, error)) {
@@ -60,7 +60,7 @@ int InitCommand::run(Common const& common) const {
   if (fs::exists(output, error) && (!fs::is_directory(output, error) || !fs::is_empty(output))) {
     throw Error(Exit::usage, "--output " + output + " exists and is not an empty folder");
   }
-  const auto backend = make_engine(common, 0);
+  const auto backend = launch::make_engine(process, 0);
   Llama model(*backend, shape, shape.dtype);
   initialise_weights(*backend, model.weights(), shape, seed);
   make_whole(output, [&](fs::path const& folder) {

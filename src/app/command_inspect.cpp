@@ -6,10 +6,10 @@
 #include "commands.h"
 #include "lomo/core/console.h"
 #include "lomo/core/error.h"
+#include "lomo/launch/run_environment.h"
 #include "lomo/model/config_json.h"
 #include "lomo/run/inspection.h"
 #include "lomo/run/run.h"
-#include "run_environment.h"
 
 namespace lomo::app {
 
@@ -24,13 +24,13 @@ void InspectCommand::options(CLI::App& app) {
 }
 
 int InspectCommand::run() const {
-  const std::filesystem::path file = find_config(config, shipped_configs());
+  const std::filesystem::path file = find_config(config, launch::shipped_configs());
   const TrainConfig run = parse_config(read_config_file(file, overrides), file.string());
   const std::filesystem::path shape = std::filesystem::path(run.model.path) / "config.json";
   const std::int64_t rows = std::filesystem::exists(shape) ? read_model_config(shape).vocab
                                                            : 0;  // weights need not be there
   const auto tokenizer = open_tokenizer(run.model.path, run, rows);
-  const Inputs inputs = load_inputs(run, tokenizer.get(), shipped_prompts(),
+  const Inputs inputs = load_inputs(run, tokenizer.get(), launch::shipped_prompts(),
                                     {.train = !run.data.train.empty(), .eval = true});
   if (inputs.train.empty() && inputs.eval.empty()) {
     throw Error(

@@ -4,15 +4,15 @@
 #include <utility>
 
 #include "commands.h"
-#include "engines.h"
 #include "lomo/backend/process_group.h"
 #include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/io/files.h"
+#include "lomo/launch/engines.h"
+#include "lomo/launch/run_environment.h"
 #include "lomo/plan/clip_plan.h"
 #include "lomo/plan/report.h"
-#include "run_environment.h"
 
 namespace lomo::app {
 
@@ -23,7 +23,7 @@ namespace {
 /// A profile file, or the name of a shipped one.
 DeviceProfile find_profile(std::string const& name) {
   std::vector<fs::path> folders;
-  for (fs::path const& folder : shipped_configs()) folders.push_back(folder / "devices");
+  for (fs::path const& folder : launch::shipped_configs()) folders.push_back(folder / "devices");
   fs::path file;
   try {
     file = find_config(name, folders);
@@ -93,9 +93,9 @@ void PlanCommand::options(CLI::App& app) {
 
 /// Whether the plan is for another device than this machine has: nobody names the one here, and
 /// something says how large or which it is.
-bool PlanCommand::elsewhere(Common const& common) const {
-  if (common.device != "auto") return common.device == "cuda";
-  return !common.threads_given && (!memory.empty() || names_gpu());
+bool PlanCommand::elsewhere(launch::Process const& process) const {
+  if (process.device != "auto") return process.device == "cuda";
+  return !process.threads_given && (!memory.empty() || names_gpu());
 }
 
 std::vector<DeviceProfile> PlanCommand::devices(OpenEngines const& engines, DType type) const {
@@ -116,9 +116,9 @@ std::vector<DeviceProfile> PlanCommand::devices(OpenEngines const& engines, DTyp
 
 Fit PlanCommand::verdict(OpenEngines const& engines, PlanReport const& report) const {
   Fit verdict;
-  verdict.headroom = bytes_option("--headroom", headroom);
+  verdict.headroom = launch::bytes_option("--headroom", headroom);
   if (!memory.empty()) {
-    verdict.memory = bytes_option("--memory", memory);
+    verdict.memory = launch::bytes_option("--memory", memory);
   } else if (report.resolved.memory.budget > 0) {  // of the engine alone
     verdict.memory = report.resolved.memory.budget;
     verdict.headroom = 0;
@@ -131,19 +131,19 @@ Fit PlanCommand::verdict(OpenEngines const& engines, PlanReport const& report) c
   return verdict;
 }
 
-int PlanCommand::run(Common const& common) const {
+int PlanCommand::run(launch::Process const& process) const {
   const PlanTarget::Read read = subject.read(ranks);
   PlanReport report;
   report.config = subject.config;
   report.batch_source = read.batch_source;
   report.resolved = read.run;
-  std::optional<Engines> opened;
-  const OpenEngines engines = [&]() -> Engines const& {
-    if (!opened) opened.emplace(common);
+  std::optional<launch::Engines> opened;
+  const OpenEngines engines = [&]() -> launch::Engines const& {
+    if (!opened) opened.emplace(process);
     return *opened;
   };
-  const EngineOptions options{.threads = common.threads,
-                              .accounting = elsewhere(common) ? Device::cuda : engines().device()};
+  const EngineOptions options{.threads = process.threads,
+                              .accounting = elsewhere(process) ? Device::cuda : engines().device()};
   const MakeRank make_rank = [&](int rank, int of) {
     Engine engine(make_dry_backend(options));
     if (of > 1) engine.connection = make_dry_communicator(*engine, rank, of);

@@ -8,15 +8,15 @@
 #include <utility>
 
 #include "commands.h"
-#include "error_reporter.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/launch/error_reporter.h"
+#include "lomo/launch/run_environment.h"
+#include "lomo/launch/stop.h"
 #include "lomo/parallel/host_collectives.h"
 #include "lomo/run/rank_consistency.h"
 #include "lomo/run/run_folder.h"
 #include "lomo/run/training_state.h"
-#include "run_environment.h"
-#include "stop.h"
 
 namespace lomo::app {
 
@@ -134,7 +134,7 @@ TrainCommand::Start TrainCommand::find_start() const {
 
 TrainConfig TrainCommand::read_config(Start const& start) const {
   if (!config.empty()) {
-    const fs::path file = find_config(config, shipped_configs());
+    const fs::path file = find_config(config, launch::shipped_configs());
     TrainConfig run = parse_config(read_config_file(file, overrides), file.string());
     if (!output.empty()) run.output = output;
     if (run.output.empty()) run.output = "runs/" + file.stem().string() + "-" + time_stamp();
@@ -155,10 +155,10 @@ TrainConfig TrainCommand::read_config(Start const& start) const {
   return run;
 }
 
-int TrainCommand::run(Common const& common) const {
-  Communicator& host = common.ranks.host();
-  say_on_stop("stopped before the first step: there is nothing to save");
-  RunEnvironment setting = run_environment(common);
+int TrainCommand::run(launch::Process const& process) const {
+  Communicator& host = process.ranks.host();
+  launch::say_on_stop("stopped before the first step: there is nothing to save");
+  RunEnvironment setting = launch::run_environment(process);
   setting.trace = trace_request(trace, trace_steps);
   require_rank_consistency(
       host, {{"--trace", trace, Exit::usage}, {"--trace-steps", trace_steps, Exit::usage}});
@@ -185,7 +185,7 @@ int TrainCommand::run(Common const& common) const {
   }
   // Unless named, it has the time in its name: that of one clock.
   run.output = broadcast_from_root(host, [&] { return run.output; });
-  if (const std::string note = note_on_stopping(); !note.empty()) log::info("{}", note);
+  if (const std::string note = launch::note_on_stopping(); !note.empty()) log::info("{}", note);
   const RunEnd end =
       run_training(std::move(run), start.checkpoint, std::move(start.folder), setting);
   switch (end) {

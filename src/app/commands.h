@@ -4,24 +4,13 @@
 #include <string>
 #include <vector>
 
-#include "error_reporter.h"
+#include "lomo/config/config.h"
+#include "lomo/launch/engines.h"
+#include "lomo/launch/process.h"
 #include "lomo/plan/report.h"
-#include "lomo/train/config.h"
 #include "plan_target.h"
 
 namespace lomo::app {
-
-class Engines;
-
-/// What every command takes.
-struct Common {
-  ProcessGroup& ranks;
-  ErrorReporter& error_reporter;
-  std::string device = "auto";
-  int threads = 0;  // of this rank
-  bool threads_given = false;
-  std::string log_level = "info";
-};
 
 /// The options of one command and what it does. `run` returns the exit code.
 struct TrainCommand {
@@ -29,7 +18,7 @@ struct TrainCommand {
   std::vector<std::string> overrides;
   bool no_resume = false, ignore_disk_space = false, override_memory = false;
   void options(CLI::App& app);
-  int run(Common const& common) const;
+  int run(launch::Process const& process) const;
 
  private:
   struct Start;
@@ -43,7 +32,7 @@ struct EvalCommand {
   std::string config, model, task, output;
   std::vector<std::string> data, overrides;
   void options(CLI::App& app);
-  int run(Common const& common) const;
+  int run(launch::Process const& process) const;
 };
 
 struct PlanCommand {
@@ -53,12 +42,13 @@ struct PlanCommand {
   int ranks = 1;
   bool json = false, advise = false;
   void options(CLI::App& app);
-  int run(Common const& common) const;
+  int run(launch::Process const& process) const;
 
  private:
   bool names_gpu() const { return !profile.empty() && profile != "cpu"; }
-  using OpenEngines = std::function<Engines const&()>;  // where one of this machine is asked for
-  bool elsewhere(Common const& common) const;
+  using OpenEngines =
+      std::function<launch::Engines const&()>;  // where one of this machine is asked for
+  bool elsewhere(launch::Process const& process) const;
   std::vector<DeviceProfile> devices(OpenEngines const& engines, DType type) const;
   Fit verdict(OpenEngines const& engines, PlanReport const& report) const;
 };
@@ -69,7 +59,7 @@ struct AblateCommand {
   int steps = 3;
   bool json = false;
   void options(CLI::App& app);
-  int run(Common const& common) const;
+  int run(launch::Process const& process) const;
 };
 
 struct GenerateCommand {
@@ -80,7 +70,7 @@ struct GenerateCommand {
   std::uint64_t seed = 1;
   bool parse_special = false, chat = false;
   void options(CLI::App& app);
-  int run(Common const& common) const;
+  int run(launch::Process const& process) const;
 
  private:
   CLI::Option* prompt_option_ = nullptr;
@@ -122,7 +112,7 @@ struct InitCommand {
   std::string config, tokenizer, output;
   std::uint64_t seed = 1;
   void options(CLI::App& app);
-  int run(Common const& common) const;
+  int run(launch::Process const& process) const;
 };
 
 }  // namespace lomo::app

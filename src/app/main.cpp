@@ -3,11 +3,11 @@
 #include <vector>
 
 #include "commands.h"
-#include "error_reporter.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
 #include "lomo/io/json.h"
+#include "lomo/launch/error_reporter.h"
 #include "lomo/run/rank_consistency.h"
 
 namespace lomo::app {
@@ -68,7 +68,7 @@ std::string meant(CLI::App const& app) {
   return "";
 }
 
-int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporter) {
+int run(int argc, char** argv, ProcessGroup& ranks, launch::ErrorReporter& error_reporter) {
   CLI::App app{kAbout, "lomo-train"};
   app.footer(kFooter);
   app.set_version_flag("--version", "lomo-train " LOMO_VERSION);
@@ -76,15 +76,15 @@ int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporte
   app.fallthrough();
   app.require_subcommand(0, 1);
 
-  Common common{ranks, error_reporter};
-  app.add_option("--device", common.device,
+  launch::Process process{ranks, error_reporter};
+  app.add_option("--device", process.device,
                  "cuda, cpu, or auto: a GPU where there is one, else the CPU")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
-  app.add_option("--threads", common.threads, "worker threads; 0: as many as this process may use")
+  app.add_option("--threads", process.threads, "worker threads; 0: as many as this process may use")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
-  app.add_option("--log-level", common.log_level, "how much to say on stderr")
+  app.add_option("--log-level", process.log_level, "how much to say on stderr")
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
       ->capture_default_str();
   int timeout = 600;
@@ -146,27 +146,27 @@ int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporte
     throw Error(Exit::usage, std::string(e.what()) + ". See lomo-train --help.");
   }
   ranks.set_timeout(std::chrono::seconds(timeout));
-  start_log(common.log_level, ranks);
+  launch::start_log(process.log_level, ranks);
   for (CLI::App const* command : {plan_app, ablate_app, generate_app, inspect_app, tokenize_app,
                                   cache_app, verify_app, init_app}) {
     require_one_rank(*command, ranks);
   }
   require_rank_consistency(ranks.host(),
                            {{"command", eval_app->parsed() ? "eval" : "train", Exit::usage}});
-  const int share = threads_of_rank(ranks);
-  common.threads_given = common.threads > 0;
-  if (!common.threads_given) common.threads = share;
-  if (eval_app->parsed()) return eval.run(common);
-  if (plan_app->parsed()) return plan.run(common);
-  if (ablate_app->parsed()) return ablate.run(common);
-  if (generate_app->parsed()) return generate.run(common);
+  const int share = launch::threads_of_rank(ranks);
+  process.threads_given = process.threads > 0;
+  if (!process.threads_given) process.threads = share;
+  if (eval_app->parsed()) return eval.run(process);
+  if (plan_app->parsed()) return plan.run(process);
+  if (ablate_app->parsed()) return ablate.run(process);
+  if (generate_app->parsed()) return generate.run(process);
   if (inspect_app->parsed()) return inspect.run();
   if (tokenize_app->parsed()) return tokenize.run();
   if (cache_app->parsed()) return cache.run();
   if (verify_app->parsed()) return verify.run();
-  if (init_app->parsed()) return init.run(common);
+  if (init_app->parsed()) return init.run(process);
   if (argc == 1) throw Error(Exit::usage, "no --config and no command.\n" + app.help());
-  return train.run(common);
+  return train.run(process);
 }
 
 }  // namespace
@@ -174,8 +174,8 @@ int run(int argc, char** argv, ProcessGroup& ranks, ErrorReporter& error_reporte
 }  // namespace lomo::app
 
 int main(int argc, char** argv) {
-  return lomo::app::run_as_rank(
-      argv, [&](lomo::ProcessGroup& ranks, lomo::app::ErrorReporter& error_reporter) {
+  return lomo::launch::run_as_rank(
+      argv, [&](lomo::ProcessGroup& ranks, lomo::launch::ErrorReporter& error_reporter) {
         return lomo::app::run(argc, argv, ranks, error_reporter);
       });
 }

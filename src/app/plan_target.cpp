@@ -5,8 +5,8 @@
 #include <system_error>
 
 #include "lomo/core/error.h"
+#include "lomo/launch/run_environment.h"
 #include "lomo/model/checkpoint.h"
-#include "run_environment.h"
 
 namespace lomo::app {
 
@@ -53,7 +53,7 @@ void PlanTarget::options(CLI::App& app) {
 }
 
 PlanTarget::Read PlanTarget::read(int ranks) const {
-  const fs::path file = find_config(config, shipped_configs());
+  const fs::path file = find_config(config, launch::shipped_configs());
   Read out;
   out.run = parse_config(read_config_file(file, overrides), file.string());
   out.shape = model_shape(out.run, file.string());
@@ -73,7 +73,7 @@ PlanTarget::Read PlanTarget::read(int ranks) const {
     throw Error(Exit::usage, "--sequences and --targets go with --tokens");
   } else if (all_there(run)) {
     const auto tokenizer = open_tokenizer(run.model.path, run, out.shape.vocab);
-    const Inputs inputs = load_inputs(run, tokenizer.get(), shipped_prompts(), {});
+    const Inputs inputs = load_inputs(run, tokenizer.get(), launch::shipped_prompts(), {});
     check_ids(inputs.train, out.shape.vocab);
     check_ids(inputs.eval.data, out.shape.vocab);
     const Sampler sampler(inputs.train, run.batch.sequences, run.batch.max_tokens, run.train.seed);

@@ -38,20 +38,16 @@ Backend::Fence Backend::on_side_stream(std::function<void()> const& issue) {
   if (on_side_stream_) throw Error("beside: called within itself");
   const Fence fence = ++issued_;
   const bool second = streams() > 1;
-  const auto note = [&](Trace::Kind kind, Track track) {
-    if (!second) return;
-    if (Trace* trace = ledger_.trace()) trace->queue(kind, fence);
-    if (Profile* profile = ledger_.profile()) profile->issue_to(track);
-  };
+  EventLog* const log = second ? ledger_.event_log() : nullptr;
   if (second) {
     do_enter_side_stream(fence);
     slab_->defer_free(fence);
   }
-  note(Trace::Kind::side_stream, Track::side);
+  if (log != nullptr) log->enter_side_stream(fence);
   const auto leave = [&] {
     on_side_stream_ = false;
     slab_->defer_free(0);
-    note(Trace::Kind::main_stream, Track::compute);
+    if (log != nullptr) log->leave_side_stream(fence);
     if (second) do_leave_side_stream(fence);
   };
   on_side_stream_ = true;
@@ -70,13 +66,13 @@ void Backend::wait(Fence fence) {
   if (fence > issued_) throw Error("wait: for work that was not issued");
   if (fence <= waited_for_) return;
   if (streams() > 1) {
-    Profile* const profile = ledger_.profile();
-    Profile::Span* const span = profile == nullptr ? nullptr : &profile->wait(0);
-    if (span != nullptr) note_begin(*span);
+    EventLog* const log = ledger_.event_log();
+    EventLog::Event* const event =
+        log == nullptr ? nullptr : &log->wait(EventLog::Kind::join, fence);
+    if (event != nullptr) note_begin(*event);
     do_wait(fence);
-    if (span != nullptr) note_end(*span);
+    if (event != nullptr) note_end(*event);
   }
-  if (Trace* trace = ledger_.trace()) trace->queue(Trace::Kind::join, fence);
   slab_->free_deferred(waited_for_ = fence);
 }
 
@@ -86,20 +82,20 @@ Buffer Backend::workspace_of(std::string_view op, std::size_t bytes) {
                          "workspace of " + std::string(op));
 }
 
-void Backend::set_profile(Profile* profile) {
+void Backend::set_event_log(EventLog* log) {
   synchronize();
-  if (ledger_.profile() != nullptr) finish_clock();
-  ledger_.keep(profile);
-  if (profile != nullptr) start_clock();
+  if (ledger_.event_log() != nullptr) finish_clock();
+  ledger_.event_log_ = log;
+  if (log != nullptr) start_clock();
 }
 
 Backend::Operation::Operation(Backend& backend, std::string_view name, Cost cost)
     : backend_(backend) {
   backend.ledger_.record(name, cost);
-  Profile* const profile = backend.ledger_.profile();
-  if (profile == nullptr) return;
-  span_ = &profile->operation(name, cost);
-  backend.note_begin(*span_);
+  EventLog* const log = backend.ledger_.event_log();
+  if (log == nullptr) return;
+  event_ = &log->operation(name, cost);
+  backend.note_begin(*event_);
 }
 
 void Backend::upload(Tensor dst, std::span<std::byte const> src) {

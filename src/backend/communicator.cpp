@@ -70,24 +70,23 @@ Communicator::Fence Communicator::all_to_all(Tensor received, Tensor sent,
 }
 
 void Communicator::wait(Fence fence) {
-  if (Trace* trace = ledger_.trace()) trace->queue(Trace::Kind::wait, fence);
-  Profile* const profile = ledger_.profile();
-  span_ = nullptr;
-  if (profile == nullptr) return do_wait(fence);
-  span_ = &profile->wait(fence);
+  EventLog* const log = ledger_.event_log();
+  event_ = nullptr;
+  if (log == nullptr) return do_wait(fence);
+  event_ = &log->wait(EventLog::Kind::wait, fence);
   do_wait(fence);
-  span_->begin = span_->issued;
-  span_->end = Profile::Clock::now();
+  event_->begin = event_->issued;
+  event_->end = EventLog::Clock::now();
 }
 
 void Communicator::book(std::string_view name, Cost cost) {
-  ledger_.record_exchange(name, cost);
-  Profile* const profile = ledger_.profile();
-  span_ = profile == nullptr ? nullptr : &profile->exchange(name, cost);
+  ledger_.record(name, cost);
+  EventLog* const log = ledger_.event_log();
+  event_ = log == nullptr ? nullptr : &log->exchange(name, cost);
 }
 
 Communicator::Fence Communicator::issued(Fence fence) {
-  if (span_ != nullptr) span_->exchange = fence;
+  if (event_ != nullptr) event_->fence = fence;
   return fence;
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "lomo/backend/trace.h"
+#include "lomo/backend/event_log.h"
 
 namespace lomo {
 
@@ -27,7 +27,7 @@ std::string_view to_string(Category category) {
 
 void Ledger::allocated(Category category, std::size_t bytes, std::size_t offset,
                        std::string_view what) {
-  if (trace_ != nullptr) trace_->allocated(category, offset, bytes, what);
+  if (event_log_ != nullptr) event_log_->allocated(category, offset, bytes, what);
   const std::size_t i = index(category);
   held_[i] += bytes;
   peak_each_[i] = std::max(peak_each_[i], held_[i]);
@@ -38,7 +38,7 @@ void Ledger::allocated(Category category, std::size_t bytes, std::size_t offset,
 }
 
 void Ledger::freed(Category category, std::size_t bytes, std::size_t offset) noexcept {
-  if (trace_ != nullptr) trace_->freed(category, offset, bytes);
+  if (event_log_ != nullptr) event_log_->freed(category, offset, bytes);
   held_[index(category)] -= bytes;
 }
 
@@ -47,16 +47,6 @@ void Ledger::extent(std::size_t end) {
 }
 
 void Ledger::record(std::string_view op, Cost cost) {
-  add(op, cost);
-  if (trace_ != nullptr) trace_->op(op, cost);
-}
-
-void Ledger::record_exchange(std::string_view name, Cost cost) {
-  add(name, cost);
-  if (trace_ != nullptr) trace_->exchange(name, cost);
-}
-
-void Ledger::add(std::string_view op, Cost cost) {
   auto it = ops_.find(op);
   if (it == ops_.end()) it = ops_.emplace(op, Op{}).first;
   it->second.calls += 1;

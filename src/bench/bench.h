@@ -5,10 +5,10 @@
 
 #include "lomo/backend/backend.h"
 #include "lomo/backend/process_group.h"
+#include "lomo/config/config.h"
 #include "lomo/model/config.h"
 #include "lomo/optim/sinks.h"
 #include "lomo/plan/device_profile.h"
-#include "lomo/train/config.h"
 
 /// What lomo-bench times, on any engine: it knows the Backend contract and no engine.
 namespace lomo::bench {
@@ -35,7 +35,7 @@ void bench_operations(Backend& backend, Extents const& extents, DeviceProfile co
 
 /// Times whole training steps of a model of these extents, made with random weights, as `config`
 /// has them (optimizer, clipping, recomputation), and prints tokens and flops a second.
-void bench_step(Backend& backend, Extents const& extents, TrainConfig const& config,
+void bench_step(Engine engine, Extents const& extents, TrainConfig config,
                 DeviceProfile const& peaks, int repetitions);
 
 /// What ranks exchange in training.

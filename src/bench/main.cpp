@@ -3,11 +3,11 @@
 #include <cstdio>
 #include <set>
 
-#include "../app/error_reporter.h"
-#include "../app/run_environment.h"
 #include "bench.h"
 #include "lomo/core/error.h"
 #include "lomo/core/text.h"
+#include "lomo/launch/error_reporter.h"
+#include "lomo/launch/run_environment.h"
 #include "lomo/model/config_json.h"
 
 namespace lomo::bench {
@@ -46,7 +46,7 @@ ModelConfig model_of(TrainConfig const& config, std::string const& where) {
 }
 
 TrainConfig config_of(Options const& o) {
-  const auto file = find_config(o.config, app::shipped_configs());
+  const auto file = find_config(o.config, launch::shipped_configs());
   return parse_config(read_config_file(file, o.overrides), file.string());
 }
 
@@ -65,32 +65,32 @@ Extents extents_of(Options const& o, TrainConfig const& config) {
   return e;
 }
 
-int bench(Options const& o, app::Common const& common, bool operations, bool step) {
-  if (common.ranks.size() > 1) {
+int bench(Options const& o, launch::Process const& process, bool operations, bool step) {
+  if (process.ranks.size() > 1) {
     throw Error(Exit::usage,
                 "lomo-bench times operations and steps on one rank; start it without mpirun or "
                 "srun, or time exchanges: lomo-bench comm");
   }
   const TrainConfig config = config_of(o);
   const Extents e = extents_of(o, config);
-  const auto backend = app::make_engine(common, 0);
-  DeviceProfile peaks = squared_norm_device(*backend, e.type);
+  Engine engine = launch::make_engine(process, 0);
+  DeviceProfile peaks = squared_norm_device(*engine, e.type);
   std::printf("%s\n%s: product of large matrices %.3f TFLOP/s, copy of 256 MiB %.1f GB/s\n",
-              backend->describe().c_str(), std::string(to_string(e.type)).c_str(),
+              engine->describe().c_str(), std::string(to_string(e.type)).c_str(),
               peaks.products(e.type) / 1e12, peaks.bandwidth / 1e9);
   if (!o.profile.empty()) {
-    peaks = read_device_profile(find_config(o.profile, app::shipped_configs()));
+    peaks = read_device_profile(find_config(o.profile, launch::shipped_configs()));
     std::printf("shares are of %s: %.3f TFLOP/s, %.1f GB/s\n", peaks.name.c_str(),
                 peaks.products(e.type) / 1e12, peaks.bandwidth / 1e9);
   }
   std::printf("\n");
-  if (operations) bench_operations(*backend, e, peaks, o.only, o.repetitions);
-  if (step) bench_step(*backend, e, config, peaks, o.repetitions);
+  if (operations) bench_operations(*engine, e, peaks, o.only, o.repetitions);
+  if (step) bench_step(std::move(engine), e, config, peaks, o.repetitions);
   return static_cast<int>(Exit::done);
 }
 
-int comm(Options const& o, app::Common common) {
-  ProcessGroup& ranks = common.ranks;
+int comm(Options const& o, launch::Process process) {
+  ProcessGroup& ranks = process.ranks;
   if (ranks.size() == 1) {
     throw Error(
         Exit::usage,
@@ -100,8 +100,8 @@ int comm(Options const& o, app::Common common) {
   const TrainConfig config = config_of(o);
   const CommOptions options{extents_of(o, config), config.ranks.comm_dtype,
                             TileSize{config.memory.tile_bytes}, o.repetitions};
-  if (common.threads == 0) common.threads = app::threads_of_rank(ranks);
-  const RunEnvironment setting = app::run_environment(common);
+  if (process.threads == 0) process.threads = launch::threads_of_rank(ranks);
+  const RunEnvironment setting = launch::run_environment(process);
   const Engine engine = setting.make_engine(0);
   const std::vector<int> all = ranks.host().all_gather_host(ranks.machine());
   const std::size_t machines = std::set<int>(all.begin(), all.end()).size();
@@ -121,7 +121,7 @@ int comm(Options const& o, app::Common common) {
   return static_cast<int>(Exit::done);
 }
 
-int run(int argc, char** argv, app::Common common) {
+int run(int argc, char** argv, launch::Process process) {
   CLI::App cli{kAbout, "lomo-bench"};
   cli.footer(kFooter);
   cli.fallthrough();
@@ -149,10 +149,10 @@ int run(int argc, char** argv, app::Common common) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   cli.add_option("--profile", o.profile, "peaks of a device to compare with, instead of measuring");
-  cli.add_option("--device", common.device, "cpu, cuda, or auto: the best engine there is")
+  cli.add_option("--device", process.device, "cpu, cuda, or auto: the best engine there is")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
-  cli.add_option("--threads", common.threads, "worker threads; 0: as many as this process may use")
+  cli.add_option("--threads", process.threads, "worker threads; 0: as many as this process may use")
       ->check(CLI::Range(0, 4096))
       ->capture_default_str();
   CLI::App* const operations = cli.add_subcommand("ops", "Only the operations");
@@ -163,20 +163,20 @@ int run(int argc, char** argv, app::Common common) {
   try {
     cli.parse(argc, argv);
   } catch (CLI::ParseError const& e) {
-    const int code = common.ranks.rank() == 0 ? cli.exit(e) : e.get_exit_code();
+    const int code = process.ranks.rank() == 0 ? cli.exit(e) : e.get_exit_code();
     return static_cast<int>(code == 0 ? Exit::done : Exit::usage);
   }
-  app::start_log("info", common.ranks);
-  if (*exchanges) return comm(o, common);
-  return bench(o, common, !*step, !*operations);
+  launch::start_log("info", process.ranks);
+  if (*exchanges) return comm(o, process);
+  return bench(o, process, !*step, !*operations);
 }
 
 }  // namespace
 }  // namespace lomo::bench
 
 int main(int argc, char** argv) {
-  return lomo::app::run_as_rank(
-      argv, [&](lomo::ProcessGroup& ranks, lomo::app::ErrorReporter& error_reporter) {
-        return lomo::bench::run(argc, argv, lomo::app::Common{ranks, error_reporter});
+  return lomo::launch::run_as_rank(
+      argv, [&](lomo::ProcessGroup& ranks, lomo::launch::ErrorReporter& error_reporter) {
+        return lomo::bench::run(argc, argv, lomo::launch::Process{ranks, error_reporter});
       });
 }

@@ -1,13 +1,13 @@
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 #include <vector>
 
 #include "bench.h"
 #include "lomo/core/text.h"
 #include "lomo/data/batch.h"
-#include "lomo/model/checkpoint.h"
+#include "lomo/runtime/runtime.h"
 #include "lomo/train/progress.h"
-#include "lomo/train/trainer.h"
 
 namespace lomo::bench {
 namespace {
@@ -32,19 +32,22 @@ Batch random_batch(Extents const& e) {
 
 }  // namespace
 
-void bench_step(Backend& backend, Extents const& e, TrainConfig const& config,
-                DeviceProfile const& peaks, int repetitions) {
-  Llama model(backend, e.model, e.type, HeadOptions{e.head_block, config.memory.keep_logits_bytes});
-  initialise_weights(backend, model.weights(), e.model, /*seed=*/1);
+void bench_step(Engine engine, Extents const& e, TrainConfig config, DeviceProfile const& peaks,
+                int repetitions) {
+  config.model.dtype = e.type;
+  config.memory.head_block_rows = e.head_block;
+  Runtime runtime(std::move(engine), config, e.model);
+  runtime.initialise(/*seed=*/1);
   // A rate that changes no figure of the step, however many there are.
-  Trainer trainer(model, config,
-                  Schedule(config.schedule.kind, /*peak=*/1e-9, 0, /*total=*/1000000));
+  Trainer& trainer =
+      runtime.start_training(Schedule(config.schedule.kind, /*peak=*/1e-9, 0, /*total=*/1000000));
+  Ledger& ledger = runtime.ledger();
   const Batch batch = random_batch(e);
   trainer.step(batch);  // everything is allocated once
   std::vector<double> seconds;
-  backend.ledger().restart();
+  ledger.restart();
   for (int i = 0; i < repetitions; ++i) seconds.push_back(trainer.step(batch).seconds);
-  const double flops = backend.ledger().flops() / repetitions;
+  const double flops = ledger.flops() / repetitions;
   std::sort(seconds.begin(), seconds.end());
   const double median = seconds[seconds.size() / 2];
   std::printf(
@@ -54,7 +57,7 @@ void bench_step(Backend& backend, Extents const& e, TrainConfig const& config,
       counted(batch.loss_count(), "target").c_str(), median,
       human_count(static_cast<std::int64_t>(static_cast<double>(batch.rows()) / median)).c_str(),
       flops / 1e12, flops / median / 1e12, 100 * flops / median / peaks.products(e.type),
-      format_memory(backend.ledger().at_peak()).c_str());
+      format_memory(ledger.at_peak()).c_str());
 }
 
 }  // namespace lomo::bench

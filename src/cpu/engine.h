@@ -6,7 +6,7 @@
 #include <string>
 
 #include "lomo/backend/backend.h"
-#include "lomo/backend/cpu_workspace.h"
+#include "lomo/cpu/workspace.h"
 
 namespace lomo::cpu {
 
@@ -21,7 +21,7 @@ enum class WeightTiles : std::uint8_t {
 };
 
 /// The CPU engine: oneDNN for products, OpenMP loops for the rest, one file an op family. All calls
-/// are synchronous. Scratch comes from the slab, as cpu_workspace.h declares, before a parallel
+/// are synchronous. Scratch comes from the slab, as lomo/cpu/workspace.h declares, before a parallel
 /// region starts. Results do not depend on the number of threads, but for products on machines
 /// where Gemm::extents_do_not_matter() is false: oneDNN's kernels there cut a product by its
 /// threads.

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <limits>
 
-#include "lomo/backend/cpu_workspace.h"
+#include "lomo/cpu/workspace.h"
 #include "lomo/backend/ops.h"
 #include "lomo/core/tensor.h"
 #include "vector_loop.h"

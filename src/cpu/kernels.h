@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "lomo/backend/cpu_workspace.h"
+#include "lomo/cpu/workspace.h"
 #include "lomo/core/dtype.h"
 
 namespace lomo::cpu {

@@ -1,7 +1,7 @@
 #pragma once
 #include <cstddef>
 
-#include "lomo/backend/cpu_workspace.h"
+#include "lomo/cpu/workspace.h"
 #include "lomo/core/error.h"
 #include "lomo/core/tensor.h"
 
@@ -18,7 +18,7 @@ class Scratch {
     const std::size_t bytes = workspace::chunk(shape.numel(), type);
     if (bytes > left_) {
       throw Error("an operation wants " + std::to_string(bytes) + " bytes of workspace where " +
-                  std::to_string(left_) + " are left of what backend/cpu_workspace.h declares");
+                  std::to_string(left_) + " are left of what lomo/cpu/workspace.h declares");
     }
     std::byte* const at = next_;
     next_ += bytes;

@@ -107,21 +107,21 @@ class NcclCommunicator final : public Communicator {
     if (all_ == nullptr) lost("the ranks were parted before");
     check(cudaEventRecord(issued_, engine_.queue()), "cudaEventRecord, of an exchange");
     check(cudaStreamWaitEvent(queue_, issued_, 0), "cudaStreamWaitEvent, of an exchange");
-    if (span() != nullptr) engine_.stopwatch().begin(*span(), queue_);
+    if (event() != nullptr) engine_.stopwatch().begin(*event(), queue_);
     check_nccl(nccl_.group_start(), "ncclGroupStart");
     f();
     finish(nccl_.group_end(), "ncclGroupEnd");  // before that nothing is on the stream
-    if (span() != nullptr) engine_.stopwatch().end(queue_);
+    if (event() != nullptr) engine_.stopwatch().end(queue_);
     const Fence fence = ++exchanges_;
     check(cudaEventRecord(event_of(fence), queue_), "cudaEventRecord, of an exchange");
     return fence;
   }
 
   void do_wait(Fence fence) override {
-    if (span() != nullptr) engine_.stopwatch().begin(*span(), engine_.queue());
+    if (event() != nullptr) engine_.stopwatch().begin(*event(), engine_.queue());
     check(cudaStreamWaitEvent(engine_.queue(), event_of(fence), 0),
           "cudaStreamWaitEvent, of an exchange");
-    if (span() != nullptr) engine_.stopwatch().end(engine_.queue());
+    if (event() != nullptr) engine_.stopwatch().end(engine_.queue());
   }
 
   void do_all_gather_host(std::span<std::byte> all, std::span<std::byte const> mine) override {

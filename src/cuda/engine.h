@@ -6,7 +6,7 @@
 
 #include "handles.h"
 #include "lomo/backend/backend.h"
-#include "lomo/backend/cuda_workspace.h"
+#include "lomo/cuda/workspace.h"
 #include "staging.h"
 #include "stopwatch.h"
 #include "waiting.h"
@@ -39,8 +39,8 @@ class CudaBackend final : public Backend {
 
  private:
   void start_clock() override { stopwatch_.start(queue_); }
-  void note_begin(Profile::Span& span) override { stopwatch_.begin(span, queue_); }
-  void note_end(Profile::Span&) noexcept override { stopwatch_.end(queue_); }
+  void note_begin(EventLog::Event& event) override { stopwatch_.begin(event, queue_); }
+  void note_end(EventLog::Event&) noexcept override { stopwatch_.end(queue_); }
   void finish_clock() override { stopwatch_.finish(watcher_); }
   void do_synchronize() override;
   void do_enter_side_stream(Fence fence) override;

@@ -4,7 +4,7 @@
 #include <bit>
 #include <string>
 
-#include "lomo/backend/cuda_workspace.h"
+#include "lomo/cuda/workspace.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "status.h"

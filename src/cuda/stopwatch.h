@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "handles.h"
-#include "lomo/backend/profile.h"
+#include "lomo/backend/event_log.h"
 #include "waiting.h"
 
 namespace lomo::cuda {
@@ -14,24 +14,24 @@ class Stopwatch {
  public:
   /// On an idle queue, for which it blocks: the moment that host and device both know.
   void start(cudaStream_t queue);
-  void begin(Profile::Span& span, cudaStream_t queue);
-  /// Of the span begun last. When no event can be recorded the span stays without its times, and
+  void begin(EventLog::Event& event, cudaStream_t queue);
+  /// Of the event begun last. When no event can be recorded it stays without its times, and
   /// what is wrong with the device comes to light in the next call.
   void end(cudaStream_t queue) noexcept;
-  /// Waits for the queues to pass all events and gives the spans their times. `watcher`, if any, is
-  /// called meanwhile.
+  /// Waits for the queues to pass all events and gives the events their times. `watcher`, if any,
+  /// is called meanwhile.
   void finish(Watcher const& watcher);
 
  private:
   struct Lap {
-    Profile::Span* span = nullptr;
+    EventLog::Event* event = nullptr;
     cudaEvent_t begin = nullptr, end = nullptr;
   };
   cudaEvent_t record(cudaStream_t queue);
-  Profile::Time time_of(cudaEvent_t event) const;
+  EventLog::Time time_of(cudaEvent_t event) const;
 
   Event zero_;
-  Profile::Time host_zero_;
+  EventLog::Time host_zero_;
   std::vector<Lap> laps_;
   std::deque<Event> events_;  // used again after each `finish`
   std::size_t used_ = 0;

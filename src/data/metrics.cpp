@@ -104,6 +104,19 @@ std::int64_t best_candidate(std::span<double const> scores, std::string const& w
   return std::max_element(scores.begin(), scores.end()) - scores.begin();
 }
 
+std::vector<std::string> metric_names(std::string const& task) {
+  if (task == "jsonl" || task == "chat") return {"loss", "perplexity", "exact_match"};
+  if (task == "text" || task == "ids") return {"loss", "perplexity"};
+  if (task == "cb") return {"score", "accuracy", "f1"};
+  if (task == "multirc") return {"score", "accuracy", "f1a", "em"};
+  if (task == "record") return {"score", "accuracy", "f1", "em"};
+  return {"accuracy"};
+}
+
+bool smaller_is_better(std::string const& metric) {
+  return metric == "loss" || metric == "perplexity";
+}
+
 double token_f1(std::string_view prediction, std::string_view accepted) {
   const std::vector<std::string> ours = normal_words(prediction);
   const std::vector<std::string> theirs = normal_words(accepted);

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "lomo/backend/backend.h"
-#include "lomo/backend/cpu_workspace.h"
-#include "lomo/backend/cuda_workspace.h"
+#include "lomo/cpu/workspace.h"
+#include "lomo/cuda/workspace.h"
 #include "lomo/backend/host.h"
 #include "lomo/core/error.h"
 

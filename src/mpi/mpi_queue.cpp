@@ -225,9 +225,9 @@ void MpiQueue::serve() {
       exchange = std::move(waiting_.front());
       waiting_.pop_front();
     }
-    if (exchange.span != nullptr) exchange.span->begin = Profile::Clock::now();
+    if (exchange.event != nullptr) exchange.event->begin = EventLog::Clock::now();
     carry_out(exchange);
-    if (exchange.span != nullptr) exchange.span->end = Profile::Clock::now();
+    if (exchange.event != nullptr) exchange.event->end = EventLog::Clock::now();
     const std::lock_guard lock(mutex_);
     ++finished_;
     changed_.notify_all();

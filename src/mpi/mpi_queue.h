@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "lomo/backend/profile.h"
+#include "lomo/backend/event_log.h"
 
 namespace lomo::mpi {
 
@@ -35,7 +35,7 @@ struct PendingExchange {
   std::vector<Send> sends;
   std::vector<Receive> receives;
   Keep keep;
-  Profile::Span* span = nullptr;  // where its beginning and end are noted
+  EventLog::Event* event = nullptr;  // where its beginning and end are noted
 };
 
 /// MPI of this process from its start to its end, and the thread that makes all MPI calls: the

@@ -108,7 +108,7 @@ class MpiCommunicator final : public Communicator {
   }
 
   Fence issue_tensors(PendingExchange exchange) {
-    exchange.span = span();
+    exchange.event = event();
     return issue(std::move(exchange));
   }
 

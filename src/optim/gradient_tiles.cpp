@@ -66,8 +66,8 @@ RowRange GradientTiles::owned_rows_of(Job const& job, At at) const {
 }
 
 /// What is issued next is about a tile of this member.
-Profile::Scope GradientTiles::note(Job const& job, At at) const {
-  return {backend_.ledger().profile(), job.parameter(at).name};
+EventLog::Scope GradientTiles::note(Job const& job, At at) const {
+  return {backend_.ledger().event_log(), job.parameter(at).name};
 }
 
 // ---- what all ways share
@@ -124,7 +124,7 @@ void GradientTiles::in_place(Job const& job) {
   Uses uses(backend_);
   for (std::size_t i = 0; i < job.tiles.size(); ++i) {
     const At at = job.tiles[i];
-    const Profile::Scope about = note(job, at);
+    const EventLog::Scope about = note(job, at);
     const RowRange rows = owned_rows_of(job, at);
     const Tensor g = scratch.of(i, rows);  // (t,I)
     uses.wait_for_all_but_one();
@@ -165,13 +165,13 @@ void GradientTiles::dense(Job const& job) {
   Uses uses(backend_);
 
   const auto begin = [&](std::size_t i) {
-    const Profile::Scope about = note(job, job.tiles[i]);
+    const EventLog::Scope about = note(job, job.tiles[i]);
     uses.wait_for_all_but_one();
     send_dense(job, job.tiles[i], flights[i % 2], to_send);
   };
   const auto finish = [&](std::size_t i) {
     const At at = job.tiles[i];
-    const Profile::Scope about = note(job, at);
+    const EventLog::Scope about = note(job, at);
     Flight const& flight = flights[i % 2];
     const RowRange rows = owned_rows_of(job, at);
     const Tensor partials = flight.received.tensor().row_block(0, ranks * rows.count);
@@ -269,7 +269,7 @@ void GradientTiles::by_rows(Job const& job, EmbeddingOffer const& offer) {
   };
 
   const auto begin = [&](std::size_t i) {
-    const Profile::Scope about = note(job, job.tiles[i]);
+    const EventLog::Scope about = note(job, job.tiles[i]);
     Flight& flight = flights[i % 2];
     if (flight.fence != 0) ranks.wait(flight.fence);
     const VocabularyTile tile = tile_at(i);
@@ -289,7 +289,7 @@ void GradientTiles::by_rows(Job const& job, EmbeddingOffer const& offer) {
   };
   const auto finish = [&](std::size_t i) {
     const At at = job.tiles[i];
-    const Profile::Scope about = note(job, at);
+    const EventLog::Scope about = note(job, at);
     Flight const& flight = flights[i % 2];
     const VocabularyTile tile = tile_at(i);
     const std::int64_t first = tile.here.first - parameter.owned.first;
@@ -320,7 +320,7 @@ void GradientTiles::vector(Job const& job) {
   const Tensor dw = std::get<VectorOffer>(job.offers.front()).dw;  // (C)
   const Scratch scratch(backend_, job, 1);
   const Tensor g = scratch.of(0, {0, 1});  // (1,C)
-  const Profile::Scope about = note(job, job.tiles.front());
+  const EventLog::Scope about = note(job, job.tiles.front());
   Uses uses(backend_);
   uses.issue([&] {
     sum_over_ranks(backend_, gradient_comm_.ranks, g, dw);

@@ -105,7 +105,8 @@ std::optional<double> gram_norm_squared(Backend& backend, ParameterGroup const& 
                                         std::vector<Offer> const& offers,
                                         GradientComm const& gradient_comm) {
   if (!gram_is_cheaper(group, offers, gradient_comm)) return std::nullopt;
-  const Profile::Scope about(backend.ledger().profile(), "norm of " + group.members().front().name);
+  const EventLog::Scope about(backend.ledger().event_log(),
+                              "norm of " + group.members().front().name);
   GramSum sum(backend);
   for (auto const& offer : offers) {
     if (auto const* linear = std::get_if<LinearOffer>(&offer)) {

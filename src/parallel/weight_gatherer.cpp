@@ -56,7 +56,7 @@ void WeightGatherer::linear(Tensor y, Tensor x, Stack w, Tensor residual) {
   std::int64_t column = 0;  // of y
   for (std::size_t i = 0; i < w.count; ++i) {
     const std::int64_t rows = w.member(i).whole.rows();
-    const Profile::Scope about(backend_.ledger().profile(), w.member(i).name);
+    const EventLog::Scope about(backend_.ledger().event_log(), w.member(i).name);
     backend_.linear(y.col_block(column, rows), x, gathered(w.member(i)),
                     residual ? residual.col_block(column, rows) : residual);
     column += rows;
@@ -69,7 +69,7 @@ void WeightGatherer::linear_backward_input(Tensor dx, Tensor dy, Stack w, bool a
   for (std::size_t i = w.count; i-- > 0;) {
     const std::int64_t rows = w.member(i).whole.rows();
     column -= rows;
-    const Profile::Scope about(backend_.ledger().profile(), w.member(i).name);
+    const EventLog::Scope about(backend_.ledger().event_log(), w.member(i).name);
     const bool adds = accumulate || i + 1 < w.count;
     backend_.linear_backward_input(dx, dy.col_block(column, rows), gathered(w.member(i)), adds);
   }
@@ -101,7 +101,7 @@ WeightGatherer::Slot* WeightGatherer::slot_of(Parameter const& parameter) {
 
 /// Starts after all products issued so far, among them the last that read the slot.
 void WeightGatherer::fetch(Slot& slot, Parameter const& parameter) {
-  const Profile::Scope about(backend_.ledger().profile(), parameter.name);
+  const EventLog::Scope about(backend_.ledger().event_log(), parameter.name);
   slot.holds = &parameter;
   slot.fence = ranks_.all_gather(shaped(slot.memory, parameter.whole), parameter.value,
                                  owned_counts(parameter.whole.rows(), ranks_.size()));

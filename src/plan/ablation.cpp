@@ -3,12 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
-#include <optional>
 #include <utility>
 
 #include "lomo/core/error.h"
-#include "lomo/model/checkpoint.h"
-#include "lomo/train/trainer.h"
 
 namespace lomo {
 
@@ -20,22 +17,18 @@ constexpr double kRate = 1e-6;
 // First steps of fp16 that may overflow until the loss scale has fallen far enough.
 constexpr int kMaxFirstSteps = 40;
 
-/// The parts of a run that engine memory sees.
-class DryRun {
+/// One case on an engine of its own.
+class CaseRun {
  public:
-  DryRun(AblationCase const& what, ModelConfig const& shape, Backend& engine)
-      : trains_(what.trains),
-        engine_(engine),
-        model_(engine, shape, *what.run.model.dtype, head_options(what.run)) {
-    if (trains_) {
-      trainer_.emplace(model_, what.run, Schedule(ScheduleKind::constant, kRate, 0, 1));
-    }
-    engine.ledger().restart();
+  CaseRun(AblationCase const& what, ModelConfig const& shape, Engine engine)
+      : trains_(what.trains), runtime_(std::move(engine), what.run, shape) {
+    if (trains_) runtime_.start_training(Schedule(ScheduleKind::constant, kRate, 0, 1));
+    runtime_.ledger().restart();
   }
 
-  Llama& model() { return model_; }
+  Runtime& runtime() { return runtime_; }
   void find_norms_by(NormMethod method) {
-    if (trainer_) trainer_->find_norms_by(method);
+    if (trains_) runtime_.trainer().find_norms_by(method);
   }
 
   /// Seconds; whether the step was applied.
@@ -43,10 +36,10 @@ class DryRun {
     const auto start = std::chrono::steady_clock::now();
     bool applied = true;
     if (trains_) {
-      applied = trainer_->step(batch).outcome == StepOutcome::applied;
+      applied = runtime_.trainer().step(batch).outcome == StepOutcome::applied;
     } else {
-      model_.score(batch);
-      engine_.synchronize();
+      runtime_.model().score(batch);
+      runtime_.backend().synchronize();
     }
     return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
             applied};
@@ -54,9 +47,7 @@ class DryRun {
 
  private:
   bool trains_;
-  Backend& engine_;
-  Llama model_;
-  std::optional<Trainer> trainer_;
+  Runtime runtime_;
 };
 
 void read_accounting(Ledger const& ledger, AblationRow& row) {
@@ -107,32 +98,32 @@ std::vector<AblationCase> ablation_cases(TrainConfig const& config, ModelConfig 
 AblationRow plan_case(AblationCase const& what, ModelConfig const& shape, Batch const& batch,
                       MakeEngine const& make_dry) {
   AblationRow row{.what = what};
-  const auto engine = make_dry();
-  DryRun dry_run(what, shape, *engine);
-  dry_run.step(batch);
-  read_accounting(engine->ledger(), row);
-  dry_run.find_norms_by(NormMethod::tiles);  // as where no cheaper norm can be trusted
-  dry_run.step(batch);
-  row.slab = engine->ledger().extent();
+  CaseRun run(what, shape, make_dry());
+  run.step(batch);
+  read_accounting(run.runtime().ledger(), row);
+  run.find_norms_by(NormMethod::tiles);  // as where no cheaper norm can be trusted
+  run.step(batch);
+  row.slab = run.runtime().ledger().extent();
   return row;
 }
 
 AblationRow measure_case(AblationRow row, ModelConfig const& shape, Batch const& batch,
-                         Backend& engine, int steps) {
-  DryRun dry_run(row.what, shape, engine);
-  initialise_weights(engine, dry_run.model().weights(), shape, 1);
+                         Engine engine, int steps) {
+  CaseRun run(row.what, shape, std::move(engine));
+  run.runtime().initialise(/*seed=*/1);
+  Ledger& ledger = run.runtime().ledger();
   int first_steps = 0;
-  while (!dry_run.step(batch).second) {
+  while (!run.step(batch).second) {
     if (++first_steps == kMaxFirstSteps) {
       throw Error(Exit::diverged, row.what.method + ": no step on random weights is finite");
     }
   }
   std::vector<double> seconds;
   for (int i = 0; i < steps; ++i) {
-    engine.ledger().restart();
-    seconds.push_back(dry_run.step(batch).first);
+    ledger.restart();
+    seconds.push_back(run.step(batch).first);
   }
-  read_accounting(engine.ledger(), row);
+  read_accounting(ledger, row);
   std::sort(seconds.begin(), seconds.end());
   row.tokens_per_second = static_cast<double>(batch.rows()) / seconds[seconds.size() / 2];
   return row;

@@ -8,33 +8,24 @@
 
 namespace lomo {
 
-namespace {
-
-Llama dry_model(Engine const& engine, TrainConfig const& config, ModelConfig const& shape) {
-  return {*engine.backend, shape, *config.model.dtype, head_options(config), engine.ranks()};
-}
-
-}  // namespace
-
 MemoryUse held_by(Ledger const& ledger) {
   return {ledger.peak(), ledger.at_peak(), ledger.extent()};
 }
 
 MemoryUse planned_evaluation(TrainConfig const& config, ModelConfig const& shape,
                              PlannedBatches const& batches, MakeEngine const& make_dry) {
-  const Engine engine = make_dry();
-  Llama model = dry_model(engine, config, shape);
+  Runtime runtime(make_dry(), config, shape);
+  Llama& model = runtime.model();
   for (ShardedBatch const& batch : batches.eval) model.score(batch);
   for (GenerationLengths const& lengths : batches.generations) rehearse_generation(model, lengths);
-  return held_by(engine->ledger());
+  return held_by(runtime.ledger());
 }
 
 MemoryUse planned_generation(TrainConfig const& config, ModelConfig const& shape,
                              std::int64_t prompt, std::int64_t total, MakeEngine const& make_dry) {
-  const Engine engine = make_dry();
-  Llama model = dry_model(engine, config, shape);
-  rehearse_generation(model, {prompt, total});
-  return held_by(engine->ledger());
+  Runtime runtime(make_dry(), config, shape);
+  rehearse_generation(runtime.model(), {prompt, total});
+  return held_by(runtime.ledger());
 }
 
 void require_memory(std::string const& what, std::size_t needed, std::size_t free,

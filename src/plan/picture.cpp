@@ -162,7 +162,7 @@ std::vector<CategoryBytes> memory_over_time(Plan const& plan, DType type,
   const double all = std::max(expected_time(plan, type, device).seconds, 1e-12);
   std::vector<CategoryBytes> samples(moments);
   CategoryBytes held{};
-  StepClock clock(plan.trace, type, device);
+  StepClock clock(type, device);
   const auto moment = [&] {
     const double at = clock.now() / all * static_cast<double>(moments);
     return std::min(moments - 1, static_cast<std::size_t>(at));
@@ -170,12 +170,12 @@ std::vector<CategoryBytes> memory_over_time(Plan const& plan, DType type,
   const auto note = [&](std::size_t at) {
     if (total(samples[at]) <= total(held)) samples[at] = held;
   };
-  auto const& events = plan.trace.events();
+  auto const& events = plan.log.events();
   for (std::size_t i = 0; i < events.size(); ++i) {
-    Trace::Event const& e = events[i];
+    EventLog::Event const& e = events[i];
     const auto c = static_cast<std::size_t>(e.category);
-    if (e.kind == Trace::Kind::allocated) held[c] += e.bytes;
-    if (e.kind == Trace::Kind::freed) held[c] -= e.bytes;
+    if (e.kind == EventLog::Kind::allocated) held[c] += e.bytes;
+    if (e.kind == EventLog::Kind::freed) held[c] -= e.bytes;
     if (i < plan.step_begins) continue;
     const std::size_t from = moment();
     note(from);

@@ -9,43 +9,43 @@
 
 #include "lomo/core/activity.h"
 #include "lomo/core/error.h"
-#include "lomo/train/gemm_peak.h"
 #include "lomo/train/trainer.h"
 
 namespace lomo {
 
 namespace {
 
-/// The parts of a run that engine memory sees, built as run_training builds them.
-struct DryRun {
-  DryRun(TrainConfig const& config, ModelConfig const& shape, Engine const& engine)
-      : backend(*engine) {
-    measure_gemm_peak(backend, *config.model.dtype);
-    model.emplace(backend, shape, *config.model.dtype, head_options(config), engine.ranks());
-    trainer.emplace(*model, config,
-                    Schedule(config.schedule.kind, config.optimizer.lr, 0, /*total=*/2));
-    backend.ledger().restart();
+/// A run on an engine that computes nothing.
+class DryRun {
+ public:
+  DryRun(TrainConfig const& config, ModelConfig const& shape, Engine engine)
+      : runtime_(std::move(engine), config, shape, Runtime::Probe::gemm_peak) {
+    runtime_.start_training(Schedule(config.schedule.kind, config.optimizer.lr, 0, /*total=*/2));
+    runtime_.ledger().restart();
   }
+
+  Runtime& runtime() { return runtime_; }
+  Ledger& ledger() { return runtime_.ledger(); }
 
   /// A step as the first of a run, which is when everything is looked at.
   void step(ShardedBatch const& batch, NormMethod norms = NormMethod::cheapest) {
-    trainer->restore(TrainerState{});
-    trainer->find_norms_by(norms);
-    trainer->step(batch);
+    Trainer& trainer = runtime_.trainer();
+    trainer.restore(TrainerState{});
+    trainer.find_norms_by(norms);
+    trainer.step(batch);
   }
 
   /// Batches come first, then texts that are written.
   void evaluate(PlannedBatches const& batches, std::size_t index) {
     if (index < batches.eval.size()) {
-      model->score(batches.eval[index]);
+      runtime_.model().score(batches.eval[index]);
     } else {
-      rehearse_generation(*model, batches.generations[index - batches.eval.size()]);
+      rehearse_generation(runtime_.model(), batches.generations[index - batches.eval.size()]);
     }
   }
 
-  Backend& backend;
-  std::optional<Llama> model;
-  std::optional<Trainer> trainer;
+ private:
+  Runtime runtime_;
 };
 
 std::size_t evaluations(PlannedBatches const& batches) {
@@ -70,23 +70,23 @@ std::string kind_of(std::string name) {
 }
 
 /// What was alive when the sum was largest for the first time, by name, largest first.
-std::vector<PlannedBlock> alive_at_peak(Trace const& trace, std::size_t peak) {
-  std::map<std::size_t, Trace::Event const*> live;  // by offset
+std::vector<PlannedBlock> alive_at_peak(EventLog const& log, std::size_t peak) {
+  std::map<std::size_t, EventLog::Event const*> live;  // by offset
   std::size_t held = 0;
-  for (Trace::Event const& event : trace.events()) {
-    if (event.kind == Trace::Kind::op) continue;
-    if (event.kind == Trace::Kind::freed) {
+  for (EventLog::Event const& event : log.events()) {
+    if (event.kind == EventLog::Kind::freed) {
       live.erase(event.offset);
       held -= event.bytes;
       continue;
     }
+    if (event.kind != EventLog::Kind::allocated) continue;
     live.emplace(event.offset, &event);
     held += event.bytes;
     if (held == peak) break;
   }
   std::map<std::pair<Category, std::string>, PlannedBlock> kinds;
   for (auto const& [offset, event] : live) {
-    const std::string name = kind_of(trace.name(event->name));
+    const std::string name = kind_of(std::string(event->name));
     PlannedBlock& block = kinds[{event->category, name}];
     block.name = name;
     block.category = event->category;
@@ -110,22 +110,21 @@ struct Chosen {
   auto operator<=>(Chosen const&) const = default;
 };
 
-/// Runs one batch on a new engine and notes in `trace`, unless it is null, all that it does.
+/// Runs one batch on a new engine and notes in `log`, unless it is null, all that it does.
 /// Returns the accounting.
 Ledger run_noted(Chosen chosen, TrainConfig const& config, ModelConfig const& shape,
-                 PlannedBatches const& batches, MakeEngine const& make_dry, Trace* trace,
+                 PlannedBatches const& batches, MakeEngine const& make_dry, EventLog* log,
                  std::size_t* step_begins = nullptr) {
-  const Engine engine = make_dry();
-  Ledger& ledger = engine->ledger();
-  ledger.attach(trace);
-  DryRun run(config, shape, engine);
-  if (step_begins != nullptr && trace != nullptr) *step_begins = trace->events().size();
+  Engine engine = make_dry();
+  engine->set_event_log(log);
+  DryRun run(config, shape, std::move(engine));
+  if (step_begins != nullptr && log != nullptr) *step_begins = log->events().size();
   if (chosen.index >= 0) {
     const auto at = static_cast<std::size_t>(chosen.index);
     chosen.training ? run.step(batches.train[at]) : run.evaluate(batches, at);
   }
-  ledger.attach(nullptr);
-  return ledger;
+  run.runtime().backend().set_event_log(nullptr);
+  return run.ledger();
 }
 
 /// The training batch with the most tokens, on all ranks together.
@@ -145,9 +144,8 @@ Chosen largest(PlannedBatches const& batches) {
 
 PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
                          PlannedBatches const& batches, MakeEngine const& make_dry) {
-  const Engine engine = make_dry();
-  DryRun run(config, shape, engine);
-  Ledger const& ledger = engine->ledger();
+  DryRun run(config, shape, make_dry());
+  Ledger const& ledger = run.ledger();
   Activity activity("planning memory",
                     static_cast<double>(evaluations(batches) + 2 * batches.train.size()));
   for (std::size_t i = 0; i < evaluations(batches); ++i) {
@@ -163,17 +161,16 @@ PlannedWork planned_work(TrainConfig const& config, ModelConfig const& shape,
   train(NormMethod::cheapest);
   const double flops = ledger.flops();
   train(NormMethod::tiles);
-  return {std::ranges::max(engine.ranks().all_gather_host(ledger.extent())), flops};
+  return {std::ranges::max(run.runtime().engine().ranks().all_gather_host(ledger.extent())), flops};
 }
 
 Plan plan_memory(TrainConfig const& config, ModelConfig const& shape, PlannedBatches const& batches,
                  MakeEngine const& make_dry) {
   Plan plan;
   plan.parameters = shape.parameters();
-  const Engine engine = make_dry();
-  DryRun run(config, shape, engine);
-  Ledger& ledger = engine->ledger();
-  const RankInfo info = rank_info(run.model->ranks());
+  DryRun run(config, shape, make_dry());
+  Ledger& ledger = run.ledger();
+  const RankInfo info = rank_info(run.runtime().model().ranks());
   plan.rank = info.rank;
   plan.ranks = info.ranks;
   plan.peak = ledger.peak();
@@ -209,7 +206,7 @@ Plan plan_memory(TrainConfig const& config, ModelConfig const& shape, PlannedBat
   const std::size_t element = size_of(*config.model.dtype);
   plan.final_model = static_cast<std::size_t>(plan.parameters) * element;
   plan.checkpoint = plan.final_model;
-  for (StoredTensor const& state : run.trainer->rule().state()) {
+  for (StoredTensor const& state : run.runtime().trainer().rule().state()) {
     plan.checkpoint += state.whole_bytes();
   }
   // Weights pass in pieces of 2^20 elements or one row, as read and as converted.
@@ -225,15 +222,15 @@ void plan_step(Plan& plan, TrainConfig const& config, ModelConfig const& shape,
   const Chosen mine{plan.peak_batch, plan.phase == kStep};
   const auto peaks = make_dry().ranks().all_gather_host(mine);
   for (Chosen const& peak : std::set<Chosen>(peaks.begin(), peaks.end())) {
-    Trace trace;
+    EventLog log;
     const bool noted = note && peak == mine;
-    run_noted(peak, config, shape, batches, make_dry, noted ? &trace : nullptr);
-    if (noted) plan.blocks = alive_at_peak(trace, plan.peak);
+    run_noted(peak, config, shape, batches, make_dry, noted ? &log : nullptr);
+    if (noted) plan.blocks = alive_at_peak(log, plan.peak);
   }
   const Chosen step = largest(batches);
   plan.step = counts_of(batches.train[static_cast<std::size_t>(step.index)].mine);
   const Ledger accounting = run_noted(step, config, shape, batches, make_dry,
-                                      note ? &plan.trace : nullptr, &plan.step_begins);
+                                      note ? &plan.log : nullptr, &plan.step_begins);
   plan.flops = accounting.flops();
   for (auto const& [name, op] : accounting.ops()) {
     plan.sent += op.cost.sent;

@@ -18,20 +18,18 @@ double expected_seconds(std::string_view op, Cost cost, DType type, DeviceProfil
   return std::max(compute, memory);
 }
 
-StepClock::StepClock(Trace const& trace, DType type, DeviceProfile const& device)
-    : trace_(trace), type_(type), device_(device) {}
+StepClock::StepClock(DType type, DeviceProfile const& device) : type_(type), device_(device) {}
 
-void StepClock::operate(Trace::Event const& event) {
-  std::string const& name = trace_.name(event.name);
+void StepClock::operate(EventLog::Event const& event) {
   bool compute_bound = false;
-  const double seconds = expected_seconds(name, event.cost, type_, device_, &compute_bound);
+  const double seconds = expected_seconds(event.name, event.cost, type_, device_, &compute_bound);
   (compute_bound ? time_.compute : time_.memory) += seconds;
   products_ += compute_bound ? seconds : 0;
   bytes_ += event.cost.bytes / device_.bandwidth;
   now_[queue_] += seconds;
 }
 
-void StepClock::exchange(Trace::Event const& event) {
+void StepClock::exchange(EventLog::Event const& event) {
   const double bytes = std::max(event.cost.sent, event.cost.received);
   const double seconds = device_.link > 0 ? bytes / device_.link : 0;
   time_.link += seconds;
@@ -39,30 +37,30 @@ void StepClock::exchange(Trace::Event const& event) {
   exchanged_[event.fence] = link_free_;
 }
 
-void StepClock::pass(Trace::Event const& event) {
+void StepClock::pass(EventLog::Event const& event) {
   const auto wait_for = [&](std::map<std::uint64_t, double> const& ends) {
     const auto end = ends.find(event.fence);
     if (end != ends.end()) now_[queue_] = std::max(now_[queue_], end->second);
   };  // what is not known was over before the step
   switch (event.kind) {
-    case Trace::Kind::op:
+    case EventLog::Kind::operation:
       return operate(event);
-    case Trace::Kind::exchange:
+    case EventLog::Kind::exchange:
       return exchange(event);
-    case Trace::Kind::wait:
+    case EventLog::Kind::wait:
       return wait_for(exchanged_);
-    case Trace::Kind::side_stream:
+    case EventLog::Kind::side_stream:
       now_[1] = std::max(now_[0], now_[1]);
       queue_ = 1;
       return;
-    case Trace::Kind::main_stream:
+    case EventLog::Kind::main_stream:
       done_[event.fence] = now_[1];
       queue_ = 0;
       return;
-    case Trace::Kind::join:
+    case EventLog::Kind::join:
       return wait_for(done_);
-    case Trace::Kind::allocated:
-    case Trace::Kind::freed:
+    case EventLog::Kind::allocated:
+    case EventLog::Kind::freed:
       return;
   }
 }
@@ -74,8 +72,8 @@ ExpectedTime StepClock::time() const {
 }
 
 ExpectedTime expected_time(Plan const& plan, DType type, DeviceProfile const& device) {
-  StepClock clock(plan.trace, type, device);
-  auto const& events = plan.trace.events();
+  StepClock clock(type, device);
+  auto const& events = plan.log.events();
   for (std::size_t i = plan.step_begins; i < events.size(); ++i) clock.pass(events[i]);
   return clock.time();
 }

@@ -4,8 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "lomo/config/config.h"
 #include "lomo/io/json.h"
-#include "lomo/train/config.h"
 
 namespace lomo {
 

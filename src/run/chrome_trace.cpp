@@ -53,8 +53,8 @@ std::string head(int ranks) {
 std::string Events::next(std::size_t bytes) {
   std::string text;
   for (; text.size() < bytes && step_ < steps_.size(); ++step_) add(text, steps_[step_]);
-  for (; text.size() < bytes && span_ < spans_.size(); ++span_) {
-    if (spans_[span_].known()) add(text, spans_[span_]);
+  for (; text.size() < bytes && event_ < events_.size(); ++event_) {
+    if (events_[event_].timed()) add(text, events_[event_]);
   }
   return text;
 }
@@ -66,25 +66,25 @@ void Events::add(std::string& text, RecordedStep const& step) const {
          microseconds(step.begin), microseconds(step.end) - microseconds(step.begin));
 }
 
-void Events::add(std::string& text, Profile::Span const& span) const {
+void Events::add(std::string& text, EventLog::Event const& event) const {
   append(text, R"(,
 {"ph":"X","pid":%d,"tid":%d,"name":"%s","ts":%.3f,"dur":%.3f,"args":{"issued":%.3f)",
-         rank_, thread_of(rank_, span.track), std::string(span.name).c_str(),
-         microseconds(span.begin), microseconds(span.end) - microseconds(span.begin),
-         microseconds(span.issued));
+         rank_, thread_of(rank_, event.track), std::string(event.name).c_str(),
+         microseconds(event.begin), microseconds(event.end) - microseconds(event.begin),
+         microseconds(event.issued));
   const auto figure = [&](char const* name, double value) {
     if (value != 0) append(text, R"(,"%s":%.0f)", name, value);
   };
-  figure("flops", span.cost.flops);
-  figure("bytes", span.cost.bytes);
-  figure("sent", span.cost.sent);
-  figure("received", span.cost.received);
-  figure("exchange", static_cast<double>(span.exchange));
-  if (!span.tensor.empty()) text += ",\"tensor\":" + Json(span.tensor).dump();
+  figure("flops", event.cost.flops);
+  figure("bytes", event.cost.bytes);
+  figure("sent", event.cost.sent);
+  figure("received", event.cost.received);
+  if (event.kind != EventLog::Kind::join) figure("exchange", static_cast<double>(event.fence));
+  if (!event.tensor.empty()) text += ",\"tensor\":" + Json(event.tensor).dump();
   text += "}}";
 }
 
-double Events::microseconds(Profile::Time time) const {
+double Events::microseconds(EventLog::Time time) const {
   return std::chrono::duration<double, std::micro>(time - origin_).count();
 }
 

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "lomo/backend/profile.h"
+#include "lomo/backend/event_log.h"
 #include "lomo/run/step_recorder.h"
 
 /// The trace format of Chrome, "Trace Event Format", as JSON: the head, the events of every rank,
@@ -18,9 +18,9 @@ inline constexpr char const* kTail = "\n]}\n";
 class Events {
  public:
   /// Times count from `origin`.
-  Events(int rank, Profile::Time origin, std::vector<RecordedStep> const& steps,
-         Profile const& profile)
-      : rank_(rank), origin_(origin), steps_(steps), spans_(profile.spans()) {}
+  Events(int rank, EventLog::Time origin, std::vector<RecordedStep> const& steps,
+         EventLog const& log)
+      : rank_(rank), origin_(origin), steps_(steps), events_(log.events()) {}
 
   /// Whole events of about so many bytes, each with a comma before it; empty when there are no
   /// more.
@@ -28,14 +28,14 @@ class Events {
 
  private:
   void add(std::string& text, RecordedStep const& step) const;
-  void add(std::string& text, Profile::Span const& span) const;
-  double microseconds(Profile::Time time) const;
+  void add(std::string& text, EventLog::Event const& event) const;
+  double microseconds(EventLog::Time time) const;
 
   int rank_;
-  Profile::Time origin_;
+  EventLog::Time origin_;
   std::vector<RecordedStep> const& steps_;
-  std::deque<Profile::Span> const& spans_;
-  std::size_t step_ = 0, span_ = 0;  // the next ones
+  std::deque<EventLog::Event> const& events_;
+  std::size_t step_ = 0, event_ = 0;  // the next ones
 };
 
 }  // namespace lomo::chrome_trace

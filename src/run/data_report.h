@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "lomo/config/config.h"
 #include "lomo/data/tokenizer.h"
-#include "lomo/train/config.h"
 #include "lomo/train/evaluator.h"
 #include "lomo/train/inputs.h"
 

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "lomo/train/config.h"
+#include "lomo/config/config.h"
 
 namespace lomo {
 

@@ -4,8 +4,8 @@
 #include <optional>
 
 #include "lomo/backend/communicator.h"
+#include "lomo/config/config.h"
 #include "lomo/run/run_folder.h"
-#include "lomo/train/config.h"
 #include "retention.h"
 
 namespace lomo {

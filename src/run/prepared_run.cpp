@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <utility>
 
-#include "config_change.h"
 #include "data_report.h"
+#include "lomo/config/change.h"
 #include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
@@ -13,7 +13,7 @@
 #include "lomo/parallel/host_collectives.h"
 #include "lomo/plan/plan.h"
 #include "lomo/run/rank_consistency.h"
-#include "lomo/train/trainer.h"
+#include "lomo/runtime/runtime.h"
 #include "run_clock.h"
 
 namespace lomo {
@@ -26,12 +26,10 @@ constexpr std::uint64_t kPrediction = 128;  // bytes of a line beside its texts
 /// them.
 std::uint64_t optimizer_bytes(TrainConfig const& config, ModelConfig const& shape,
                               MakeEngine const& make_dry) {
-  const Engine engine = make_dry();
-  Llama model(*engine.backend, shape, *config.model.dtype, head_options(config));
-  const auto rule =
-      make_update_rule(*engine.backend, rule_options(config), model.weights().groups());
+  Runtime runtime(Engine(make_dry().backend), config, shape);
+  Trainer& trainer = runtime.start_training(schedule_of(config, /*total=*/1));
   std::uint64_t bytes = 0;
-  for (StoredTensor const& tensor : rule->state()) bytes += tensor.whole_bytes();
+  for (StoredTensor const& tensor : trainer.rule().state()) bytes += tensor.whole_bytes();
   return bytes;
 }
 

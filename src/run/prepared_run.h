@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "disk_space.h"
+#include "lomo/config/check.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/run/run.h"
 #include "lomo/run/training_state.h"
-#include "lomo/train/config_check.h"
 
 namespace lomo {
 

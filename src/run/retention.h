@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "lomo/config/config.h"
 #include "lomo/io/json.h"
-#include "lomo/train/config.h"
 
 namespace lomo {
 

@@ -20,10 +20,9 @@
 #include "lomo/run/run_folder.h"
 #include "lomo/run/run_outcome.h"
 #include "lomo/run/step_recorder.h"
-#include "lomo/train/gemm_peak.h"
+#include "lomo/runtime/runtime.h"
 #include "lomo/train/inputs.h"
 #include "lomo/train/progress.h"
-#include "lomo/train/trainer.h"
 #include "prepared_run.h"
 #include "rank_memory.h"
 #include "retention.h"
@@ -74,24 +73,22 @@ class Run {
   /// `memory`: bytes for the engine to reserve.
   void build(std::size_t memory) {
     host_.barrier();  // all have looked at what is free before anyone takes any
-    engine_.emplace(setting_.make_engine(memory));
-    backend_ = engine_->backend.get();
-    // Before the weights, so that the probe never adds to what a run needs.
-    const double peak = measure_gemm_peak(*backend_, *config_.model.dtype);
-    model_ = load_model(*engine_, given_.shape, config_, given_.source);
-    trainer_.emplace(*model_, config_, schedule_of(config_, given_.total));
+    runtime_.emplace(setting_.make_engine(memory), config_, given_.shape,
+                     Runtime::Probe::gemm_peak);
+    runtime_->load(given_.source);
+    Trainer& trainer = runtime_->start_training(schedule_of(config_, given_.total));
     if (given_.resuming) {
-      trainer_->restore(state_.trainer);
-      load_optimizer(given_.source, *backend_, trainer_->rule());
+      trainer.restore(state_.trainer);
+      load_optimizer(given_.source, runtime_->backend(), trainer.rule());
     }
     open_folder();
     log::info("{} in {} by {} on {}{}; run folder {}",
               counted(given_.shape.parameters(), "parameter"), to_string(*config_.model.dtype),
-              to_string(config_.optimizer.name), backend_->describe(),
+              to_string(config_.optimizer.name), runtime_->backend().describe(),
               host_.size() > 1 ? ", " + std::to_string(host_.size()) + " ranks" : "",
               folder_->root().string());
-    backend_->ledger().restart();
-    progress_.emplace(Progress::Options{given_.total, peak}, backend_->ledger());
+    runtime_->ledger().restart();
+    progress_.emplace(Progress::Options{given_.total, runtime_->gemm_peak()}, runtime_->ledger());
   }
 
   void open_folder() {
@@ -137,12 +134,12 @@ class Run {
   void one_step() {
     const std::int64_t epoch = given_.sampler->position().epoch;
     const ShardedBatch batch = shard_batch(given_.sampler->draw(), host_.rank(), host_.size());
-    recorder_.before(*backend_, state_.batches + 1);
+    recorder_.before(runtime_->backend(), state_.batches + 1);
     const StepReport report = take_step(batch);
-    recorder_.after(*backend_);
+    recorder_.after(runtime_->backend());
     state_.batches += 1;
     state_.position = given_.sampler->position();
-    state_.trainer = trainer_->state();
+    state_.trainer = runtime_->trainer().state();
     state_.record.add(report);
     state_.evaluation = nullptr;
     folder_->metric(step_line(report, state_.batches, epoch, config_));
@@ -156,7 +153,7 @@ class Run {
   /// A run that diverges says where it can go on.
   StepReport take_step(ShardedBatch const& batch) {
     try {
-      return trainer_->step(batch);
+      return runtime_->trainer().step(batch);
     } catch (Error const& error) {
       if (error.code() != Exit::diverged) throw;
       throw Error(Exit::diverged, error.what() + where_to_go_on());
@@ -188,8 +185,8 @@ class Run {
     if (config_.eval.before) before_ = evaluate_now("before").json();
     if (before_.is_object() && before_.contains("loss")) {
       loss = before_["loss"].get<double>();
-      trainer_->evaluated_before(*loss);
-      state_.trainer = trainer_->state();
+      runtime_->trainer().evaluated_before(*loss);
+      state_.trainer = runtime_->trainer().state();
     }
     const std::string warning = rate_warning(config_, loss, given_.shape.vocab);
     if (is_root_ && !warning.empty()) log::warn("{}", warning);
@@ -214,7 +211,7 @@ class Run {
   EvalReport evaluate_now(std::string const& tag) {
     if (given_.inputs.eval.empty()) return {};
     const Spending spending(clock_, Part::evaluation);
-    EvalReport report = evaluate(*model_, given_.inputs.eval, config_.eval,
+    EvalReport report = evaluate(runtime_->model(), given_.inputs.eval, config_.eval,
                                  [this] { return any_rank(host_, setting_.stop_requested()); });
     progress_->pause();
     if (report.stopped) return report;
@@ -245,13 +242,13 @@ class Run {
   fs::path checkpoint() {
     const Spending spending(clock_, Part::saving);
     state_.metrics_before = before_;
-    return saver_->write(*model_, trainer_->rule(), state_);
+    return saver_->write(runtime_->model(), runtime_->trainer().rule(), state_);
   }
 
   void try_checkpoint() {
     const Spending spending(clock_, Part::saving);
     state_.metrics_before = before_;
-    saver_->try_write(*model_, trainer_->rule(), state_);
+    saver_->try_write(runtime_->model(), runtime_->trainer().rule(), state_);
   }
 
   RunEnd stop() {
@@ -308,9 +305,9 @@ class Run {
 
   /// The closing table between what is wrong with the run, which is its first word and its last.
   void close(RunOutcome const& outcome, Json const& after, fs::path const& saved) {
-    const auto peaks = peaks_of_ranks(host_, backend_->ledger());
+    const auto peaks = peaks_of_ranks(host_, runtime_->ledger());
     folder_->metric(memory_event(peaks));
-    ClosingTable table(*progress_, backend_->ledger());
+    ClosingTable table(*progress_, runtime_->ledger());
     table.best = best_.found();
     if (table.best) table.best_model = model_of(table.best->step, saved);
     table.epochs = epochs();
@@ -353,8 +350,8 @@ class Run {
   void save_last(fs::path const& partial) {
     ModelConfig shape = given_.shape;
     shape.dtype = *config_.model.dtype;
-    save_model(*backend_, model_->weights(), shape, partial, given_.auxiliary_files,
-               config_.save.shard_size, host_);
+    save_model(runtime_->backend(), runtime_->model().weights(), shape, partial,
+               given_.auxiliary_files, config_.save.shard_size, host_);
   }
 
   RunClock clock_;
@@ -370,10 +367,7 @@ class Run {
   Json before_;               // metrics before training
   std::int64_t begun_after_;  // the step this process resumes from
   BestEvaluation best_;
-  std::optional<Engine> engine_;
-  Backend* backend_ = nullptr;  // of engine_
-  std::unique_ptr<Llama> model_;
-  std::optional<Trainer> trainer_;
+  std::optional<Runtime> runtime_;
   std::optional<Saver> saver_;
   std::optional<Progress> progress_;
 };

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "lomo/train/config.h"
+#include "lomo/config/config.h"
 
 namespace lomo {
 

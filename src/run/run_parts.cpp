@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <system_error>
 
 #include "data_report.h"
@@ -10,8 +9,8 @@
 #include "lomo/plan/report.h"
 #include "lomo/run/rank_consistency.h"
 #include "lomo/run/run.h"
+#include "lomo/runtime/runtime.h"
 #include "lomo/train/progress.h"
-#include "lomo/train/trainer.h"
 
 namespace lomo {
 
@@ -35,21 +34,6 @@ std::unique_ptr<Tokenizer> open_tokenizer(fs::path const& folder, TrainConfig co
   auto tokenizer = std::make_unique<Tokenizer>(folder, options);
   if (rows > 0) require_rows(*tokenizer, rows, folder);
   return tokenizer;
-}
-
-std::unique_ptr<Llama> load_model(Engine const& engine, ModelConfig const& shape,
-                                  TrainConfig const& config, fs::path const& folder) {
-  Backend& backend = *engine.backend;
-  auto model = std::make_unique<Llama>(backend, shape, *config.model.dtype, head_options(config),
-                                       engine.ranks());
-  const LoadReport mine = load_weights(backend, model->weights(), folder);
-  const double largest = std::ranges::max(engine.ranks().all_gather_host(mine.largest_rounding));
-  if (largest > 0) {
-    log::info("weights converted to {}: largest relative rounding {:.2e}{}",
-              to_string(*config.model.dtype), largest,
-              largest == mine.largest_rounding ? " (" + mine.worst_tensor + ")" : "");
-  }
-  return model;
 }
 
 EvalReport run_evaluation(TrainConfig config, RunEnvironment const& setting) {
@@ -78,12 +62,12 @@ EvalReport run_evaluation(TrainConfig config, RunEnvironment const& setting) {
   log::info("{}", plan_line(plan));
   require_memory("the evaluation", plan.slab, setting.available_memory(), config.memory.budget,
                  "Lower eval.max_tokens, or choose a smaller model.dtype.");
-  const Engine engine = setting.make_engine(plan.slab);
-  log::info("{}", engine.backend->describe());
+  Runtime runtime(setting.make_engine(plan.slab), config, shape);
+  log::info("{}", runtime.backend().describe());
   try {
-    const auto model = load_model(engine, shape, config, folder);
-    EvalReport report = evaluate(*model, inputs.eval, config.eval);
-    log::info("{}", peak_line(engine->ledger()));
+    runtime.load(folder);
+    EvalReport report = evaluate(runtime.model(), inputs.eval, config.eval);
+    log::info("{}", peak_line(runtime.ledger()));
     log_samples(inputs.eval, report);
     if (!config.output.empty()) {
       on_root(setting.ranks.host(), [&] { write_predictions(inputs.eval, report, config.output); });

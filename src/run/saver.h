@@ -4,9 +4,9 @@
 #include <filesystem>
 #include <optional>
 
+#include "lomo/config/config.h"
 #include "lomo/run/run_folder.h"
 #include "lomo/run/training_state.h"
-#include "lomo/train/config.h"
 
 namespace lomo {
 

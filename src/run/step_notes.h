@@ -1,9 +1,9 @@
 #pragma once
 #include <cstdint>
 
+#include "lomo/config/config.h"
 #include "lomo/io/json.h"
 #include "lomo/run/training_state.h"
-#include "lomo/train/config.h"
 #include "lomo/train/trainer.h"
 
 namespace lomo {

@@ -21,17 +21,17 @@ namespace {
 
 constexpr std::size_t kPiece = std::size_t{1} << 20;  // of each rank's text, at one time
 
-double seconds(Profile::Time begin, Profile::Time end) {
+double seconds(EventLog::Time begin, EventLog::Time end) {
   return std::chrono::duration<double>(end - begin).count();
 }
 
 /// What rank 0's compute stream did in the steps, for the log.
-std::string summary(std::vector<RecordedStep> const& steps, Profile const& profile) {
+std::string summary(std::vector<RecordedStep> const& steps, EventLog const& log) {
   double all = 0, computing = 0, waiting = 0;
   for (RecordedStep const& step : steps) all += seconds(step.begin, step.end);
-  for (Profile::Span const& span : profile.spans()) {
-    if (span.track != Track::compute || !span.known()) continue;
-    (span.waits ? waiting : computing) += seconds(span.begin, span.end);
+  for (EventLog::Event const& event : log.events()) {
+    if (event.track != Track::compute || !event.timed()) continue;
+    (event.waits() ? waiting : computing) += seconds(event.begin, event.end);
   }
   const auto percent = [all](double part) {
     return std::to_string(static_cast<int>(100 * part / all + 0.5)) + " %";
@@ -69,17 +69,17 @@ void StepRecorder::before(Backend& backend, std::int64_t number) {
   step_ += 1;
   if (!records()) return;
   if (steps_.empty()) agree_on_the_time();
-  backend.set_profile(&profile_);
-  steps_.push_back({number, Profile::Clock::now(), {}});
+  backend.set_event_log(&log_);
+  steps_.push_back({number, EventLog::Clock::now(), {}});
 }
 
 void StepRecorder::after(Backend& backend) {
   if (!records()) return;
-  steps_.back().end = Profile::Clock::now();
+  steps_.back().end = EventLog::Clock::now();
   // Exchanges that nobody waited for in the step are over when host collectives, which are sent
   // behind them, have passed.
   process_group_.host().barrier();
-  backend.set_profile(nullptr);
+  backend.set_event_log(nullptr);
   if (step_ == request_.last) write();
 }
 
@@ -87,8 +87,8 @@ void StepRecorder::after(Backend& backend) {
 /// on together.
 void StepRecorder::agree_on_the_time() {
   process_group_.host().barrier();
-  const std::vector<Profile::Time> times =
-      process_group_.host().all_gather_host(Profile::Clock::now());
+  const std::vector<EventLog::Time> times =
+      process_group_.host().all_gather_host(EventLog::Clock::now());
   origin_ = times[static_cast<std::size_t>(process_group_.machine())];
 }
 
@@ -113,7 +113,7 @@ void StepRecorder::write() {
             steps_.size() == 1 ? "step " + std::to_string(steps_.front().number)
                                : "steps " + std::to_string(steps_.front().number) + " to " +
                                      std::to_string(steps_.back().number),
-            request_.file.string(), summary(steps_, profile_));
+            request_.file.string(), summary(steps_, log_));
 }
 
 void StepRecorder::write_file() {
@@ -123,7 +123,7 @@ void StepRecorder::write_file() {
     file.emplace(request_.file);
     file->write(chrome_trace::head(host.size()));
   });
-  chrome_trace::Events events(host.rank(), origin_, steps_, profile_);
+  chrome_trace::Events events(host.rank(), origin_, steps_, log_);
   for (bool more = true; more;) {
     const std::vector<std::string> pieces = all_gather_strings(host, events.next(kPiece));
     on_root(host, [&] {

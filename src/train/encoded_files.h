@@ -11,13 +11,13 @@
 #include <utility>
 #include <vector>
 
+#include "lomo/config/config.h"
 #include "lomo/core/random.h"
 #include "lomo/data/conversation.h"
 #include "lomo/data/encoding_stream.h"
 #include "lomo/data/example.h"
 #include "lomo/data/readers.h"
 #include "lomo/data/subset.h"
-#include "lomo/train/config.h"
 #include "lomo/train/inputs.h"
 
 namespace lomo {

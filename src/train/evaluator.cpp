@@ -89,19 +89,6 @@ std::string lines_of(EvalSet const& set, EvalReport const& report) {
 
 }  // namespace
 
-std::vector<std::string> metric_names(std::string const& task) {
-  if (task == "jsonl" || task == "chat") return {"loss", "perplexity", "exact_match"};
-  if (task == "text" || task == "ids") return {"loss", "perplexity"};
-  if (task == "cb") return {"score", "accuracy", "f1"};
-  if (task == "multirc") return {"score", "accuracy", "f1a", "em"};
-  if (task == "record") return {"score", "accuracy", "f1", "em"};
-  return {"accuracy"};
-}
-
-bool smaller_is_better(std::string const& metric) {
-  return metric == "loss" || metric == "perplexity";
-}
-
 std::string EvalReport::summary() const {
   std::string text;
   for (auto const& [name, value] : metrics) {

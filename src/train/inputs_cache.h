@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "lomo/config/config.h"
 #include "lomo/data/dataset.h"
 #include "lomo/data/example.h"
-#include "lomo/train/config.h"
 #include "lomo/train/inputs.h"
 
 namespace lomo {

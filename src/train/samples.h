@@ -2,8 +2,8 @@
 #include <string>
 #include <vector>
 
+#include "lomo/config/config.h"
 #include "lomo/data/chat.h"
-#include "lomo/train/config.h"
 #include "lomo/train/inputs.h"
 
 namespace lomo {

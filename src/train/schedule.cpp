@@ -27,18 +27,6 @@ double shape(ScheduleKind kind, double left, double final) {
 
 }  // namespace
 
-std::string_view to_string(ScheduleKind kind) {
-  switch (kind) {
-    case ScheduleKind::constant:
-      return "constant";
-    case ScheduleKind::linear:
-      return "linear";
-    case ScheduleKind::cosine:
-      return "cosine";
-  }
-  return "?";
-}
-
 Schedule::Schedule(ScheduleKind kind, double peak, double warmup, std::int64_t total, double final,
                    bool published)
     : kind_(kind), peak_(peak), total_(total), final_(final), published_(published) {

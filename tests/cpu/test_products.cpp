@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "engines.h"
-#include "lomo/backend/cpu_workspace.h"
+#include "lomo/cpu/workspace.h"
 
 using namespace lomo;
 using namespace lomo::test;

@@ -2,7 +2,7 @@
 #include <numeric>
 
 #include "engines.h"
-#include "lomo/backend/cuda_workspace.h"
+#include "lomo/cuda/workspace.h"
 #include "lomo/core/error.h"
 #include "support/data.h"
 #include "support/errors.h"

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "lomo/backend/backend.h"
-#include "lomo/backend/cpu_workspace.h"
+#include "lomo/cpu/workspace.h"
 #include "lomo/core/error.h"
 #include "support/catch.h"
 

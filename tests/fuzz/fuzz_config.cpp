@@ -1,6 +1,6 @@
 #include "fuzz.h"
+#include "lomo/config/config.h"
 #include "lomo/model/config_json.h"
-#include "lomo/train/config.h"
 
 using namespace lomo;
 

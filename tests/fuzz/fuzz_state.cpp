@@ -1,6 +1,6 @@
 #include "fuzz.h"
+#include "lomo/config/config.h"
 #include "lomo/run/training_state.h"
-#include "lomo/train/config.h"
 
 using namespace lomo;
 

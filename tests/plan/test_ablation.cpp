@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "lomo/backend/cpu_workspace.h"
+#include "lomo/cpu/workspace.h"
 #include "model/tiny.h"
 #include "support/catch.h"
 

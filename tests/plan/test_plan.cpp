@@ -166,25 +166,25 @@ TEST_CASE("the picture of a step shows the ledger's sums") {
 }
 
 TEST_CASE("a step takes as long as its queues let it, exchanges beside computing") {
-  using Kind = Trace::Kind;
-  Trace trace;
+  using Kind = EventLog::Kind;
+  EventLog log;
   DeviceProfile device;
   device.bf16 = device.f16 = device.f32 = 100;  // flops a second
   device.bandwidth = 10;
   device.link = 2;
   const auto step = [&](DeviceProfile const& on) {
-    StepClock clock(trace, DType::bf16, on);
-    for (Trace::Event const& event : trace.events()) clock.pass(event);
+    StepClock clock(DType::bf16, on);
+    for (EventLog::Event const& event : log.events()) clock.pass(event);
     return clock;
   };
-  trace.exchange("all_gather", {.sent = 4, .received = 8});  // 4 s, until 4
-  trace.op("linear", {.flops = 300, .bytes = 10});           // 3 s of compute, until 3
-  trace.queue(Kind::wait, 1);                                // until 4
-  trace.exchange("all_to_all", {.sent = 2, .received = 2});  // 1 s, until 5
-  trace.op("swiglu", {.flops = 1e9, .bytes = 20});           // 2 s of memory, until 6
-  trace.exchange("all_to_all", {.sent = 6, .received = 2});  // 3 s, from 6 to 9
-  trace.queue(Kind::wait, 2);                                // done long ago
-  trace.op("linear", {.flops = 100, .bytes = 0});            // 1 s, until 7
+  log.exchange("all_gather", {.sent = 4, .received = 8}).fence = 1;  // 4 s, until 4
+  log.operation("linear", {.flops = 300, .bytes = 10});              // 3 s of compute, until 3
+  log.wait(Kind::wait, 1);                                           // until 4
+  log.exchange("all_to_all", {.sent = 2, .received = 2}).fence = 2;  // 1 s, until 5
+  log.operation("swiglu", {.flops = 1e9, .bytes = 20});              // 2 s of memory, until 6
+  log.exchange("all_to_all", {.sent = 6, .received = 2}).fence = 3;  // 3 s, from 6 to 9
+  log.wait(Kind::wait, 2);                                           // done long ago
+  log.operation("linear", {.flops = 100, .bytes = 0});               // 1 s, until 7
   CHECK(step(device).now() == 7);
   ExpectedTime time = step(device).time();
   CHECK(time.seconds == 9);  // the last exchange is the end of the step
@@ -198,19 +198,19 @@ TEST_CASE("a step takes as long as its queues let it, exchanges beside computing
   CHECK(step(unlinked).time().seconds == 6);
   CHECK(step(unlinked).time().bound() == "compute");
 
-  trace.queue(Kind::side_stream, 1);      // the side stream begins at 7
-  trace.queue(Kind::wait, 3);             // and waits until 9
-  trace.op("sgd_update", {.bytes = 20});  // 2 s of memory, until 11
-  trace.queue(Kind::main_stream, 1);      //
-  trace.op("linear", {.flops = 300});     // beside it 3 s of compute, until 10
-  trace.queue(Kind::join, 1);             // until 11
-  trace.op("linear", {.flops = 50});      // until 11.5
+  log.enter_side_stream(1);                    // the side stream begins at 7
+  log.wait(Kind::wait, 3);                     // and waits until 9
+  log.operation("sgd_update", {.bytes = 20});  // 2 s of memory, until 11
+  log.leave_side_stream(1);                    //
+  log.operation("linear", {.flops = 300});     // beside it 3 s of compute, until 10
+  log.wait(Kind::join, 1);                     // until 11
+  log.operation("linear", {.flops = 50});      // until 11.5
   CHECK(step(device).now() == 11.5);
   CHECK(step(device).time().seconds == 11.5);
-  trace.queue(Kind::side_stream, 2);
-  trace.op("sgd_update", {.bytes = 200});  // 20 s beside
-  trace.queue(Kind::main_stream, 2);
-  trace.op("copy", {.bytes = 200});  // 20 s of the same memory's time
+  log.enter_side_stream(2);
+  log.operation("sgd_update", {.bytes = 200});  // 20 s beside
+  log.leave_side_stream(2);
+  log.operation("copy", {.bytes = 200});  // 20 s of the same memory's time
   CHECK(step(device).now() == 31.5);
   CHECK(step(device).time().seconds == Approx(45));  // 450 bytes in all
 }

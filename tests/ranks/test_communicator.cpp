@@ -10,6 +10,7 @@
 #include "ranks.h"
 #include "support/catch.h"
 #include "support/errors.h"
+#include "support/events.h"
 
 using namespace lomo;
 using namespace lomo::test;
@@ -114,37 +115,38 @@ TEST_CASE("all_gather takes this rank's rows from their place in the result") {
   }
 }
 
-TEST_CASE("a timeline has exchanges as they ran, one after the other, and what waited for them") {
+TEST_CASE("an event log has exchanges as they ran, one after the other, and what waited for them") {
   Bench bench;
   const Counts rows(static_cast<std::size_t>(bench.size), 3);
   const Buffer all = make(*bench.backend, total(rows), 5, DType::f32);
   const Buffer mine = make(*bench.backend, 3, 5, DType::f32);
   const Buffer tiles = make(*bench.backend, total(rows), 5, DType::f32);
   const Buffer arrived = make(*bench.backend, total(rows), 5, DType::f32);
-  Profile profile;
-  bench.backend->set_profile(&profile);
+  EventLog log;
+  bench.backend->set_event_log(&log);
   const auto gather = bench.communicator->all_gather(all, mine, rows);
   const auto exchange = bench.communicator->all_to_all(arrived, tiles, rows, rows);
   bench.communicator->wait(exchange);
-  bench.backend->set_profile(nullptr);
+  bench.backend->set_event_log(nullptr);
   if (bench.size == 1) return;  // alone nothing is exchanged
 
-  REQUIRE(profile.spans().size() == 3);
-  Profile::Span const& first = profile.spans()[0];
-  Profile::Span const& second = profile.spans()[1];
-  Profile::Span const& wait = profile.spans()[2];
+  const std::vector<EventLog::Event> work = work_of(log);
+  REQUIRE(work.size() == 3);
+  EventLog::Event const& first = work[0];
+  EventLog::Event const& second = work[1];
+  EventLog::Event const& wait = work[2];
   CHECK(first.name == "all_gather");
-  CHECK(first.exchange == gather);
+  CHECK(first.fence == gather);
   CHECK(first.cost.received == 60.0 * (bench.size - 1));
   CHECK(second.name == "all_to_all");
-  CHECK(second.exchange == exchange);
+  CHECK(second.fence == exchange);
   CHECK(wait.name == "wait");
   CHECK(wait.track == Track::compute);
-  CHECK(wait.exchange == exchange);
-  for (Profile::Span const* span : {&first, &second}) {
-    CHECK(span->track == Track::communication);
-    CHECK(span->issued <= span->begin);
-    CHECK(span->begin <= span->end);
+  CHECK(wait.fence == exchange);
+  for (EventLog::Event const* event : {&first, &second}) {
+    CHECK(event->track == Track::communication);
+    CHECK(event->issued <= event->begin);
+    CHECK(event->begin <= event->end);
   }
   CHECK(first.end <= second.begin);
   CHECK(second.issued <= wait.begin);

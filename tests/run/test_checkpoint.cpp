@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "config_change.h"
+#include "lomo/config/change.h"
 #include "lomo/io/manifest.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/run/run_folder.h"

@@ -25,16 +25,17 @@ struct DryRank {
   /// The names of those operations of f that are listed, in order; "wait": for an exchange.
   template <class F>
   std::vector<std::string> order_of(std::vector<std::string> const& listed, F const& f) {
-    Trace trace;
-    backend->ledger().attach(&trace);
+    EventLog log;
+    backend->set_event_log(&log);
     f();
-    backend->ledger().attach(nullptr);
+    backend->set_event_log(nullptr);
     std::vector<std::string> names;
-    for (Trace::Event const& event : trace.events()) {
-      const bool waits = event.kind == Trace::Kind::wait;
-      const bool issued = event.kind == Trace::Kind::op || event.kind == Trace::Kind::exchange;
+    for (EventLog::Event const& event : log.events()) {
+      const bool waits = event.kind == EventLog::Kind::wait;
+      const bool issued =
+          event.kind == EventLog::Kind::operation || event.kind == EventLog::Kind::exchange;
       if (!issued && !waits) continue;
-      std::string const name = waits ? "wait" : trace.name(event.name);
+      std::string const name = waits ? "wait" : std::string(event.name);
       if (std::find(listed.begin(), listed.end(), name) != listed.end()) names.push_back(name);
     }
     return names;

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <utility>
 
+#include "lomo/backend/event_log.h"
 #include "lomo/backend/ledger.h"
 #include "lomo/backend/ops.h"
-#include "lomo/backend/profile.h"
 #include "lomo/backend/slab.h"
 #include "lomo/core/tensor.h"
 
@@ -62,10 +62,10 @@ class Backend {
   void zero(Tensor x);
   /// Blocks until all work issued so far is done, on every stream.
   void synchronize();
-  /// From here on notes in `profile` when operations run, and exchanges of tensors of this engine,
-  /// until it is given null. Blocks both times until all work is done, not in between. After the
-  /// second every operation has its times, and every exchange that was waited for.
-  void set_profile(Profile* profile);
+  /// From here on notes in `log` what happens on this engine and when it runs, exchanges of its
+  /// tensors too, until it is given null. Blocks both times until all work is done, not in between.
+  /// After the second every operation has its times, and every exchange that was waited for.
+  void set_event_log(EventLog* log);
 
   // ---- a side stream ---------------------------------------------------------------------------
 
@@ -248,27 +248,27 @@ class Backend {
   Buffer workspace_of(std::string_view op, std::size_t bytes);
 
  private:
-  /// One operation while it is issued: accounted for, and where a timeline is kept, on that.
+  /// One operation while it is issued: accounted for, and noted where there is an event log.
   class Operation {
    public:
     Operation(Backend& backend, std::string_view name, Cost cost);
     Operation(Operation const&) = delete;
     Operation& operator=(Operation const&) = delete;
     ~Operation() {
-      if (span_ != nullptr) backend_.note_end(*span_);
+      if (event_ != nullptr) backend_.note_end(*event_);
     }
 
    private:
     Backend& backend_;
-    Profile::Span* span_ = nullptr;
+    EventLog::Event* event_ = nullptr;
   };
 
   /// Notes when the stream comes to an operation, and when it is done with it. Where that is not
   /// now, both are known by `finish_clock`; `start_clock` comes before the first. As they are here,
   /// the stream is the host.
   virtual void start_clock() {}
-  virtual void note_begin(Profile::Span& span) { span.begin = Profile::Clock::now(); }
-  virtual void note_end(Profile::Span& span) noexcept { span.end = Profile::Clock::now(); }
+  virtual void note_begin(EventLog::Event& event) { event.begin = EventLog::Clock::now(); }
+  virtual void note_end(EventLog::Event& event) noexcept { event.end = EventLog::Clock::now(); }
   virtual void finish_clock() {}
   virtual void do_synchronize() = 0;
   /// The stream that is issued to: the second from `enter` to `leave`, both with the same fence.

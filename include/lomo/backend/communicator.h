@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "lomo/backend/event_log.h"
 #include "lomo/backend/ledger.h"
-#include "lomo/backend/profile.h"
 #include "lomo/core/tensor.h"
 
 namespace lomo {
@@ -68,7 +68,7 @@ class Communicator {
  protected:
   /// Of the call under way: where it notes when it begins and ends on its stream; null: nowhere. A
   /// wait of which nothing is noted held up the host for as long as the call took.
-  Profile::Span* span() const { return span_; }
+  EventLog::Event* event() const { return event_; }
 
  private:
   void book(std::string_view name, Cost cost);
@@ -84,7 +84,7 @@ class Communicator {
   int size_;
   Ledger& ledger_;
   std::int64_t host_collectives_ = 0;
-  Profile::Span* span_ = nullptr;
+  EventLog::Event* event_ = nullptr;
 };
 
 }  // namespace lomo

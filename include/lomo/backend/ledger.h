@@ -31,21 +31,20 @@ struct Cost {
   double received = 0;
 };
 
-class Profile;
-class Trace;
+class EventLog;
 
 /// The accounting of one engine: bytes held by category, their peak, and the work done by op. Sizes
 /// are as allocated (rounded up to the slab's alignment). Single-threaded like the slab it serves.
 class Ledger {
  public:
-  /// `offset` and `what` name the block in a trace.
+  /// `offset` and `what` name the block in an event log.
   void allocated(Category category, std::size_t bytes, std::size_t offset = 0,
                  std::string_view what = {});
   void freed(Category category, std::size_t bytes, std::size_t offset = 0) noexcept;
   /// End of the highest block ever in use: what a slab must hold, fragmentation included.
   void extent(std::size_t end);
+  /// An operation or an exchange.
   void record(std::string_view op, Cost cost);
-  void record_exchange(std::string_view name, Cost cost);
 
   std::size_t current() const;
   std::size_t current(Category category) const { return held_[index(category)]; }
@@ -66,17 +65,11 @@ class Ledger {
   /// Forgets peaks and work; what is held stays held. For measuring a phase.
   void restart();
 
-  /// From here on everything is noted in `trace` too, until it is given null.
-  void attach(Trace* trace) { trace_ = trace; }
-  /// That trace; null: none.
-  Trace* trace() const { return trace_; }
-
-  /// Where who records an operation also notes when it runs; null: nowhere. See Backend::observe.
-  Profile* profile() const { return profile_; }
-  void keep(Profile* profile) { profile_ = profile; }
+  /// Where everything is noted too, or null; see Backend::set_event_log.
+  EventLog* event_log() const { return event_log_; }
 
  private:
-  void add(std::string_view op, Cost cost);
+  friend class Backend;
   static std::size_t index(Category c) { return static_cast<std::size_t>(c); }
 
   CategoryBytes held_{};
@@ -85,8 +78,7 @@ class Ledger {
   std::size_t peak_ = 0;
   std::size_t extent_ = 0;
   std::map<std::string, Op, std::less<>> ops_;
-  Trace* trace_ = nullptr;
-  Profile* profile_ = nullptr;
+  EventLog* event_log_ = nullptr;
 };
 
 }  // namespace lomo

@@ -36,6 +36,12 @@ struct TaskScore {
 TaskScore score_task(Task task, std::span<Example const> examples,
                      std::span<std::int64_t const> predictions);
 
+/// Names of the metrics that an evaluation gives for a task as data.task names it; the first is
+/// what save.best_metric is by default.
+std::vector<std::string> metric_names(std::string const& task);
+/// Loss and perplexity; all other metrics are the better the larger they are.
+bool smaller_is_better(std::string const& metric);
+
 /// ReCoRD's measures between two texts after lower-casing (ASCII) and dropping punctuation,
 /// articles and extra spaces: token F1, and whether they are the same.
 double token_f1(std::string_view prediction, std::string_view accepted);

@@ -91,7 +91,7 @@ class GradientTiles {
   std::vector<At> list(ParameterGroup const& group, Members members, std::int64_t t) const;
   RowRange rows_of(Job const& job, At at, int rank) const;
   RowRange owned_rows_of(Job const& job, At at) const;
-  Profile::Scope note(Job const& job, At at) const;
+  EventLog::Scope note(Job const& job, At at) const;
 
   void in_place(Job const& job);
   void dense(Job const& job);

@@ -36,11 +36,11 @@ std::vector<AblationCase> ablation_cases(TrainConfig const& config, ModelConfig 
 AblationRow plan_case(AblationCase const& what, ModelConfig const& shape, Batch const& batch,
                       MakeEngine const& make_dry);
 
-/// Puts it through for real, `steps` times after a first one, with random weights: `row.peak` and
-/// what goes with it are read from the engine's ledger, tokens_per_second is of the median step.
-/// Blocks.
+/// Puts it through on `engine`, `steps` times after a first one, with random weights: `row.peak`
+/// and what goes with it are read from the engine's ledger, tokens_per_second is of the median
+/// step. Blocks.
 AblationRow measure_case(AblationRow row, ModelConfig const& shape, Batch const& batch,
-                         Backend& engine, int steps);
+                         Engine engine, int steps);
 
 /// The table of `lomo-train ablate`.
 struct AblationReport {

@@ -4,9 +4,9 @@
 #include <utility>
 #include <vector>
 
+#include "lomo/config/config.h"
 #include "lomo/data/dataset.h"
 #include "lomo/parallel/sharded_batch.h"
-#include "lomo/train/config.h"
 #include "lomo/train/generation.h"
 #include "lomo/train/inputs.h"
 

@@ -2,14 +2,14 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
+#include "lomo/backend/event_log.h"
 #include "lomo/backend/process_group.h"
-#include "lomo/backend/trace.h"
+#include "lomo/config/config.h"
 #include "lomo/plan/batches.h"
-#include "lomo/train/config.h"
+#include "lomo/runtime/runtime.h"
 
 namespace lomo {
 
@@ -43,11 +43,9 @@ struct Plan {
   BatchCounts step;                  // the training batch with the most tokens:
   double flops = 0;                  //   its step's work
   double sent = 0, received = 0;     //   bytes to and from other ranks
-  Trace trace;                       //   and everything it did, from the start of the engine
+  EventLog log;                      //   and everything it did, from the start of the engine
   std::size_t step_begins = 0;       //   index of its first event
 };
-
-using MakeEngine = std::function<Engine()>;
 
 /// What a plan comes to. All ranks know the same.
 struct PlannedWork {

@@ -28,17 +28,16 @@ struct ExpectedTime {
 /// The clock of such a step.
 class StepClock {
  public:
-  StepClock(Trace const& trace, DType type, DeviceProfile const& device);
-  void pass(Trace::Event const& event);
+  StepClock(DType type, DeviceProfile const& device);
+  void pass(EventLog::Event const& event);
   /// Where the compute stream stands.
   double now() const { return now_[0]; }
   ExpectedTime time() const;
 
  private:
-  void operate(Trace::Event const& event);
-  void exchange(Trace::Event const& event);
+  void operate(EventLog::Event const& event);
+  void exchange(EventLog::Event const& event);
 
-  Trace const& trace_;
   DType type_;
   DeviceProfile const& device_;
   std::array<double, 2> now_{};                // of the compute stream and the second one

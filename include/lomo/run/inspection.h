@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <string>
 
+#include "lomo/config/config.h"
 #include "lomo/data/tokenizer.h"
-#include "lomo/train/config.h"
 #include "lomo/train/inputs.h"
 
 namespace lomo {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "lomo/backend/communicator.h"
-#include "lomo/train/config.h"
+#include "lomo/config/config.h"
 #include "lomo/train/inputs.h"
 
 namespace lomo {

@@ -10,12 +10,11 @@
 
 #include "lomo/backend/backend.h"
 #include "lomo/backend/process_group.h"
+#include "lomo/config/config.h"
 #include "lomo/data/tokenizer.h"
-#include "lomo/model/llama.h"
 #include "lomo/plan/plan.h"
 #include "lomo/run/run_folder.h"
 #include "lomo/run/step_recorder.h"
-#include "lomo/train/config.h"
 #include "lomo/train/evaluator.h"
 
 namespace lomo {
@@ -53,11 +52,6 @@ void require_model_folder(std::filesystem::path const& folder);
 /// embedding of `rows` (0: not known).
 std::unique_ptr<Tokenizer> open_tokenizer(std::filesystem::path const& folder,
                                           TrainConfig const& config, std::int64_t rows);
-
-/// A model of `config` with the weights of `folder`, on ranks its rows of them; says the largest
-/// rounding a conversion made.
-std::unique_ptr<Llama> load_model(Engine const& engine, ModelConfig const& model,
-                                  TrainConfig const& config, std::filesystem::path const& folder);
 
 enum class RunEnd {
   finished,

@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "lomo/config/config.h"
 #include "lomo/io/json.h"
-#include "lomo/train/config.h"
 #include "lomo/train/trainer.h"
 
 namespace lomo {

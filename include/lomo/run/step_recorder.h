@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "lomo/backend/backend.h"
+#include "lomo/backend/event_log.h"
 #include "lomo/backend/process_group.h"
-#include "lomo/backend/profile.h"
 
 namespace lomo {
 
@@ -18,7 +18,7 @@ struct TraceRequest {
 /// A step of one rank, as its host saw it.
 struct RecordedStep {
   std::int64_t number = 0;  // of the run
-  Profile::Time begin, end;
+  EventLog::Time begin, end;
 };
 
 /// Records when the operations and exchanges of some steps ran on the streams of every rank, and
@@ -49,9 +49,9 @@ class StepRecorder {
   TraceRequest request_;
   ProcessGroup& process_group_;
   std::int64_t step_ = 0;  // of this process, now or next
-  Profile profile_;
+  EventLog log_;
   std::vector<RecordedStep> steps_;
-  Profile::Time origin_;  // the same moment on all ranks
+  EventLog::Time origin_;  // the same moment on all ranks
   bool written_ = false;
 };
 

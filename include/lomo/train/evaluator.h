@@ -32,12 +32,6 @@ struct EvalReport {
   Json json() const;
 };
 
-/// Names of the metrics that `evaluate` gives for a task as data.task names it; the first is what
-/// save.best_metric is by default.
-std::vector<std::string> metric_names(std::string const& task);
-/// Loss and perplexity; all other metrics are the better the larger they are.
-bool smaller_is_better(std::string const& metric);
-
 /// Ranks candidates by the log-probability of answer and end of sequence (summed or averaged), or
 /// takes the mean loss of held-out sequences; to prompts with free answers and to samples the model
 /// writes some, see free_answers(). `stop` is asked before each batch and each answer, on ranks all

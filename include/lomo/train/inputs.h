@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "lomo/config/config.h"
 #include "lomo/data/dataset.h"
 #include "lomo/data/example.h"
 #include "lomo/data/prompts.h"
 #include "lomo/data/tokenizer.h"
-#include "lomo/train/config.h"
 
 namespace lomo {
 

@@ -1,7 +1,7 @@
 #pragma once
 #include <cstdint>
 
-#include "lomo/train/config.h"
+#include "lomo/config/config.h"
 
 namespace lomo {
 

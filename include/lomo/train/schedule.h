@@ -1,11 +1,9 @@
 #pragma once
 #include <cstdint>
-#include <string_view>
+
+#include "lomo/config/config.h"
 
 namespace lomo {
-
-enum class ScheduleKind : std::uint8_t { constant, linear, cosine };
-std::string_view to_string(ScheduleKind kind);
 
 /// The learning rate of every step, counted from 1, of a run of `total` steps with a warm-up of w:
 ///   step <= w   peak step / w

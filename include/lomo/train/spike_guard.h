@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "lomo/train/config.h"
+#include "lomo/config/config.h"
 
 namespace lomo {
 

@@ -4,10 +4,10 @@
 #include <optional>
 #include <string>
 
+#include "lomo/config/config.h"
 #include "lomo/model/llama.h"
 #include "lomo/optim/sinks.h"
 #include "lomo/optim/update_rule.h"
-#include "lomo/train/config.h"
 #include "lomo/train/loss_scale.h"
 #include "lomo/train/schedule.h"
 #include "lomo/train/spike_guard.h"

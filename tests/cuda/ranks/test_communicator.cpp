@@ -11,6 +11,7 @@
 #include "ranks/ranks.h"
 #include "support/catch.h"
 #include "support/errors.h"
+#include "support/events.h"
 #include "support/tensors.h"
 
 using namespace lomo;
@@ -73,34 +74,34 @@ TEST_CASE("all_gather starts after what was computed before it, and ends before 
   }
 }
 
-TEST_CASE("a timeline shows what is computed beside an exchange, and what waits for it") {
+TEST_CASE("an event log shows what is computed beside an exchange, and what waits for it") {
   Bench bench;
   const Counts rows(static_cast<std::size_t>(bench.size), 2);
   const Buffer all = make_poisoned(bench.engine, {2 * bench.size, 3}, DType::f32);
   const Buffer mine = make_poisoned(bench.engine, {2, 3}, DType::f32);
   const Buffer other = make_poisoned(bench.engine, {2, 3}, DType::f32);
-  Profile profile;
-  bench.engine.set_profile(&profile);
+  EventLog log;
+  bench.engine.set_event_log(&log);
   bench.engine.zero(mine);
   const auto fence = bench.communicator->all_gather(all, mine, rows);
   bench.engine.zero(other);
   bench.communicator->wait(fence);
   bench.engine.zero(all);
-  bench.engine.set_profile(nullptr);
+  bench.engine.set_event_log(nullptr);
 
-  std::map<std::string, std::vector<Profile::Span>> by_name;
-  for (Profile::Span const& span : profile.spans()) {
-    REQUIRE(span.known());
-    by_name[std::string(span.name)].push_back(span);
+  std::map<std::string, std::vector<EventLog::Event>> by_name;
+  for (EventLog::Event const& event : work_of(log)) {
+    REQUIRE(event.timed());
+    by_name[std::string(event.name)].push_back(event);
   }
   REQUIRE(by_name["all_gather"].size() == 1);
   REQUIRE(by_name["wait"].size() == 1);
   REQUIRE(by_name["zero"].size() == 3);
   auto const& zeros = by_name["zero"];
-  Profile::Span const &gather = by_name["all_gather"].front(), &wait = by_name["wait"].front();
+  EventLog::Event const &gather = by_name["all_gather"].front(), &wait = by_name["wait"].front();
   CHECK(gather.track == Track::communication);
-  CHECK(gather.exchange == fence);
-  CHECK(wait.exchange == fence);
+  CHECK(gather.fence == fence);
+  CHECK(wait.fence == fence);
   CHECK(gather.begin >= zeros[0].end);  // it reads what that wrote
   CHECK(zeros[1].begin < gather.end);   // beside it
   CHECK(wait.end >= gather.end);

@@ -1,9 +1,0 @@
-#pragma once
-
-namespace lomo::app {
-
-/// OpenMP's idle threads spin by default and steal time from oneDNN's; libgomp reads the policy
-/// when it is loaded, so a process without one sets it and starts itself again, once.
-void set_wait_policy(char** argv);
-
-}  // namespace lomo::app
