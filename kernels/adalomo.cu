@@ -190,7 +190,7 @@ cudaError_t square_sums(float* row, float* col, In g, GradientRule gradient, voi
     return launch(square_tile_kernel<N>,
                   dim3(static_cast<unsigned>(across), static_cast<unsigned>(down)),
                   dim3(kTileThreads), 0, stream, row_sums, column_sums,
-                  static_cast<float const*>(g.data), g.pitch, ScaledGradient(gradient), rows, cols);
+                  static_cast<float const*>(g.data), g.pitch, scaled_gradient(gradient), rows, cols);
   });
   if (error != cudaSuccess) return error;
   error = launch(sum_partials_of_kernel, blocks_for(rows), dim3(kThreads), 0, stream, row,
@@ -222,7 +222,7 @@ cudaError_t adalomo_statistics(Storage type, double* sums, In w, In g, SecondMom
                     chunk_block(cols, N), 0, stream, partial, static_cast<T const*>(w.data),
                     w.pitch, static_cast<float const*>(g.data), g.pitch,
                     static_cast<float const*>(scratch.row_factors),
-                    static_cast<float const*>(scratch.column_factors), ScaledGradient(gradient),
+                    static_cast<float const*>(scratch.column_factors), scaled_gradient(gradient),
                     cols);
     });
   });
@@ -244,7 +244,7 @@ cudaError_t adalomo_update(Storage type, Out w, In g, double const* sums, Second
                         sums,
                         static_cast<double>(moment.whole_numel),
                         rule,
-                        ScaledGradient(gradient)};
+                        scaled_gradient(gradient)};
   return with_storage(type, [&]<class T>(T) {
     const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
                          rounding.first % 4 == 0 && aligned(w, sizeof(T)) &&

@@ -4,6 +4,7 @@
 // key = stream; element e takes word e % 4.
 #include "storage.cuh"
 #include "update.h"
+#include "update_formulas.h"
 
 namespace lomo::kernels {
 
@@ -32,38 +33,11 @@ __device__ __forceinline__ std::uint32_t word_of(uint4 words, int k) {
   return k == 0 ? words.x : k == 1 ? words.y : k == 2 ? words.z : words.w;
 }
 
-/// The bits of x rounded to one of its neighbours in T, up with the probability of the distance to
-/// the lower one. Non-finite numbers pass; a finite one never becomes infinite.
+/// The bits of x rounded to one of its neighbours in T, by chance; see formulas.
 template <class T>
-__device__ std::uint32_t stochastic_bits(float x, std::uint32_t random);
-
-/// Adds 16 random bits below those that bf16 keeps and truncates.
-template <>
-__device__ __forceinline__ std::uint32_t stochastic_bits<bf16>(float x, std::uint32_t random) {
-  const std::uint32_t u = __float_as_uint(x);
-  const std::uint32_t sum = u + (random >> 16);
-  const std::uint32_t kept = (sum & 0x7f800000u) == 0x7f800000u ? u : sum;
-  const std::uint32_t quiet = (u & 0x7fffffffu) > 0x7f800000u ? 0x400000u : 0u;
-  return (kept | quiet) >> 16;
-}
-
-/// The same with 13 random bits as far as f16 is normal; below 2^-14 its neighbours lie 2^-24 apart
-/// and a fraction of that is compared with 24 random bits. Numbers beyond 65504 become it.
-template <>
-__device__ __forceinline__ std::uint32_t stochastic_bits<f16>(float x, std::uint32_t random) {
-  const std::uint32_t u = __float_as_uint(x);
-  const std::uint32_t magnitude = u & 0x7fffffffu;
-  const std::uint32_t sign = (u >> 16) & 0x8000u;
-  if (magnitude >= 0x7f800000u) {
-    return sign | (magnitude > 0x7f800000u ? 0x7e00u | ((magnitude >> 13) & 0x3ffu) : 0x7c00u);
-  }
-  if (magnitude >= 0x477fe000u) return sign | 0x7bffu;
-  if (magnitude >= 0x38800000u) return sign | ((magnitude + (random >> 19) - (112u << 23)) >> 13);
-  const float quanta = __uint_as_float(magnitude) * 16777216.0f;  // of 2^-24
-  const auto whole = static_cast<std::uint32_t>(quanta);
-  const float fraction = quanta - static_cast<float>(whole);
-  const float threshold = static_cast<float>(random >> 8) * (1.0f / 16777216.0f);
-  return sign | (whole + (threshold < fraction ? 1u : 0u));
+__device__ __forceinline__ std::uint32_t stochastic_bits(float x, std::uint32_t random) {
+  if constexpr (std::is_same_v<T, bf16>) return formulas::stochastic_bf16(x, random);
+  return formulas::stochastic_f16(x, random);
 }
 
 /// w[i] = round(x[i]); w[0] is element `element` of its tensor, a multiple of 4 when N is.

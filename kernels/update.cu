@@ -7,7 +7,7 @@
 // adds about 25 integer operations an element. With rounding statistics a block takes a chunk
 // of a row instead, and sums in double.
 //
-// Built without contraction to fused multiply-adds, as the CPU engine is: the same bits.
+// The arithmetic of an element is that of update_formulas.h, which the CPU engine has too.
 #include "update.h"
 
 #include "apply.cuh"
@@ -15,10 +15,10 @@
 namespace lomo::kernels {
 namespace {
 
-struct Sgd {
+struct WholeGradient {
   float const* g;
   std::int64_t g_pitch;
-  float lr, keep;
+  formulas::Sgd sgd;
   ScaledGradient scaled;
 
   __device__ __forceinline__ void begin() {}
@@ -27,16 +27,16 @@ struct Sgd {
     float d[N];
     load(d, g + i * g_pitch + j);
 #pragma unroll
-    for (int k = 0; k < N; ++k) x[k] = x[k] * keep - lr * scaled(d[k]);
+    for (int k = 0; k < N; ++k) x[k] = sgd(x[k], scaled(d[k]));
   }
 };
 
 /// The same of the sum of partial sums of ranks, `stride` elements from one to the next.
 template <class P>
-struct SgdOfPartials {
+struct PartialGradients {
   P const* partials;
   std::int64_t pitch, stride, ranks;
-  float lr, keep;
+  formulas::Sgd sgd;
   ScaledGradient scaled;
 
   __device__ __forceinline__ void begin() {}
@@ -52,15 +52,15 @@ struct SgdOfPartials {
       for (int k = 0; k < N; ++k) sum[k] += d[k];
     }
 #pragma unroll
-    for (int k = 0; k < N; ++k) x[k] = x[k] * keep - lr * scaled(sum[k]);
+    for (int k = 0; k < N; ++k) x[k] = sgd(x[k], scaled(sum[k]));
   }
 };
 
-struct AdamW {
+struct AdamUpdate {
   float *m, *v;
   float const* g;
   std::int64_t m_pitch, v_pitch, g_pitch;
-  AdamRule rule;
+  formulas::AdamW adamw;
   ScaledGradient scaled;
 
   __device__ __forceinline__ void begin() {}
@@ -71,12 +71,7 @@ struct AdamW {
     load(square, v + i * v_pitch + j);
     load(d, g + i * g_pitch + j);
 #pragma unroll
-    for (int k = 0; k < N; ++k) {
-      const float grad = scaled(d[k]);
-      mean[k] = rule.beta1 * mean[k] + (1 - rule.beta1) * grad;
-      square[k] = rule.beta2 * square[k] + (1 - rule.beta2) * (grad * grad);
-      x[k] = x[k] * rule.keep - rule.lr * mean[k] / (sqrtf(square[k] * rule.correct) + rule.eps);
-    }
+    for (int k = 0; k < N; ++k) x[k] = adamw(x[k], mean[k], square[k], scaled(d[k]));
     store(m + i * m_pitch + j, mean);
     store(v + i * v_pitch + j, square);
   }
@@ -93,7 +88,7 @@ __global__ void __launch_bounds__(kThreads)
     load(mean, m + row * m_pitch + item * N);
     load(grad, g + row * g_pitch + item * N);
 #pragma unroll
-    for (int k = 0; k < N; ++k) mean[k] = momentum * mean[k] + scaled(grad[k]);
+    for (int k = 0; k < N; ++k) mean[k] = formulas::momentum(mean[k], scaled(grad[k]), momentum);
     store(m + row * m_pitch + item * N, mean);
     store(g + row * g_pitch + item * N, mean);
   });
@@ -111,19 +106,19 @@ cudaError_t sgd_update(Storage type, Out w, SgdGradient gradient, float lr, floa
     cols *= count;
     count = 1;
   }
-  const ScaledGradient scaled(how);
+  const ScaledGradient scaled = scaled_gradient(how);
   return with_storage(type, [&]<class T>(T) {
     const Weights<T> weights{
         static_cast<T*>(w.data), w.pitch, count, cols, rounding, found_inf, rows};
     const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
                          rounding.first % 4 == 0 && aligned(w, sizeof(T));
     if (gradient.ranks == 0) {
-      const Sgd rule{static_cast<float const*>(g.data), g.pitch, lr, keep, scaled};
+      const WholeGradient rule{static_cast<float const*>(g.data), g.pitch, {lr, keep}, scaled};
       return apply(weights, rule, vectors && aligned(g, sizeof(float)), workspace, stream);
     }
     const auto of_ranks = [&]<class P>(P) {
-      const SgdOfPartials<P> rule{
-          static_cast<P const*>(g.data), g.pitch, stride, gradient.ranks, lr, keep, scaled};
+      const PartialGradients<P> rule{
+          static_cast<P const*>(g.data), g.pitch, stride, gradient.ranks, {lr, keep}, scaled};
       return apply(weights, rule, vectors && aligned(g, sizeof(P)), workspace, stream);
     };
     if (gradient.type == Storage::f32) return of_ranks(float{});
@@ -145,7 +140,7 @@ cudaError_t momentum_update(Out m, Out g, float momentum, GradientRule gradient,
     const RowGrid shape(rows, cols / N);
     return launch(momentum_kernel<N>, shape.grid, shape.block, 0, stream,
                   static_cast<float*>(m.data), m.pitch, static_cast<float*>(g.data), g.pitch,
-                  momentum, ScaledGradient(gradient), found_inf, rows, cols);
+                  momentum, scaled_gradient(gradient), found_inf, rows, cols);
   });
 }
 
@@ -157,14 +152,14 @@ cudaError_t adamw_update(Storage type, Out w, Out m, Out v, In g, AdamRule adam,
     cols *= rows;
     rows = 1;
   }
-  const AdamW rule{static_cast<float*>(m.data),
+  const AdamUpdate rule{static_cast<float*>(m.data),
                    static_cast<float*>(v.data),
                    static_cast<float const*>(g.data),
                    m.pitch,
                    v.pitch,
                    g.pitch,
-                   adam,
-                   ScaledGradient(gradient)};
+                   {adam.lr, adam.keep, adam.beta1, adam.beta2, adam.eps, adam.correct},
+                   scaled_gradient(gradient)};
   return with_storage(type, [&]<class T>(T) {
     const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
                          rounding.first % 4 == 0 && aligned(w, sizeof(T)) &&

@@ -5,7 +5,7 @@
 #include "checks.h"
 #include "cost.h"
 #include "lomo/backend/communicator.h"
-#include "lomo/backend/trace.h"
+#include "lomo/backend/event_log.h"
 #include "lomo/core/error.h"
 
 // Memory and streams. The other families are in *_ops.cpp: one file an op family.
@@ -34,35 +34,47 @@ void Backend::synchronize() {
   if (!on_side_stream_) slab_->free_deferred(waited_for_ = issued_);
 }
 
-Backend::Fence Backend::on_side_stream(std::function<void()> const& issue) {
-  if (on_side_stream_) throw Error("beside: called within itself");
-  const Fence fence = ++issued_;
-  const bool second = streams() > 1;
-  EventLog* const log = second ? ledger_.event_log() : nullptr;
-  if (second) {
-    do_enter_side_stream(fence);
-    slab_->defer_free(fence);
-  }
-  if (log != nullptr) log->enter_side_stream(fence);
-  const auto leave = [&] {
-    on_side_stream_ = false;
-    slab_->defer_free(0);
-    if (log != nullptr) log->leave_side_stream(fence);
-    if (second) do_leave_side_stream(fence);
-  };
-  on_side_stream_ = true;
+Backend::SideStream::SideStream(Backend& backend) : backend_(backend) {
+  if (backend.on_side_stream_) throw Error("SideStream: within another one");
+  fence_ = ++backend.issued_;
+  backend.on_side_stream_ = true;
+  if (backend.streams() == 1) return;
   try {
-    issue();
+    backend.do_enter_side_stream(fence_);
   } catch (...) {
-    leave();
+    backend.on_side_stream_ = false;
     throw;
   }
-  leave();
-  return fence;
+  backend.slab_->defer_free(fence_);
+  if (EventLog* const log = backend.ledger_.event_log()) log->enter_side_stream(fence_);
+}
+
+Backend::SideStream::~SideStream() {
+  if (!inside_) return;
+  try {
+    leave();
+  } catch (std::exception const&) {
+  }
+}
+
+void Backend::SideStream::leave() {
+  inside_ = false;
+  backend_.on_side_stream_ = false;
+  if (backend_.streams() == 1) return;
+  backend_.slab_->defer_free(0);
+  if (EventLog* const log = backend_.ledger_.event_log()) log->leave_side_stream(fence_);
+  backend_.do_leave_side_stream(fence_);
+}
+
+Backend::Fence Backend::on_side_stream(std::function<void()> const& issue) {
+  SideStream stream(*this);
+  issue();
+  stream.leave();
+  return stream.fence();
 }
 
 void Backend::wait(Fence fence) {
-  if (on_side_stream_) throw Error("wait: within on_side_stream, whose stream waits for itself");
+  if (on_side_stream_) throw Error("wait: within the side stream, which waits for itself");
   if (fence > issued_) throw Error("wait: for work that was not issued");
   if (fence <= waited_for_) return;
   if (streams() > 1) {

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "lomo/backend/trace.h"
+#include "lomo/backend/event_log.h"
 #include "lomo/core/error.h"
 
 namespace lomo {

@@ -7,7 +7,7 @@
 #include "lomo/backend/process_group.h"
 #include "lomo/config/config.h"
 #include "lomo/model/config.h"
-#include "lomo/optim/sinks.h"
+#include "lomo/optim/sinks/tile_sink.h"
 #include "lomo/plan/device_profile.h"
 
 /// What lomo-bench times, on any engine: it knows the Backend contract and no engine.

@@ -11,7 +11,7 @@ ConfigSection declare(ModelSection& model);
 ConfigSection declare(DataSection& data);
 ConfigSection declare(BatchSection& batch);
 ConfigSection declare(TrainSection& train);
-ConfigSection declare(OptimizerSection& optimizer);
+ConfigSection declare(OptimizerOptions& optimizer);
 ConfigSection declare(ScheduleSection& schedule);
 ConfigSection declare(ClipSection& clip);
 ConfigSection declare(GradientCheck& value);

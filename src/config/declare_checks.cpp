@@ -11,7 +11,7 @@ namespace {
 using Out = nlohmann::ordered_json;
 
 const Readers kFused{"optimizer lomo or adalomo",
-                     [](TrainConfig const& c) { return is_fused(c.optimizer.name); }};
+                     [](TrainConfig const& c) { return is_fused(c.optimizer.kind); }};
 const Readers kF16{"model.dtype f16",
                    [](TrainConfig const& c) { return c.model.dtype == DType::f16; }};
 const Readers kCuts{"spike_guard.action cut_lr", [](TrainConfig const& c) {

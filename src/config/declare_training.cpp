@@ -12,7 +12,7 @@ using Out = nlohmann::ordered_json;
 
 template <OptimizerKind kind>
 bool is_kind(TrainConfig const& c) {
-  return c.optimizer.name == kind;
+  return c.optimizer.kind == kind;
 }
 const Readers kSgd{"optimizer sgd", is_kind<OptimizerKind::sgd>};
 const Readers kAdamw{"optimizer adamw", is_kind<OptimizerKind::adamw>};
@@ -86,11 +86,11 @@ ConfigSection declare(TrainSection& train) {
       {}};
 }
 
-ConfigSection declare(OptimizerSection& optimizer) {
+ConfigSection declare(OptimizerOptions& optimizer) {
   return {
       "optimizer",
       /*required=*/true,
-      {choice("name", optimizer.name, kOptimizers,
+      {choice("name", optimizer.kind, kOptimizers,
               {
                   .meaning = "`lomo` and `adalomo` update during backward and store no gradient; "
                              "`sgd` and `adamw` are the unfused baselines",

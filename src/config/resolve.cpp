@@ -64,12 +64,12 @@ void resolve(TrainConfig& config, ModelConfig const& model) {
         "only a check of the whole gradient keeps such a step away from every weight. Set "
         "gradient_check to \"step\", or train in bf16.");
   }
-  const bool adalomo = config.optimizer.name == OptimizerKind::adalomo;  // it bounds each update
+  const bool adalomo = config.optimizer.kind == OptimizerKind::adalomo;  // it bounds each update
   if (!config.clip.norm) config.clip.norm = adalomo ? 0 : 1;
   SaveSection& save = config.save;
   if (save.final_model == FinalModel::best)
     save.keep_best = std::max<std::int64_t>(save.keep_best, 1);
-  const bool fused = is_fused(config.optimizer.name);
+  const bool fused = is_fused(config.optimizer.kind);
   const bool answers = config.spike_guard.action != SpikeAction::off &&
                        config.spike_guard.action != SpikeAction::warn;
   if (answers && fused && config.gradient_check == GradientCheck::tile && config.clip.norm == 0) {
@@ -87,9 +87,9 @@ void resolve(TrainConfig& config, ModelConfig const& model) {
 
 std::vector<std::string> warnings(TrainConfig const& config) {
   std::vector<std::string> list;
-  OptimizerSection const& o = config.optimizer;
+  OptimizerOptions const& o = config.optimizer;
   const bool sixteen = config.model.dtype == DType::bf16 || config.model.dtype == DType::f16;
-  if (o.name == OptimizerKind::lomo && sixteen && o.rounding == Rounding::stochastic &&
+  if (o.kind == OptimizerKind::lomo && sixteen && o.rounding == Rounding::stochastic &&
       o.lr > kHotStochasticLr) {
     list.push_back(
         "optimizer.lr is above 1e-2 with stochastic rounding: the published rates (3e-2, 5e-2) go "
@@ -101,8 +101,8 @@ std::vector<std::string> warnings(TrainConfig const& config) {
         "metrics.rounding_every is 0: nothing will tell how much of each step is lost to rounding "
         "16-bit weights to nearest, which can be most of it. Its default is 10.");
   }
-  const bool plain = o.name == OptimizerKind::lomo || o.name == OptimizerKind::sgd;
-  const bool momentum = o.name == OptimizerKind::sgd && o.momentum > 0.5;
+  const bool plain = o.kind == OptimizerKind::lomo || o.kind == OptimizerKind::sgd;
+  const bool momentum = o.kind == OptimizerKind::sgd && o.momentum > 0.5;
   const double unclipped = momentum ? kUnclippedLr * kMomentumShare : kUnclippedLr;
   if (plain && config.clip.norm == 0.0 && config.clip.value == 0 && o.lr > unclipped) {
     list.push_back("clip.norm is 0 and optimizer.lr above " +
@@ -110,7 +110,7 @@ std::vector<std::string> warnings(TrainConfig const& config) {
                    ": at such rates unclipped gradients have ruined models within a dozen steps. "
                    "Set clip.norm to 1, its default.");
   }
-  if (o.name == OptimizerKind::lomo && o.lr < kAdamLr) {
+  if (o.kind == OptimizerKind::lomo && o.lr < kAdamLr) {
     list.push_back(
         "optimizer.lr is below 1e-4, a size for Adam: LOMO applies the plain gradient and usually "
         "needs 1e-3 to 5e-2.");
@@ -122,12 +122,12 @@ std::string rate_warning(TrainConfig const& config, std::optional<double> loss_b
                          std::int64_t vocab) {
   const double uniform = std::log(static_cast<double>(vocab));
   if (loss_before && !(*loss_before < kTrained * uniform)) return {};
-  OptimizerSection const& o = config.optimizer;
-  if (o.name == OptimizerKind::adamw && o.lr > kAdamwLr) {
+  OptimizerOptions const& o = config.optimizer;
+  if (o.kind == OptimizerKind::adamw && o.lr > kAdamwLr) {
     return "optimizer.lr is above 1e-3: AdamW at 3e-3 made trained models worse within 20 steps, "
            "clipped or not. Usual are 1e-5 to 1e-3.";
   }
-  if (o.name == OptimizerKind::adalomo && o.lr > kAdalomoLr) {
+  if (o.kind == OptimizerKind::adalomo && o.lr > kAdalomoLr) {
     return "optimizer.lr is above 1e-2: AdaLomo at 3e-2 made trained models worse within 20 steps, "
            "clipped or not. Usual are 5e-4 to 5e-3.";
   }

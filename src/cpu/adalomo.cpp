@@ -41,7 +41,7 @@ void CpuBackend::do_square_sums(Tensor row, Tensor col, Tensor g, GradientScalin
   const std::int64_t blocks = (g.rows() + kRows - 1) / kRows;
   const Buffer work = workspace_of("square_sums", workspaces_.square_sums(g));
   double* const sums = Scratch(work).take<double>(blocks * cols);
-  const ScaledGradient scaled(gradient);
+  const ScaledGradient scaled = scaled_gradient(gradient);
 #pragma omp parallel for num_threads(threads_)
   for (std::int64_t b = 0; b < blocks; ++b) {
     double* const sum = sums + b * cols;
@@ -94,7 +94,7 @@ void CpuBackend::do_adalomo_statistics(Tensor sums, Tensor w, Tensor g, Tensor r
   Scratch scratch(work);
   float const* const c = column_factors(scratch, col);
   const RowFactors r(row, whole);
-  const ScaledGradient scaled(gradient);
+  const ScaledGradient scaled = scaled_gradient(gradient);
   const Chunks chunks(g);
   double* const parts = scratch.take<double>(2 * chunks.count);
   dispatch(w.dtype(), [&](auto zero) {
@@ -131,7 +131,7 @@ void CpuBackend::do_adalomo_update(Tensor w, Tensor g, Tensor row, Tensor col, T
   Scratch scratch(work);
   float const* const c = column_factors(scratch, col);
   const RowFactors r(row, whole);
-  const ScaledGradient scaled(step.gradient);
+  const ScaledGradient scaled = scaled_gradient(step.gradient);
   double const* const total = sums.data<double>();
   const auto numel = static_cast<double>(whole.numel);
   const double eta =

@@ -21,10 +21,10 @@ enum class WeightTiles : std::uint8_t {
 };
 
 /// The CPU engine: oneDNN for products, OpenMP loops for the rest, one file an op family. All calls
-/// are synchronous. Scratch comes from the slab, as lomo/cpu/workspace.h declares, before a parallel
-/// region starts. Results do not depend on the number of threads, but for products on machines
-/// where Gemm::extents_do_not_matter() is false: oneDNN's kernels there cut a product by its
-/// threads.
+/// are synchronous. Scratch comes from the slab, as lomo/cpu/workspace.h declares, before a
+/// parallel region starts. Results do not depend on the number of threads, but for products on
+/// machines where Gemm::extents_do_not_matter() is false: oneDNN's kernels there cut a product by
+/// its threads.
 class CpuBackend final : public Backend {
  public:
   explicit CpuBackend(EngineOptions const& options);

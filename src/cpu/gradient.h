@@ -2,30 +2,21 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <limits>
 
-#include "lomo/cpu/workspace.h"
+#include "kernels/update_formulas.h"
 #include "lomo/backend/ops.h"
 #include "lomo/core/tensor.h"
+#include "lomo/cpu/workspace.h"
 #include "vector_loop.h"
 
 /// What the updates share: the scaled gradient, the guard, and the cutting of matrices into chunks
 /// of rows that do not depend on the number of threads.
 namespace lomo::cpu {
 
-/// g' = coefficient * clamp(scale * g), one element at a time. A NaN stays one.
-struct ScaledGradient {
-  explicit ScaledGradient(GradientScaling const& g)
-      : scale(g.scale),
-        limit(g.clip_value > 0 ? g.clip_value : std::numeric_limits<float>::infinity()),
-        coefficient(g.coefficient) {}
-  LOMO_INLINE float operator()(float g) const {
-    const float scaled = scale * g;
-    const float below = scaled > limit ? limit : scaled;
-    return coefficient * (below < -limit ? -limit : below);
-  }
-  float scale, limit, coefficient;
-};
+using formulas::ScaledGradient;
+inline ScaledGradient scaled_gradient(GradientScaling const& g) {
+  return ScaledGradient::of(g.scale, g.clip_value, g.coefficient);
+}
 
 /// True when the guard, if any, forbids the update.
 inline bool blocked(Tensor found_inf) {

@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "lomo/cpu/workspace.h"
 #include "lomo/core/dtype.h"
+#include "lomo/cpu/workspace.h"
 
 namespace lomo::cpu {
 

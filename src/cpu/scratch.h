@@ -1,9 +1,9 @@
 #pragma once
 #include <cstddef>
 
-#include "lomo/cpu/workspace.h"
 #include "lomo/core/error.h"
 #include "lomo/core/tensor.h"
+#include "lomo/cpu/workspace.h"
 
 namespace lomo::cpu {
 

@@ -47,6 +47,11 @@ struct SummedPartials {
   }
 };
 
+/// What decoupled weight decay leaves of a weight.
+float keep(float lr, float weight_decay) {
+  return static_cast<float>(1.0 - static_cast<double>(lr) * weight_decay);
+}
+
 }  // namespace
 
 void CpuBackend::do_accumulate_squared_norm(Tensor stats, Tensor g, float scale) {
@@ -103,9 +108,8 @@ void CpuBackend::do_sgd_update(Tensor w, Tensor g, std::int64_t ranks, SgdStep c
     w = flat(w);
   }
   std::int32_t const* const listed = rows ? rows.data<std::int32_t>() : nullptr;
-  const ScaledGradient scaled(step.gradient);
-  const float lr = step.lr;
-  const auto keep = static_cast<float>(1.0 - static_cast<double>(lr) * step.weight_decay);
+  const ScaledGradient scaled = scaled_gradient(step.gradient);
+  const formulas::Sgd sgd{step.lr, keep(step.lr, step.weight_decay)};
   const Chunks chunks(ranks > 0 ? w : g);
   const SummedPartials partials{g, w.rows(), ranks};
   Scratch scratch(work);
@@ -126,7 +130,7 @@ void CpuBackend::do_sgd_update(Tensor w, Tensor g, std::int64_t ranks, SgdStep c
                                       : at<float>(g, chunk) + done;
         store_rounded(at<T>(w, target) + done, n, plan, first + done, tallies.at(i),
                       [=](std::int64_t j, float old)
-                          LOMO_INLINE { return old * keep - lr * scaled(from[j]); });
+                          LOMO_INLINE { return sgd(old, scaled(from[j])); });
       }
     }
   });
@@ -140,14 +144,14 @@ void CpuBackend::do_momentum_update(Tensor m, Tensor g, float momentum,
     m = flat(m);
     g = flat(g);
   }
-  const ScaledGradient scaled(gradient);
+  const ScaledGradient scaled = scaled_gradient(gradient);
   const Chunks chunks(g);
 #pragma omp parallel for num_threads(threads_)
   for (std::int64_t i = 0; i < chunks.count; ++i) {
     float* const mean = at<float>(m, chunks[i]);
     float* const grad = at<float>(g, chunks[i]);
     vector_loop(0, chunks[i].width, [=](std::int64_t j) LOMO_INLINE {
-      mean[j] = momentum * mean[j] + scaled(grad[j]);
+      mean[j] = formulas::momentum(mean[j], scaled(grad[j]), momentum);
       grad[j] = mean[j];
     });
   }
@@ -164,15 +168,15 @@ void CpuBackend::do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamSte
     v = flat(v);
     g = flat(g);
   }
-  const ScaledGradient scaled(step.gradient);
-  const float beta1 = step.beta1;
-  const float beta2 = step.beta2;
-  const float eps = step.eps;
+  const ScaledGradient scaled = scaled_gradient(step.gradient);
   const auto t = static_cast<double>(step.t);
   // lr (m / c1) / (sqrt(v / c2) + eps) with the two corrections taken out of the loop.
-  const auto lr = static_cast<float>(step.lr / (1 - std::pow(beta1, t)));
-  const auto correct = static_cast<float>(1 / (1 - std::pow(beta2, t)));
-  const auto keep = static_cast<float>(1.0 - static_cast<double>(step.lr) * step.weight_decay);
+  const formulas::AdamW adamw{.lr = static_cast<float>(step.lr / (1 - std::pow(step.beta1, t))),
+                              .keep = keep(step.lr, step.weight_decay),
+                              .beta1 = step.beta1,
+                              .beta2 = step.beta2,
+                              .eps = step.eps,
+                              .correct = static_cast<float>(1 / (1 - std::pow(step.beta2, t)))};
   const Chunks chunks(g);
   Scratch scratch(work);
   const Tallies tallies(scratch, plan, chunks.count);
@@ -186,11 +190,7 @@ void CpuBackend::do_adamw_update(Tensor w, Tensor m, Tensor v, Tensor g, AdamSte
       float* const second = at<float>(v, chunk);
       store_rounded(at<T>(w, chunk), chunk.width, plan, plan.first + chunk.row * cols + chunk.col,
                     tallies.at(i), [=](std::int64_t j, float old) LOMO_INLINE {
-                      const float grad = scaled(from[j]);
-                      first[j] = beta1 * first[j] + (1 - beta1) * grad;
-                      second[j] = beta2 * second[j] + (1 - beta2) * (grad * grad);
-                      return old * keep -
-                             lr * first[j] / (__builtin_sqrtf(second[j] * correct) + eps);
+                      return adamw(old, first[j], second[j], scaled(from[j]));
                     });
     }
   });

@@ -81,7 +81,7 @@ std::vector<AblationCase> ablation_cases(TrainConfig const& config, ModelConfig 
     for (const Recompute recompute : {Recompute::none, Recompute::block}) {
       for (const std::size_t logits : {kWhole, std::size_t{0}}) {
         TrainConfig run = base;
-        run.optimizer.name = method.kind;
+        run.optimizer.kind = method.kind;
         run.memory.tile_bytes = method.tile;
         run.train.recompute = recompute;
         run.memory.keep_logits_bytes = logits;

@@ -130,8 +130,8 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
     change("memory.tile_bytes=" + format_bytes(bytes),
            [bytes](TrainConfig& c) { c.memory.tile_bytes = bytes; });
   }
-  if (config.optimizer.name != OptimizerKind::lomo) {
-    change("optimizer.name=lomo", [](TrainConfig& c) { c.optimizer.name = OptimizerKind::lomo; });
+  if (config.optimizer.kind != OptimizerKind::lomo) {
+    change("optimizer.kind=lomo", [](TrainConfig& c) { c.optimizer.kind = OptimizerKind::lomo; });
   }
 
   const auto tokens = [&](std::int64_t sequences) {

@@ -5,7 +5,7 @@
 namespace lomo {
 
 bool takes_check(TrainConfig const& config) {
-  return is_fused(config.optimizer.name) &&
+  return is_fused(config.optimizer.kind) &&
          (config.clip.norm > 0 || config.gradient_check == GradientCheck::step);
 }
 

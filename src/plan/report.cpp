@@ -63,11 +63,11 @@ constexpr std::size_t kBlocksShown = 12;
 }  // namespace
 
 std::string PlanReport::text() const {
-  OptimizerSection const& o = resolved.optimizer;
+  OptimizerOptions const& o = resolved.optimizer;
   std::string out = format("%s, %s: %s parameters in %s, %s, recompute %s\n", config.c_str(),
                            engine.c_str(), human_parameters(plan.parameters).c_str(),
                            std::string(to_string(*resolved.model.dtype)).c_str(),
-                           std::string(to_string(o.name)).c_str(), recompute_of(resolved).c_str());
+                           std::string(to_string(o.kind)).c_str(), recompute_of(resolved).c_str());
   if (plan.ranks > 1) {
     out += by_rank.empty() ? format("each of %d ranks", plan.ranks)
                            : format("rank %d of %d, which needs most", plan.rank, plan.ranks);

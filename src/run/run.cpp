@@ -84,7 +84,7 @@ class Run {
     open_folder();
     log::info("{} in {} by {} on {}{}; run folder {}",
               counted(given_.shape.parameters(), "parameter"), to_string(*config_.model.dtype),
-              to_string(config_.optimizer.name), runtime_->backend().describe(),
+              to_string(config_.optimizer.kind), runtime_->backend().describe(),
               host_.size() > 1 ? ", " + std::to_string(host_.size()) + " ranks" : "",
               folder_->root().string());
     runtime_->ledger().restart();

@@ -22,24 +22,6 @@ std::size_t count_tensors(std::vector<ParameterGroup*> const& groups) {
 
 }  // namespace
 
-OptimizerOptions rule_options(TrainConfig const& config) {
-  OptimizerSection const& o = config.optimizer;
-  OptimizerOptions options;
-  options.kind = o.name;
-  options.weight_decay = static_cast<float>(o.weight_decay);
-  options.rounding = o.rounding.value_or(Rounding::nearest);
-  options.seed = config.train.seed;
-  options.momentum = static_cast<float>(o.momentum);
-  options.beta1 = static_cast<float>(o.beta1);
-  options.beta2 = static_cast<float>(o.beta2);
-  options.adam_eps = static_cast<float>(o.eps);
-  options.decay_rate = static_cast<float>(o.decay_rate);
-  options.eps1 = static_cast<float>(o.eps1);
-  options.eps2 = static_cast<float>(o.eps2);
-  options.clip_threshold = static_cast<float>(o.clip_threshold);
-  return options;
-}
-
 HeadOptions head_options(TrainConfig const& config) {
   HeadOptions head;
   head.block_rows = config.memory.head_block_rows;
@@ -56,7 +38,7 @@ Schedule schedule_of(TrainConfig const& config, std::int64_t total) {
 
 Trainer::Trainer(Llama& model, TrainConfig const& config, Schedule const& schedule)
     : model_(model),
-      kind_(config.optimizer.name),
+      kind_(config.optimizer.kind),
       clip_(config.clip),
       gradient_check_(config.gradient_check),
       recompute_(config.train.recompute),
@@ -68,8 +50,9 @@ Trainer::Trainer(Llama& model, TrainConfig const& config, Schedule const& schedu
       schedule_(schedule),
       scaler_(config.loss_scale, model.dtype()),
       spike_guard_(config.spike_guard),
-      rule_(make_update_rule(model.backend(), rule_options(config), model.weights().groups(),
-                             model.ranks())) {
+      rule_(make_update_rule(model.backend(), config.optimizer, config.train.seed,
+                             model.weights().groups(), model.ranks())),
+      policies_(*rule_, config.optimizer.weight_decay) {
   if (scaler_.on() && gradient_check_ == GradientCheck::tile) {
     throw Error(Exit::usage,
                 "fp16 needs a check of the whole gradient: set gradient_check to \"step\"");
@@ -98,12 +81,16 @@ StepReport Trainer::step(ShardedBatch const& batch) {
   StepReport report;
   report.tokens = batch.tokens();
   report.targets = batch.targets();
-  report.lr_factor = spike_guard_.lr_factor();
-  report.lr = schedule_.at(state_.applied + state_.consumed + 1) * report.lr_factor;
   report.loss_scale = scaler_.scale();
+  StepContext context;
+  context.step = state_.applied + 1;
+  context.lr = schedule_.at(state_.applied + state_.consumed + 1) * spike_guard_.lr_factor();
+  context.gradient.scale = scaler_.unscale();
+  context.gradient.clip_value = static_cast<float>(clip_.value);
   report.step = state_.applied;
   if (report.targets == 0) {
     report.outcome = StepOutcome::no_targets;
+    tell(report, context);
     skip(report);
     return report;
   }
@@ -111,11 +98,6 @@ StepReport Trainer::step(ShardedBatch const& batch) {
   Pass pass = model_.forward(batch, recompute_);
   measure_loss(pass, report);
   if (std::isfinite(report.loss)) {
-    StepContext context;
-    context.step = state_.applied + 1;
-    context.lr = static_cast<float>(report.lr);
-    context.gradient.scale = scaler_.unscale();
-    context.gradient.clip_value = static_cast<float>(clip_.value);
     begin_rounding_stats(context);
     is_fused(kind_) ? fused_step(pass, report, context) : stored_step(pass, report, context);
     if (report.outcome == StepOutcome::applied) end_rounding_stats(report, context);
@@ -124,6 +106,7 @@ StepReport Trainer::step(ShardedBatch const& batch) {
     report.grad_norm = std::nan("");
   }
   model_.backend().synchronize();
+  tell(report, context);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (report.outcome == StepOutcome::applied) {
     state_.applied += 1;
@@ -135,6 +118,12 @@ StepReport Trainer::step(ShardedBatch const& batch) {
     skip(report);
   }
   return report;
+}
+
+/// What the step went by.
+void Trainer::tell(StepReport& report, StepContext const& context) const {
+  report.lr = context.lr;
+  report.lr_factor = spike_guard_.lr_factor();
 }
 
 /// The mean over the targets of all ranks, and its standard error.
@@ -154,17 +143,16 @@ void Trainer::measure_loss(Pass const& pass, StepReport& report) const {
 }
 
 void Trainer::fused_step(Pass& pass, StepReport& report, StepContext& context) {
-  Backend& backend = model_.backend();
   const float scale = scaler_.scale() / static_cast<float>(pass.all_loss_rows());
   const bool verdict = clip_.norm > 0 || gradient_check_ == GradientCheck::step;
   if (verdict && clip_.kept_blocks.value_or(0) > 0) return kept_step(pass, report, context);
   if (verdict) {
-    NormProbe probe(backend, tile_, context.gradient.scale, norm_method_, gradient_comm());
+    NormProbe probe(sink_context(), context.gradient.scale, norm_method_);
     model_.backward(pass, probe, scale, true);
     if (!decide(probe.stats(), report, context)) return;
   }
   const std::size_t tensors = verdict ? 0 : count_tensors(model_.weights().groups());
-  FusedUpdate update(backend, tile_, *rule_, context, tensors, gradient_comm());
+  FusedUpdate update(sink_context(), context, tensors);
   model_.backward(pass, update, scale, false);
   if (verdict) return;
   const GradientStats stats = update.stats();
@@ -173,11 +161,10 @@ void Trainer::fused_step(Pass& pass, StepReport& report, StepContext& context) {
 }
 
 void Trainer::kept_step(Pass& pass, StepReport& report, StepContext& context) {
-  Backend& backend = model_.backend();
   const float scale = scaler_.scale() / static_cast<float>(pass.all_loss_rows());
   const std::int64_t lowest =
       std::max<std::int64_t>(0, model_.config().layers - clip_.kept_blocks.value_or(0));
-  KeepFactors factors(backend, tile_, context.gradient.scale, norm_method_, gradient_comm());
+  KeepFactors factors(sink_context(), context.gradient.scale, norm_method_);
   BackwardPoint point = model_.backward_upper(pass, factors, scale, lowest, false);
   std::optional<BackwardPoint> again;  // where the update goes on
   if (lowest > 0) {
@@ -186,17 +173,16 @@ void Trainer::kept_step(Pass& pass, StepReport& report, StepContext& context) {
   }
   model_.backward_rest(pass, std::move(point), factors, again.has_value());
   if (!decide(factors.stats(), report, context)) return;
-  FusedUpdate update(backend, tile_, *rule_, context, 0, gradient_comm());
+  FusedUpdate update(sink_context(), context);
   factors.release(update);
   if (again) model_.backward_rest(pass, *std::move(again), update, false);
 }
 
 void Trainer::stored_step(Pass& pass, StepReport& report, StepContext& context) {
-  KeepGradients gradients(model_.backend(), tile_, model_.weights().groups(),
-                          context.gradient.scale, gradient_comm());
+  KeepGradients gradients(sink_context(), model_.weights().groups(), context.gradient.scale);
   const float scale = scaler_.scale() / static_cast<float>(pass.all_loss_rows());
   model_.backward(pass, gradients, scale, false);
-  if (decide(gradients.stats(), report, context)) gradients.apply(*rule_, context);
+  if (decide(gradients.stats(), report, context)) gradients.apply(context);
 }
 
 /// Whether the step is to be applied; sets what the report says of the gradient and how it is
@@ -208,8 +194,7 @@ bool Trainer::decide(GradientStats const& stats, StepReport& report, StepContext
     return false;
   }
   report.grad_norm = stats.norm();
-  if (!check_spike(report)) return false;
-  context.lr = static_cast<float>(report.lr);
+  if (!check_spike(report, context)) return false;
   if (clip_.norm > 0) {
     // The small constant is the published one: it keeps a zero gradient from dividing by zero.
     report.coefficient = std::min(1.0, *clip_.norm / (report.grad_norm + 1e-6));
@@ -219,7 +204,7 @@ bool Trainer::decide(GradientStats const& stats, StepReport& report, StepContext
 }
 
 /// Looks for a spike or a rise and answers it.
-bool Trainer::check_spike(StepReport& report) {
+bool Trainer::check_spike(StepReport& report, StepContext& context) {
   report.spike = spike_guard_.scores(report.loss, report.grad_norm);
   report.is_spike = spike_guard_.is_spike(report.spike);
   report.rise = spike_guard_.rise({report.loss, report.loss_error});
@@ -233,9 +218,9 @@ bool Trainer::check_spike(StepReport& report) {
       return false;
     case SpikeAction::cut_lr: {
       if (!report.is_spike && !is_news(report.rise)) break;
+      const double before = spike_guard_.lr_factor();
       spike_guard_.cut();
-      report.lr *= spike_guard_.lr_factor() / report.lr_factor;
-      report.lr_factor = spike_guard_.lr_factor();
+      context.lr *= spike_guard_.lr_factor() / before;
       break;
     }
     case SpikeAction::stop:

@@ -24,7 +24,9 @@
 #include "lomo/data/batch.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/model/llama.h"
-#include "lomo/optim/sinks.h"
+#include "lomo/optim/sinks/fused_update.h"
+#include "lomo/optim/sinks/keep_factors.h"
+#include "lomo/optim/sinks/norm_probe.h"
 
 using namespace lomo;
 
@@ -63,14 +65,14 @@ class Steps {
   }
   void one_pass() {
     Pass pass = forward();
-    KeepFactors factors(backend_, TileSize{}, 1, NormMethod::cheapest, gradient_comm_);
+    KeepFactors factors({backend_, TileSize{}, {}, gradient_comm_}, 1, NormMethod::cheapest);
     model_.backward(pass, factors, scale_, false);
     clip(factors);
     update([&](GradientSink& sink) { factors.release(sink); });
   }
   void half_kept() {
     Pass pass = forward();
-    KeepFactors factors(backend_, TileSize{}, 1, NormMethod::cheapest, gradient_comm_);
+    KeepFactors factors({backend_, TileSize{}, {}, gradient_comm_}, 1, NormMethod::cheapest);
     BackwardPoint point =
         model_.backward_upper(pass, factors, scale_, model_.config().layers / 2, false);
     factors.stop_keeping();
@@ -86,7 +88,7 @@ class Steps {
   void two_passes_by_tiles() { two_passes(NormMethod::tiles); }
   void published() {
     Pass pass = forward();
-    NormProbe probe(backend_, TileSize{}, 1, NormMethod::tiles, gradient_comm_);
+    NormProbe probe({backend_, TileSize{}, {}, gradient_comm_}, 1, NormMethod::tiles);
     model_.backward(pass, probe, scale_, false);
     clip(probe);
     pass = Pass{};
@@ -97,7 +99,7 @@ class Steps {
   Pass forward() { return model_.forward(batch_, Recompute::none); }
   void two_passes(NormMethod method) {
     Pass pass = forward();
-    NormProbe probe(backend_, TileSize{}, 1, method, gradient_comm_);
+    NormProbe probe({backend_, TileSize{}, {}, gradient_comm_}, 1, method);
     model_.backward(pass, probe, scale_, true);
     clip(probe);
     update([&](GradientSink& sink) { model_.backward(pass, sink, scale_, false); });
@@ -108,7 +110,7 @@ class Steps {
     step_.gradient.coefficient = static_cast<float>(std::min(1.0, 1 / (norm + 1e-6)));
   }
   void update(std::function<void(GradientSink&)> const& backward) {
-    FusedUpdate sink(backend_, TileSize{}, *rule_, step_, 0, gradient_comm_);
+    FusedUpdate sink({backend_, TileSize{}, *rule_, gradient_comm_}, step_);
     backward(sink);
     backend_.synchronize();
   }

@@ -150,7 +150,7 @@ TEST_CASE("keys that nothing reads are told") {
   CHECK(unused_keys(config).size() == 7);
   CHECK(contains(unused(config), "optimizer.momentum is set, but only optimizer sgd uses it"));
   CHECK(contains(unused(config), "loss_scale.window is set, but only model.dtype f16 uses it"));
-  config.optimizer.name = OptimizerKind::sgd;
+  config.optimizer.kind = OptimizerKind::sgd;
   config.model.dtype = DType::f16;
   config.spike_guard.action = SpikeAction::cut_lr;
   config.data.task = "jsonl";

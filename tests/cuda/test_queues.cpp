@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "engines.h"
-#include "lomo/optim/sinks.h"
+#include "lomo/optim/sinks/fused_update.h"
 
 using namespace lomo;
 using namespace lomo::test;
@@ -121,7 +121,7 @@ Order order_of_update(Gpu& gpu, std::uint64_t seed) {
   step.lr = 0.5f;
   std::vector<Ran> log;
   cuda_host::log_to(&log);
-  FusedUpdate sink(layer.engine, TileSize{kTile * kInputs * sizeof(float)}, *rule, step, 1);
+  FusedUpdate sink({layer.engine, TileSize{kTile * kInputs * sizeof(float)}, *rule}, step, 1);
   sink.offer(layer.group, layer.offer(), true);
   layer.engine.synchronize();
   cuda_host::log_to(nullptr);
@@ -184,7 +184,7 @@ TEST_CASE("a tile that is not finite stops those after it, whatever order the st
     auto rule = make_update_rule(layer.engine, {}, {&layer.group});
     StepContext step;
     step.lr = 0.5f;
-    FusedUpdate sink(layer.engine, TileSize{kTile * kInputs * sizeof(float)}, *rule, step, 1);
+    FusedUpdate sink({layer.engine, TileSize{kTile * kInputs * sizeof(float)}, *rule}, step, 1);
     sink.offer(layer.group, layer.offer(), true);
     CHECK(sink.outcome().stopped_in == "w");
     const auto after = test::values(layer.engine, layer.group.stacked());

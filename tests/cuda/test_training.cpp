@@ -40,7 +40,7 @@ struct Side {
 
   static TrainConfig config(Case const& c) {
     TrainConfig config;
-    config.optimizer.name = c.kind;
+    config.optimizer.kind = c.kind;
     config.optimizer.rounding = c.rounding;
     config.clip.norm = 1;
     config.loss_scale.initial = c.scale;

@@ -43,7 +43,7 @@ TEST_CASE("between forward and backward the inputs of every k-th block are all t
   shape.layers = 5;
   Llama model(*backend, shape, DType::f32);
   fill_weights(model, 1);
-  NormProbe probe(*backend, TileSize{}, 1);
+  NormProbe probe({*backend, TileSize{}}, 1);
   for (const std::size_t blocks : {1u, 2u, 3u, 9u}) {
     Pass pass = model.forward(mixed_batch(101), Recompute{static_cast<std::int64_t>(blocks)});
     for (const bool after_a_backward : {false, true}) {
@@ -70,10 +70,10 @@ TEST_CASE("a pass that is kept gives the same gradients again") {
 
   const auto before = weight_bits(model);
   Pass pass = model.forward(batch, recompute);
-  NormProbe probe(*backend, TileSize{}, 1);
+  NormProbe probe({*backend, TileSize{}}, 1);
   model.backward(pass, probe, 0.1f, /*keep=*/true);
   CHECK(weight_bits(model) == before);
-  KeepGradients keep(*backend, TileSize{}, model.weights().groups());
+  KeepGradients keep({*backend, TileSize{}}, model.weights().groups());
   model.backward(pass, keep, 0.1f, /*keep=*/false);
   double sum = 0;
   for (auto* group : model.weights().groups()) {
@@ -171,12 +171,13 @@ TEST_CASE("a fused step of a tied model equals the step with stored gradients, b
     step.gradient.coefficient = clip_value > 0 ? 0.7f : 1.0f;
     Pass pass = model.forward(mixed_batch(101, prompt), Recompute::block);
     if (fuse) {
-      FusedUpdate sink(*backend, TileSize{1000}, *rule, step);
+      FusedUpdate sink({*backend, TileSize{1000}, {*rule, options.weight_decay}}, step);
       model.backward(pass, sink, 0.1f, /*keep=*/false);
     } else {
-      KeepGradients sink(*backend, TileSize{}, model.weights().groups());
+      KeepGradients sink({*backend, TileSize{}, {*rule, options.weight_decay}},
+                         model.weights().groups());
       model.backward(pass, sink, 0.1f, /*keep=*/false);
-      sink.apply(*rule, step);
+      sink.apply(step);
     }
     return weight_bits(model);
   };
@@ -201,16 +202,16 @@ TEST_CASE("clipping in two passes equals scaling the stored gradient") {
       return static_cast<float>(limit / (norm + 1e-6));
     };
     if (two_pass) {
-      NormProbe probe(*backend, TileSize{3000}, 1);
+      NormProbe probe({*backend, TileSize{3000}}, 1);
       model.backward(pass, probe, 1.0f, /*keep=*/true);
       step.gradient.coefficient = coefficient(probe);
-      FusedUpdate sink(*backend, TileSize{1000}, *rule, step);
+      FusedUpdate sink({*backend, TileSize{1000}, *rule}, step);
       model.backward(pass, sink, 1.0f, /*keep=*/false);
     } else {
-      KeepGradients sink(*backend, TileSize{}, model.weights().groups());
+      KeepGradients sink({*backend, TileSize{}, *rule}, model.weights().groups());
       model.backward(pass, sink, 1.0f, /*keep=*/false);
       step.gradient.coefficient = coefficient(sink);
-      sink.apply(*rule, step);
+      sink.apply(step);
     }
     return weight_bits(model);
   };
@@ -242,7 +243,7 @@ class UpperOnly final : public TileSink {
 class UpperNorm final : public GradientSink {
  public:
   UpperNorm(Backend& backend, Llama& model, ParameterGroup& lowest)
-      : upper_(backend, model, lowest), probe_(backend, TileSize{}, 1) {}
+      : upper_(backend, model, lowest), probe_({backend, TileSize{}}, 1) {}
   bool requires_grad(ParameterGroup const& group) const override {
     return upper_.requires_grad(group);
   }
@@ -273,7 +274,7 @@ TEST_CASE("backward stops below the lowest parameter that is wanted") {
   const double some = flops_of_backward(upper);
   CHECK(upper.seen == std::vector<std::string>{"lm_head.weight", "model.norm.weight",
                                                "model.layers.2.mlp.down_proj.weight"});
-  NormProbe all(*backend, TileSize{}, 1);
+  NormProbe all({*backend, TileSize{}}, 1);
   CHECK(some < 0.5 * flops_of_backward(all));
 }
 

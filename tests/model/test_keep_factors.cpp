@@ -34,7 +34,6 @@ Trained step_once(Setting const& s, std::int64_t kept, NormMethod method) {
   fill_weights(model, 1);
   OptimizerOptions options;
   options.kind = s.kind;
-  options.weight_decay = s.weight_decay;
   auto rule = make_update_rule(*backend, options, model.weights().groups());
   StepContext step;
   step.lr = 0.03f;
@@ -45,13 +44,13 @@ Trained step_once(Setting const& s, std::int64_t kept, NormMethod method) {
   const auto before = weight_bits(model);
   Trained out;
   if (kept == kTwoPasses) {
-    NormProbe probe(*backend, TileSize{}, 1, method);
+    NormProbe probe({*backend, TileSize{}}, 1, method);
     model.backward(pass, probe, 0.1f, /*keep=*/true);
     out.squares = probe.stats().sum_of_squares;
-    FusedUpdate update(*backend, TileSize{1000}, *rule, step);
+    FusedUpdate update({*backend, TileSize{1000}, {*rule, s.weight_decay}}, step);
     model.backward(pass, update, 0.1f, /*keep=*/false);
   } else {
-    KeepFactors factors(*backend, TileSize{}, 1, method);
+    KeepFactors factors({*backend, TileSize{}}, 1, method);
     const std::int64_t layers = model.config().layers;
     BackwardPoint point = model.backward_upper(pass, factors, 0.1f, layers - kept, false);
     const bool whole = kept == layers;
@@ -63,7 +62,7 @@ Trained step_once(Setting const& s, std::int64_t kept, NormMethod method) {
     }
     out.squares = factors.stats().sum_of_squares;
     CHECK(weight_bits(model) == before);
-    FusedUpdate update(*backend, TileSize{1000}, *rule, step);
+    FusedUpdate update({*backend, TileSize{1000}, {*rule, s.weight_decay}}, step);
     factors.release(update);
     if (!whole) model.backward_rest(pass, std::move(point), update, false);
   }
@@ -110,7 +109,7 @@ TEST_CASE("factors that backward keeps cannot be kept") {
   Llama model(*backend, tiny_config(false), DType::f32);
   fill_weights(model, 1);
   Pass pass = model.forward(make_batch(random_sequences({9}, 1, 101, 1)), Recompute::none);
-  KeepFactors factors(*backend, TileSize{}, 1);
+  KeepFactors factors({*backend, TileSize{}}, 1);
   CHECK_THROWS_WITH(model.backward(pass, factors, 1, /*keep=*/true),
                     Catch::Contains("keep = false"));
 }
@@ -122,12 +121,12 @@ TEST_CASE("released factors give their memory back") {
   const std::size_t weights = backend->ledger().current();
   {
     Pass pass = model.forward(make_batch(random_sequences({40, 20}, 1, 101, 1)), Recompute::block);
-    KeepFactors factors(*backend, TileSize{}, 1);
+    KeepFactors factors({*backend, TileSize{}}, 1);
     model.backward(pass, factors, 1, /*keep=*/false);
     const std::size_t kept = backend->ledger().current(Category::activations);
     // 60 rows of dqkv, d mid, d gate and up, d out and their inputs in three blocks.
     CHECK(kept > 3u * 60 * 4 * (80 + 40 + 112 + 40 + 40 + 40 + 40 + 56));
-    NormProbe sink(*backend, TileSize{}, 1);
+    NormProbe sink({*backend, TileSize{}}, 1);
     factors.release(sink);
     CHECK(backend->ledger().current(Category::activations) < kept / 4);
   }

@@ -38,7 +38,7 @@ TEST_CASE("only rows with a target cost queries, output projection and MLP in th
   CHECK(flops_of(*backend, "linear") == key_value + rest + residuals + head);
 
   backend->ledger().restart();
-  KeepGradients sink(*backend, TileSize{}, model.weights().groups());
+  KeepGradients sink({*backend, TileSize{}}, model.weights().groups());
   model.backward(pass, sink, 1, /*keep=*/false);
   const double added = all ? 0 : m * width;  // the queries' part of d norm1
   CHECK(flops_of(*backend, "linear_backward_input") == key_value + rest + head + added);

@@ -8,7 +8,7 @@
 
 #include "lomo/data/batch.h"
 #include "lomo/model/llama.h"
-#include "lomo/optim/sinks.h"
+#include "lomo/optim/sinks/keep_gradients.h"
 #include "support/tensors.h"
 
 namespace lomo::test {
@@ -71,7 +71,7 @@ using Gradients = std::map<std::string, std::vector<float>>;
 inline Gradients gradients_of(Llama& model, ShardedBatch const& batch, Recompute recompute,
                               float scale) {
   Pass pass = model.forward(batch, recompute);
-  KeepGradients sink(model.backend(), TileSize{}, model.weights().groups());
+  KeepGradients sink({model.backend(), TileSize{}}, model.weights().groups());
   model.backward(pass, sink, scale, /*keep=*/false);
   Gradients out;
   for (auto* group : model.weights().groups()) {

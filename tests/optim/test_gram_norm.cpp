@@ -1,12 +1,12 @@
 // Norms from Gram matrices: against the gradient itself in double, and when they are not to be
 // used.
-#include "gram_norm.h"
+#include "norm/gram_norm.h"
 
 #include <cmath>
 #include <limits>
 #include <vector>
 
-#include "lomo/optim/sinks.h"
+#include "lomo/optim/sinks/norm_probe.h"
 #include "squares.h"
 #include "support/catch.h"
 #include "support/tensors.h"
@@ -51,7 +51,7 @@ double squares(Layer const& l) {
 }
 
 GradientStats probe(Layer& l, NormMethod method) {
-  NormProbe sink(*l.backend, TileSize{}, 0.5f, method);
+  NormProbe sink({*l.backend, TileSize{}}, 0.5f, method);
   sink.offer(l.group, std::move(l.offers().front()), true);
   return sink.stats();
 }
@@ -83,7 +83,7 @@ TEST_CASE("members with rows of their own are measured each by its factors") {
   const Buffer few = l.make(7, 300, DType::f32, "dy of few"), x = l.make(7, 400, DType::f32, "xf");
   const Buffer dy = l.make(40, 300, DType::f32, "dy of others");
   const auto stats = [&](NormMethod method) {
-    NormProbe sink(*l.backend, TileSize{5000}, 1, method);
+    NormProbe sink({*l.backend, TileSize{5000}}, 1, method);
     sink.offer(l.group, LinearOffer{Factor::lent(few), Factor::lent(x), {}, 0, 1}, false);
     sink.offer(l.group, LinearOffer{Factor::lent(dy), Factor::lent(l.x), {}, 1}, true);
     return sink.stats();

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "factor_exchange.h"
-#include "gram_norm.h"
-#include "lomo/optim/sinks.h"
+#include "lomo/optim/sinks/norm_probe.h"
+#include "norm/factor_exchange.h"
+#include "norm/gram_norm.h"
 #include "squares.h"
 #include "support/catch.h"
 #include "support/tensors.h"
@@ -82,7 +82,7 @@ struct Layer {
     std::vector<GradientStats> stats(rows.size());
     on_each([&](Backend& backend, ParameterGroup& group, LinearOffer offer,
                 GradientComm gradient_comm, int rank) {
-      NormProbe sink(backend, TileSize{4000}, 0.5f, method, gradient_comm);
+      NormProbe sink({backend, TileSize{4000}, {}, gradient_comm}, 0.5f, method);
       backend.ledger().restart();
       sink.offer(group, std::move(offer), true);
       probed.accounting[static_cast<std::size_t>(rank)] = backend.ledger();

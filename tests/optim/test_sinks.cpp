@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "lomo/optim/sinks.h"
+#include "lomo/optim/sinks/fused_update.h"
+#include "lomo/optim/sinks/keep_gradients.h"
+#include "lomo/optim/sinks/norm_probe.h"
 #include "support/catch.h"
 #include "support/tensors.h"
 
@@ -76,7 +78,8 @@ Bits fused(DType dtype, OptimizerOptions const& options, std::size_t tile_bytes,
   for (int t = 1; t <= 2; ++t) {
     StepContext step = step_with(0.05f);
     step.step = t;
-    FusedUpdate sink(*f.backend, TileSize{tile_bytes}, *rule, step, tensors);
+    FusedUpdate sink({*f.backend, TileSize{tile_bytes}, {*rule, options.weight_decay}}, step,
+                     tensors);
     f.offer_all(sink);
   }
   return f.bits();
@@ -86,11 +89,11 @@ Bits stored(DType dtype, OptimizerOptions const& options) {
   Fixture f(dtype);
   auto rule = make_update_rule(*f.backend, options, f.groups());
   for (int t = 1; t <= 2; ++t) {
-    KeepGradients sink(*f.backend, TileSize{}, f.groups());
+    KeepGradients sink({*f.backend, TileSize{}, {*rule, options.weight_decay}}, f.groups());
     f.offer_all(sink);
     StepContext step = step_with(0.05f);
     step.step = t;
-    sink.apply(*rule, step);
+    sink.apply(step);
   }
   return f.bits();
 }
@@ -117,11 +120,11 @@ TEST_CASE("fused and stored gradients give the same bits at any tile size") {
 TEST_CASE("the norm pass changes nothing and agrees with the stored gradients") {
   Fixture f(DType::bf16);
   const Bits before = f.bits();
-  NormProbe probe(*f.backend, TileSize{}, 0.5f);
+  NormProbe probe({*f.backend, TileSize{}}, 0.5f);
   f.offer_all(probe);
   CHECK(f.bits() == before);
 
-  KeepGradients keep(*f.backend, TileSize{}, f.groups());
+  KeepGradients keep({*f.backend, TileSize{}}, f.groups());
   f.offer_all(keep);
   double sum = 0;
   for (auto* group : f.groups()) {
@@ -139,7 +142,7 @@ TEST_CASE("the norm pass changes nothing and agrees with the stored gradients") 
 TEST_CASE("the norm does not depend on the tile size") {
   Fixture f(DType::f32);
   const auto sum_at = [&f](std::size_t bytes) {
-    NormProbe probe(*f.backend, TileSize{bytes}, 1);
+    NormProbe probe({*f.backend, TileSize{bytes}}, 1);
     f.offer_all(probe);
     return probe.stats().sum_of_squares;
   };
@@ -158,7 +161,7 @@ TEST_CASE("nothing is applied from the first tile that is not finite on") {
   const auto before_norm = test::bits(*f.backend, f.norm.stacked());
 
   auto rule = make_update_rule(*f.backend, {}, f.groups());
-  FusedUpdate sink(*f.backend, TileSize{}, *rule, step_with(0.05f), /*tensors=*/5);
+  FusedUpdate sink({*f.backend, TileSize{}, *rule}, step_with(0.05f), /*tensors=*/5);
   f.offer_all(sink);
   CHECK_FALSE(sink.stats().finite());
   CHECK(test::bits(*f.backend, f.linear.stacked()) != before_linear);  // offered before
@@ -172,7 +175,7 @@ TEST_CASE("stored gradients are applied all or not at all, state included") {
   Fixture f(DType::f32);
   OptimizerOptions options;
   options.kind = kind;
-  options.momentum = 0.9f;
+  options.momentum = 0.9;
   auto rule = make_update_rule(*f.backend, options, f.groups());
   const auto state_bits = [&] {
     Bits all;
@@ -184,9 +187,9 @@ TEST_CASE("stored gradients are applied all or not at all, state included") {
   auto poisoned = test::raw_values<float>(*f.backend, f.rows);
   poisoned.front() = std::numeric_limits<float>::quiet_NaN();
   test::fill(*f.backend, f.rows, poisoned);
-  KeepGradients sink(*f.backend, TileSize{}, f.groups());
+  KeepGradients sink({*f.backend, TileSize{}, *rule}, f.groups());
   f.offer_all(sink);
-  sink.apply(*rule, step_with(0.05f));
+  sink.apply(step_with(0.05f));
   CHECK(f.bits() == before);
   CHECK(state_bits() == state_before);
 }

@@ -14,7 +14,7 @@ namespace lomo::test {
 inline TrainConfig config_of(OptimizerKind kind, DType dtype) {
   TrainConfig c;
   c.model.dtype = dtype;
-  c.optimizer.name = kind;
+  c.optimizer.kind = kind;
   c.optimizer.lr = 1e-3;
   c.optimizer.momentum = kind == OptimizerKind::sgd ? 0.5 : 0;
   c.optimizer.rounding = Rounding::nearest;

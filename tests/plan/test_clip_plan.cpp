@@ -92,7 +92,7 @@ TEST_CASE("one pass, two passes and a stored gradient clip alike but for the nor
     run.model = std::make_unique<Llama>(*run.backend, test::tiny_config(tied), DType::f32);
     test::fill_weights(*run.model, 1);
     TrainConfig config = config_of(ClipStrategy::automatic);
-    config.optimizer.name = kind;
+    config.optimizer.kind = kind;
     config.clip.value = value;
     config.clip.kept_blocks = kept;
     Trainer trainer(*run.model, config, Schedule(ScheduleKind::constant, 0.1, 0, 10));

@@ -42,7 +42,7 @@ struct Step {
 TrainConfig config_of(Recompute recompute, bool verdict, std::size_t kept_logits) {
   TrainConfig config;
   config.model.dtype = DType::f32;
-  config.optimizer.name = OptimizerKind::lomo;
+  config.optimizer.kind = OptimizerKind::lomo;
   config.optimizer.lr = 1e-3;
   config.optimizer.rounding = Rounding::nearest;
   config.metrics.rounding_every = 0;

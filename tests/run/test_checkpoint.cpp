@@ -247,7 +247,7 @@ TEST_CASE("a resumed run may change its rate and its length, not its data or its
   CHECK(config_changes(before, now).size() == 3);
   now.train.seed = 1;
   now.batch.sequences = 3;
-  now.optimizer.name = OptimizerKind::adamw;
+  now.optimizer.kind = OptimizerKind::adamw;
   const std::string message =
       error_of(Exit::usage, [&] { static_cast<void>(config_changes(before, now)); });
   CHECK(contains(message, "train.seed: 42 -> 1"));

@@ -40,7 +40,7 @@ struct Bench {
 
 inline TrainConfig bench_config(OptimizerKind kind, double clip) {
   TrainConfig c;
-  c.optimizer.name = kind;
+  c.optimizer.kind = kind;
   c.optimizer.lr = 0.1;
   c.optimizer.rounding = Rounding::nearest;
   c.clip.norm = clip;

@@ -169,7 +169,7 @@ TEST_CASE("a step that overflows in its last tensor only changes nothing") {
   std::optional<double> found;
   for (double scale = 64; scale < 0x1p26 && !found; scale *= 2) {
     Pass pass = probe.model.forward(probe.batch, Recompute::block);
-    KeepGradients gradients(*probe.backend, {}, probe.model.weights().groups());
+    KeepGradients gradients({*probe.backend, TileSize{}}, probe.model.weights().groups());
     probe.model.backward(pass, gradients,
                          static_cast<float>(scale) / static_cast<float>(pass.loss_rows), false);
     std::vector<std::string> bad;

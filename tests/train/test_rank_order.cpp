@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "lomo/backend/process_group.h"
-#include "lomo/backend/trace.h"
+#include "lomo/backend/event_log.h"
 #include "lomo/core/error.h"
 #include "train/bench.h"
 
@@ -100,7 +100,8 @@ TEST_CASE("the next gradient tile is rendered and sent before this one is waited
   const Buffer dy = self.backend->allocate({10, 64}, DType::bf16, Category::activations, "dy");
   const Buffer x = self.backend->allocate({10, 16}, DType::bf16, Category::activations, "x");
   const TileSize two_rows{std::size_t{2} * 16 * sizeof(float)};
-  NormProbe probe(*self.backend, two_rows, 1, NormMethod::cheapest, {*self.ranks});
+  NormProbe probe({*self.backend, two_rows, {}, GradientComm{*self.ranks}}, 1,
+                  NormMethod::cheapest);
   const auto order = self.order_of({"all_to_all", "sum_partials"}, [&] {
     probe.offer(group, LinearOffer{Factor::lent(dy), Factor::lent(x)}, true);
   });
@@ -119,7 +120,8 @@ TEST_CASE("the next factors are on their way before this rank multiplies with th
   ParameterGroup group(*self.backend, DType::bf16, {{"w", 200}}, 100, rank_info(*self.ranks));
   const Buffer dy = self.backend->allocate({8, 200}, DType::bf16, Category::activations, "dy");
   const Buffer x = self.backend->allocate({8, 100}, DType::bf16, Category::activations, "x");
-  NormProbe probe(*self.backend, {}, 1, NormMethod::cheapest, {*self.ranks});
+  NormProbe probe({*self.backend, TileSize{}, {}, GradientComm{*self.ranks}}, 1,
+                  NormMethod::cheapest);
   const auto order = self.order_of({"all_to_all", "wait", "inner_product"}, [&] {
     probe.offer(group, LinearOffer{Factor::lent(dy), Factor::lent(x), rows}, true);
   });
@@ -137,7 +139,7 @@ TEST_CASE(
     const Buffer x = self.backend->allocate({10, 16}, DType::bf16, Category::activations, "x");
     const auto rule = make_update_rule(*self.backend, {}, {&group});
     const TileSize two_rows{std::size_t{2} * 16 * sizeof(float)};
-    FusedUpdate update(*self.backend, two_rows, *rule, {}, 0, {*self.ranks});
+    FusedUpdate update({*self.backend, two_rows, *rule, GradientComm{*self.ranks}}, {});
     self.backend->ledger().restart();
     update.offer(group, LinearOffer{Factor::lent(dy), Factor::lent(x)}, true);
     std::map<std::string, std::uint64_t> calls;

@@ -45,15 +45,15 @@ RankedResult start_of(RankedRun run) {
 double bound(RankedRun const& run, int ranks) {
   double once = 4 * std::sqrt(20.0 * 101.0) * 0x1p-24;
   if (run.config.ranks.comm_dtype == DType::bf16) once += 2 * 0x1p-9 * ranks;
-  const bool adaptive = run.config.optimizer.name == OptimizerKind::adalomo ||
-                        run.config.optimizer.name == OptimizerKind::adamw;
+  const bool adaptive = run.config.optimizer.kind == OptimizerKind::adalomo ||
+                        run.config.optimizer.kind == OptimizerKind::adamw;
   return adaptive ? std::sqrt(once) : once * static_cast<double>(run.batches.size());
 }
 
 void check_ranks(RankedRun const& run, std::vector<int> const& counts) {
   const RankedResult alone = train_on(1, run), start = start_of(run);
   for (const int ranks : counts) {
-    INFO(to_string(run.config.optimizer.name)
+    INFO(to_string(run.config.optimizer.kind)
          << " tied " << run.shape.tied_embeddings << " communication dtype "
          << to_string(run.config.ranks.comm_dtype) << " ranks " << ranks);
     const RankedResult got = train_on(ranks, run);
@@ -192,7 +192,7 @@ TEST_CASE(
   const RankedResult alone = train_on(1, run);
   REQUIRE(alone.reports.front().outcome == StepOutcome::applied);
   for (const int ranks : {2, 3, 8}) {
-    INFO(to_string(run.config.optimizer.name) << " ranks " << ranks);
+    INFO(to_string(run.config.optimizer.kind) << " ranks " << ranks);
     const RankedResult got = train_on(ranks, run);
     CHECK(got.reports.front().outcome == StepOutcome::applied);
     // A few dozen fp16 roundings lie on the way of each gradient.

@@ -193,7 +193,7 @@ TEST_CASE(
   // AdaLomo holds a whole tensor, and looks at all of it before its statistics change.
   Bench whole;
   spoil(whole);
-  tile.optimizer.name = OptimizerKind::adalomo;
+  tile.optimizer.kind = OptimizerKind::adalomo;
   Trainer adaptive(whole.model, tile, kConstant);
   const StepReport half = adaptive.step(whole.batch);
   REQUIRE(half.partial);
@@ -207,7 +207,7 @@ TEST_CASE(
     CHECK(changed == taken.contains(state.name.substr(0, state.name.rfind('.'))));
   }
 
-  tile.optimizer.name = OptimizerKind::lomo;
+  tile.optimizer.kind = OptimizerKind::lomo;
   tile.train.stop_after_skips = 1;
   Bench again;
   spoil(again);

@@ -74,14 +74,31 @@ class Backend {
   /// 2 where what `on_side_stream` issues runs beside what is issued after it; 1 where it is done
   /// when `on_side_stream` returns (CPU, whose stream is the host).
   virtual int streams() const { return 1; }
-  /// Calls `issue`, whose operations and exchanges go to the side stream: they start after all
-  /// that was issued before, on either stream, and run beside what is issued later, until `wait`.
-  /// Before that the tensors they read must not be overwritten, those they write not be touched,
-  /// and the memory of both not be freed, but by `issue` itself: what is freed there, workspaces
-  /// included, stays taken until the `wait`. Not within itself.
+  /// While it lives, operations and exchanges go to the side stream: they start after all that was
+  /// issued before, on either stream, and run beside what is issued later, until `wait`. Before
+  /// that the tensors they read must not be overwritten, those they write not be touched, and the
+  /// memory of both not be freed, but within it: what is freed there, workspaces included, stays
+  /// taken until the `wait`. One at a time.
+  class SideStream {
+   public:
+    explicit SideStream(Backend& backend);
+    SideStream(SideStream const&) = delete;
+    SideStream& operator=(SideStream const&) = delete;
+    /// Leaves it, and lets no error out of it: one of the device comes to light in the next call.
+    ~SideStream();
+    Fence fence() const { return fence_; }
+    /// The same with its errors. Once.
+    void leave();
+
+   private:
+    Backend& backend_;
+    Fence fence_;
+    bool inside_ = true;
+  };
+  /// Calls `issue` within a SideStream.
   Fence on_side_stream(std::function<void()> const& issue);
   /// Work issued to the compute stream from here on starts when that of `fence`, and of all fences
-  /// before it, is done. Does not block the host. Not within `on_side_stream`.
+  /// before it, is done. Does not block the host. Not within a SideStream.
   void wait(Fence fence);
 
   // ---- linear layers ----------------------------------------------------------------------------

@@ -14,7 +14,7 @@
 #include "lomo/io/json.h"
 #include "lomo/model/config.h"
 #include "lomo/model/llama.h"
-#include "lomo/optim/update_rule.h"
+#include "lomo/optim/optimizer_options.h"
 
 namespace lomo {
 
@@ -59,16 +59,6 @@ struct TrainSection {
   std::uint64_t seed = 42;
   Recompute recompute = Recompute::block;
   std::int64_t stop_after_skips = 20;  // skipped steps in a row that end the run as diverged
-};
-
-struct OptimizerSection {
-  OptimizerKind name = OptimizerKind::lomo;
-  double lr = 0;
-  double weight_decay = 0;
-  std::optional<Rounding> rounding;               // none: stochastic for bf16, else nearest
-  double momentum = 0;                            // sgd
-  double beta1 = 0.9, beta2 = 0.999, eps = 1e-8;  // adamw
-  double decay_rate = -0.8, eps1 = 1e-30, eps2 = 1e-3, clip_threshold = 1;  // adalomo
 };
 
 /// How the learning rate goes on after the warm-up; see Schedule.
@@ -178,7 +168,7 @@ struct TrainConfig {
   DataSection data;
   BatchSection batch;
   TrainSection train;
-  OptimizerSection optimizer;
+  OptimizerOptions optimizer;
   ScheduleSection schedule;
   ClipSection clip;
   GradientCheck gradient_check = GradientCheck::step;

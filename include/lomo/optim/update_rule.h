@@ -6,6 +6,7 @@
 
 #include "lomo/backend/backend.h"
 #include "lomo/backend/communicator.h"
+#include "lomo/optim/optimizer_options.h"
 #include "lomo/parallel/parameter.h"
 #include "lomo/parallel/stored_tensor.h"
 
@@ -13,8 +14,9 @@ namespace lomo {
 
 /// What one step gives every update.
 struct StepContext {
-  std::int64_t step = 1;  // 1 on the first update of a run; skipped steps do not count
-  float lr = 0;
+  std::int64_t step = 1;    // 1 on the first update of a run; skipped steps do not count
+  double lr = 0;            // of this step, by the schedule
+  double weight_decay = 0;  // of the parameter; see ParameterPolicy
   GradientScaling gradient;
   Tensor rounding_stats = {};  // of RoundingPlan
 };
@@ -32,13 +34,13 @@ class UpdateRule {
   virtual ~UpdateRule() = default;
   virtual Residency residency() const = 0;
   /// Applies rows [first, first + g.rows()) of the gradient g (t,I) f32 to parameter.value, unless
-  /// guard[1] != 0. g may be overwritten. Residency::tensor rules get first = 0 and all rows. Rows
-  /// are counted from the first owned here; all ranks make the same calls.
+  /// found_inf[1] != 0. g may be overwritten. Residency::tensor rules get first = 0 and all rows.
+  /// Rows are counted from the first owned here; all ranks make the same calls.
   virtual void apply(Parameter& parameter, std::int64_t first, Tensor g, StepContext const& step,
                      Tensor found_inf) = 0;
   /// Whether rows without a gradient stay as they are, so that a sparse gradient can be applied to
   /// its rows alone: no weight decay, no state.
-  virtual bool takes_rows() const { return false; }
+  virtual bool takes_rows(StepContext const&) const { return false; }
   /// Applies the sparse gradient g (U,I) f32 of the rows listed in rows (U) i32. Only if
   /// takes_rows().
   virtual void apply_rows(Parameter& parameter, Tensor rows, Tensor g, StepContext const& step,
@@ -46,7 +48,7 @@ class UpdateRule {
   /// Whether the rule takes the partial gradients of ranks, and sums them itself.
   virtual bool fuses_reduction() const { return false; }
   /// Applies rows `rows` of the gradient, whose sum in rank order `partials` (R rows,I) is, f32 or
-  /// bf16, or which it is itself, f32. Only if fuses_reduction().
+  /// bf16. Only if fuses_reduction().
   virtual void apply_partials(Parameter& parameter, RowRange rows, Tensor partials,
                               StepContext const& step, Tensor found_inf);
   /// What must be saved for an exact resume, "<parameter>.row", "<parameter>.m", ...; empty for
@@ -54,35 +56,18 @@ class UpdateRule {
   virtual std::vector<StoredTensor> state() { return {}; }
 };
 
-enum class OptimizerKind : std::uint8_t { lomo, adalomo, sgd, adamw };
-/// Applied while backward runs; the others keep whole gradients.
-constexpr bool is_fused(OptimizerKind kind) {
-  return kind == OptimizerKind::lomo || kind == OptimizerKind::adalomo;
-}
-
-struct OptimizerOptions {
-  OptimizerKind kind = OptimizerKind::lomo;
-  float weight_decay = 0;
-  Rounding rounding = Rounding::nearest;
-  std::uint64_t seed = 0;
-  float momentum = 0;                  // sgd
-  float beta1 = 0.9f, beta2 = 0.999f;  // adamw
-  float adam_eps = 1e-8f;              // adamw
-  float decay_rate = -0.8f;            // adalomo, beta_t = 1 - t^decay_rate
-  float eps1 = 1e-30f, eps2 = 1e-3f;   // adalomo
-  float clip_threshold = 1.0f;         // adalomo
-};
-
 /// `groups` lists the parameters the rule will serve; rules with state allocate it now, for the
-/// rows owned here. `ranks`: those that share the parameters.
+/// rows owned here. `seed` is that of stochastic rounding. `ranks`: those that share the
+/// parameters.
 std::unique_ptr<UpdateRule> make_update_rule(Backend& backend, OptimizerOptions const& options,
+                                             std::uint64_t seed,
                                              std::vector<ParameterGroup*> const& groups,
                                              Communicator& ranks);
 /// For parameters that are whole here.
 inline std::unique_ptr<UpdateRule> make_update_rule(Backend& backend,
                                                     OptimizerOptions const& options,
                                                     std::vector<ParameterGroup*> const& groups) {
-  return make_update_rule(backend, options, groups, backend.self_group());
+  return make_update_rule(backend, options, /*seed=*/0, groups, backend.self_group());
 }
 
 }  // namespace lomo

@@ -6,7 +6,10 @@
 
 #include "lomo/config/config.h"
 #include "lomo/model/llama.h"
-#include "lomo/optim/sinks.h"
+#include "lomo/optim/sinks/fused_update.h"
+#include "lomo/optim/sinks/keep_factors.h"
+#include "lomo/optim/sinks/keep_gradients.h"
+#include "lomo/optim/sinks/norm_probe.h"
 #include "lomo/optim/update_rule.h"
 #include "lomo/train/loss_scale.h"
 #include "lomo/train/schedule.h"
@@ -69,8 +72,7 @@ struct TrainerState {
   bool operator==(TrainerState const&) const = default;
 };
 
-/// What a config says of the update rule, and of the head.
-OptimizerOptions rule_options(TrainConfig const& config);
+/// What a config says of the head.
 HeadOptions head_options(TrainConfig const& config);
 /// The learning rates of a run of `total` steps.
 Schedule schedule_of(TrainConfig const& config, std::int64_t total);
@@ -113,12 +115,15 @@ class Trainer {
 
  private:
   void measure_loss(Pass const& pass, StepReport& report) const;
-  GradientComm gradient_comm() const { return {model_.ranks(), comm_dtype_}; }
+  SinkContext sink_context() const {
+    return {model_.backend(), tile_, policies_, {model_.ranks(), comm_dtype_}};
+  }
+  void tell(StepReport& report, StepContext const& context) const;
   void fused_step(Pass& pass, StepReport& report, StepContext& context);
   void kept_step(Pass& pass, StepReport& report, StepContext& context);
   void stored_step(Pass& pass, StepReport& report, StepContext& context);
   bool decide(GradientStats const& stats, StepReport& report, StepContext& context);
-  bool check_spike(StepReport& report);
+  bool check_spike(StepReport& report, StepContext& context);
   void begin_rounding_stats(StepContext& context);
   void end_rounding_stats(StepReport& report, StepContext const& context) const;
   void skip(StepReport& report);
@@ -138,6 +143,7 @@ class Trainer {
   LossScaler scaler_;
   SpikeGuard spike_guard_;
   std::unique_ptr<UpdateRule> rule_;
+  Policies policies_;      // of all parameters
   Buffer rounding_stats_;  // (4) f64; none where rounding is not in play
   TrainerState state_;
 };

@@ -1,9 +1,8 @@
-#include <algorithm>
-#include <iterator>
+#include "lomo/optim/sinks/keep_factors.h"
+
 #include <utility>
 
 #include "lomo/core/error.h"
-#include "lomo/optim/sinks.h"
 
 namespace lomo {
 
@@ -24,9 +23,8 @@ bool owns(VectorOffer const& offer) {
 
 }  // namespace
 
-KeepFactors::KeepFactors(Backend& backend, TileSize tile, float scale, NormMethod method,
-                         GradientComm gradient_comm)
-    : TileSink(backend, tile, gradient_comm), scale_(scale), method_(method) {}
+KeepFactors::KeepFactors(SinkContext context, float scale, NormMethod method)
+    : TileSink(std::move(context)), scale_(scale), method_(method) {}
 
 void KeepFactors::stop_keeping() {
   keeping_ = false;

@@ -2,8 +2,8 @@
 #include <optional>
 #include <vector>
 
-#include "lomo/optim/gradient_tiles.h"
 #include "lomo/optim/offer.h"
+#include "lomo/parallel/gradient_reducer.h"
 
 namespace lomo {
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <span>
 
-#include "dlogits.h"
+#include "../dlogits.h"
 
 namespace lomo {
 
