@@ -13,6 +13,7 @@
 #include "block.cuh"
 #include "launch.cuh"
 #include "planes.cuh"
+#include "row_runs.cuh"
 
 namespace lomo::kernels {
 namespace {
@@ -142,28 +143,6 @@ __global__ void __launch_bounds__(kThreads) wide_partial_kernel(NormGradient<T> 
   a.partial[blockIdx.y * a.cols + j] = sum;
 }
 
-/// dw = sum of the runs: eight groups of runs, each in order, then the groups in order.
-__global__ void __launch_bounds__(kThreads)
-    sum_runs_kernel(float* dw, float const* partial, std::int64_t runs, std::int64_t cols) {
-  constexpr int kGroups = kThreads / 32;
-  SHARED_ARRAY(float, group_sums, kThreads);
-  const int lane = threadIdx.x % 32;
-  const int group = threadIdx.x / 32;
-  const std::int64_t j = static_cast<std::int64_t>(blockIdx.x) * 32 + lane;
-  const std::int64_t each = (runs + kGroups - 1) / kGroups;
-  const std::int64_t end = (group + 1) * each < runs ? (group + 1) * each : runs;
-  float sum = 0;
-  if (j < cols) {
-#pragma unroll 8
-    for (std::int64_t run = group * each; run < end; ++run) sum += partial[run * cols + j];
-  }
-  group_sums[threadIdx.x] = sum;
-  __syncthreads();
-  if (group != 0 || j >= cols) return;
-  for (int g = 1; g < kGroups; ++g) sum += group_sums[g * 32 + lane];
-  dw[j] = sum;
-}
-
 }  // namespace
 
 cudaError_t rmsnorm(Storage type, Out y, float* rstd, In x, void const* w, float eps,
@@ -183,7 +162,7 @@ cudaError_t rmsnorm(Storage type, Out y, float* rstd, In x, void const* w, float
 cudaError_t rmsnorm_backward(Storage type, Out dx, float* dw, In dy, In x, void const* w,
                              float const* rstd, In residual, void* workspace, std::int64_t rows,
                              std::int64_t cols, cudaStream_t stream, Variant variant) {
-  const std::int64_t run = rows_of_norm_run(rows);
+  const std::int64_t run = rows_of_run(rows);
   const auto runs = static_cast<unsigned>(div_up(rows, run));
   const bool shared = variant == Variant::tuned && cols <= kMaxColumns;
   auto* const partial = dw == nullptr ? nullptr : static_cast<float*>(workspace);
@@ -225,9 +204,7 @@ cudaError_t rmsnorm_backward(Storage type, Out dx, float* dw, In dy, In x, void 
     });
   });
   if (error != cudaSuccess || dw == nullptr) return error;
-  return launch(sum_runs_kernel, dim3(static_cast<unsigned>(div_up(cols, 32))), dim3(kThreads), 0,
-                stream, dw, static_cast<float const*>(partial), static_cast<std::int64_t>(runs),
-                cols);
+  return sum_runs(dw, partial, runs, cols, stream);
 }
 
 }  // namespace lomo::kernels

@@ -47,21 +47,21 @@ __device__ __forceinline__ Turn turn_by(std::int32_t position, float freq) {
 template <class T, int N>
 __global__ void __launch_bounds__(kRopeThreads)
     rope_kernel(T* x, std::int64_t pitch, std::int32_t const* positions, float const* inv_freq,
-                int heads, int half, int direction) {
+                int heads, int width, int half, int direction, float scale) {
   SHARED_ARRAY(Table, sines, 1);
   SHARED_ARRAY(Table, cosines, 1);
   const std::int64_t row = blockIdx.x;
   const int thread = threadIdx.x;
   for (int i = thread; i < half; i += kRopeThreads) {
     const Turn turn = turn_by(direction * positions[row], inv_freq[i]);
-    sines[0].of[place<N>(i, half)] = turn.sine;
-    cosines[0].of[place<N>(i, half)] = turn.cosine;
+    sines[0].of[place<N>(i, half)] = scale * turn.sine;
+    cosines[0].of[place<N>(i, half)] = scale * turn.cosine;
   }
   __syncthreads();
   const int per_head = half / N;
   for (int item = thread; item < heads * per_head; item += kRopeThreads) {
     const int i = item % per_head * N;
-    T* const lower = x + row * pitch + static_cast<std::int64_t>(item / per_head) * 2 * half + i;
+    T* const lower = x + row * pitch + static_cast<std::int64_t>(item / per_head) * width + i;
     float a[N], b[N], s[N], c[N];
     load(a, lower);
     load(b, lower + half);
@@ -81,16 +81,19 @@ __global__ void __launch_bounds__(kRopeThreads)
 }  // namespace
 
 cudaError_t rope(Storage type, Out x, std::int32_t const* positions, float const* inv_freq,
-                 std::int64_t rows, std::int64_t heads, std::int64_t half, int direction,
-                 cudaStream_t stream, Variant variant) {
+                 RopeShape const& shape, int direction, float scale, cudaStream_t stream,
+                 Variant variant) {
+  const std::int64_t half = shape.half;
   if (half > kMaxHalf) return cudaErrorInvalidValue;
   return with_storage(type, [&]<class T>(T) {
     const bool vectors =
-        variant == Variant::tuned && half % kVector<T> == 0 && aligned(x, sizeof(T));
+        variant == Variant::tuned && half % kVector<T> == 0 && shape.width % kVector<T> == 0 &&
+        aligned(x, sizeof(T));
     return with_width<T>(vectors, [&]<int N>(std::integral_constant<int, N>) {
-      return launch(rope_kernel<T, N>, dim3(static_cast<unsigned>(rows)), dim3(kRopeThreads), 0,
+      return launch(rope_kernel<T, N>, dim3(static_cast<unsigned>(shape.rows)), dim3(kRopeThreads), 0,
                     stream, static_cast<T*>(x.data), x.pitch, positions, inv_freq,
-                    static_cast<int>(heads), static_cast<int>(half), direction);
+                    static_cast<int>(shape.heads), static_cast<int>(shape.width),
+                    static_cast<int>(half), direction, scale);
     });
   });
 }

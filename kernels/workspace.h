@@ -57,16 +57,23 @@ constexpr std::size_t adalomo_update_workspace(std::int64_t rows, std::int64_t c
          (rounding_stats ? rounding_stats_workspace(rows, cols) : 0);
 }
 
-// ---- block: norm.cu, attention_backward.cu
+// ---- block: norm.cu, head_norm.cu, bias.cu, attention_backward.cu
 
-inline constexpr std::int64_t kMaxNormRuns = 256;  // of rows whose dw are summed apart
-inline constexpr std::int64_t kMinNormRun = 4;     // rows
-constexpr std::int64_t rows_of_norm_run(std::int64_t rows) {
-  return std::max(kMinNormRun, blocks_of(rows, kMaxNormRuns));
+inline constexpr std::int64_t kMaxRowRuns = 256;  // of rows that are summed apart
+inline constexpr std::int64_t kMinRowRun = 4;     // rows
+constexpr std::int64_t rows_of_run(std::int64_t rows) {
+  return std::max(kMinRowRun, blocks_of(rows, kMaxRowRuns));
 }
-/// Of rmsnorm_backward when it makes dw.
+/// A sum of each run and column.
+constexpr std::size_t row_runs_workspace(std::int64_t rows, std::int64_t cols) {
+  return bytes_of<float>(blocks_of(rows, rows_of_run(rows)) * cols);
+}
+/// Of rmsnorm_backward when it makes dw (cols), by heads too.
 constexpr std::size_t rmsnorm_backward_workspace(std::int64_t rows, std::int64_t cols) {
-  return bytes_of<float>(blocks_of(rows, rows_of_norm_run(rows)) * cols);
+  return row_runs_workspace(rows, cols);
+}
+constexpr std::size_t sum_columns_workspace(std::int64_t rows, std::int64_t cols) {
+  return row_runs_workspace(rows, cols);
 }
 /// (heads,query_rows) row sums of dout * out.
 constexpr std::size_t attention_backward_workspace(std::int64_t query_rows, std::int64_t heads) {

@@ -53,19 +53,29 @@ void check_attention(Check const& check, Tensor out, Tensor lse, Tensor q, Tenso
   check.same_rows({"q_rows.starts", q_rows.starts}, {"k_rows.starts", k_rows.starts});
 }
 
+constexpr std::int64_t kMaxHeadWidth = 256;  // of norms by heads
+
+/// w (C) as x (N,C), or (D) with D a divisor of C; a row of rstd for each block of D columns.
+void check_norm(Check const& check, Tensor x, Tensor w, Tensor rstd) {
+  check.matrix({"x", x}, kStorage);
+  check.vector({"w", w}, kStorage);
+  check.vector({"rstd", rstd}, kF32);
+  check.same_type({"w", w}, {"x", x});
+  const bool whole = w.rows() == x.cols();
+  const bool by_heads = w.rows() > 0 && w.rows() <= kMaxHeadWidth && x.cols() % w.rows() == 0;
+  check.match(whole || by_heads, {"w", w}, {"x", x});
+  const std::int64_t blocks = whole ? 1 : x.cols() / w.rows();
+  check.match(rstd.rows() == x.rows() * blocks, {"rstd", rstd}, {"x", x});
+}
+
 }  // namespace
 
 void Backend::rmsnorm(Tensor y, Tensor rstd, Tensor x, Tensor w, float eps) {
   const Check check("rmsnorm", device_);
-  check.matrix({"x", x}, kStorage);
+  check_norm(check, x, w, rstd);
   check.matrix({"y", y}, kStorage);
-  check.vector({"w", w}, kStorage);
-  check.vector({"rstd", rstd}, kF32);
   check.same_shape({"y", y}, {"x", x});
-  check.match(w.rows() == x.cols(), {"w", w}, {"x", x});
-  check.same_rows({"rstd", rstd}, {"x", x});
   check.same_type({"y", y}, {"x", x});
-  check.same_type({"w", w}, {"x", x});
   const Operation op(*this, "rmsnorm",
                      cost::elementwise(cost::kRmsnorm, count(x.numel()), {y, rstd, x, w}));
   if (x.numel() > 0) do_rmsnorm(y, rstd, x, w, eps);
@@ -74,21 +84,16 @@ void Backend::rmsnorm(Tensor y, Tensor rstd, Tensor x, Tensor w, float eps) {
 void Backend::rmsnorm_backward(Tensor dx, Tensor dw, Tensor dy, Tensor x, Tensor w, Tensor rstd,
                                Tensor residual) {
   const Check check("rmsnorm_backward", device_);
-  check.matrix({"x", x}, kStorage);
+  check_norm(check, x, w, rstd);
   check.matrix({"dx", dx}, kStorage);
   check.matrix({"dy", dy}, kStorage);
-  check.vector({"w", w}, kStorage);
-  check.vector({"rstd", rstd}, kF32);
   check.same_shape({"dx", dx}, {"x", x});
   check.same_shape({"dy", dy}, {"x", x});
-  check.match(w.rows() == x.cols(), {"w", w}, {"x", x});
-  check.same_rows({"rstd", rstd}, {"x", x});
   check.same_type({"dx", dx}, {"x", x});
   check.same_type({"dy", dy}, {"x", x});
-  check.same_type({"w", w}, {"x", x});
   if (dw) {
     check.vector({"dw", dw}, kF32);
-    check.match(dw.rows() == x.cols(), {"dw", dw}, {"x", x});
+    check.match(dw.rows() == w.rows(), {"dw", dw}, {"w", w});
   }
   if (residual) {
     check.matrix({"residual", residual}, kStorage);
@@ -102,17 +107,20 @@ void Backend::rmsnorm_backward(Tensor dx, Tensor dw, Tensor dy, Tensor x, Tensor
   if (dw && dw.numel() > 0) do_zero(dw);
 }
 
-void Backend::rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation) {
+void Backend::rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation,
+                   RopeHeads heads) {
   const Check check("rope", device_);
   check.matrix({"x", x}, kStorage);
   check.vector({"positions", positions}, kI32);
   check.vector({"inv_freq", inv_freq}, kF32);
   check.same_rows({"positions", positions}, {"x", x});
-  check.match(inv_freq.rows() > 0 && x.cols() % (2 * inv_freq.rows()) == 0, {"x", x},
-              {"inv_freq", inv_freq});
+  if (heads.width == 0) heads.width = 2 * inv_freq.rows();
+  check.match(inv_freq.rows() > 0 && 2 * inv_freq.rows() <= heads.width &&
+                  x.cols() % heads.width == 0,
+              {"x", x}, {"inv_freq", inv_freq});
   const Operation op(*this, "rope",
                      cost::elementwise(cost::kRope, count(x.numel()), {x, positions, inv_freq}));
-  if (x.numel() > 0) do_rope(x, positions, inv_freq, rotation);
+  if (x.numel() > 0) do_rope(x, positions, inv_freq, rotation, heads);
 }
 
 void Backend::attention(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,

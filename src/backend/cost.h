@@ -26,6 +26,9 @@ Cost product(double m, double n, double k, bool adds, std::initializer_list<Tens
 // Operations per element of the elementwise families.
 inline constexpr double kRmsnorm = 4;          // x^2, +, * rstd, * w
 inline constexpr double kRmsnormBackward = 9;  // dy w, its dot with x (2), dw (3), dx (3)
+inline constexpr double kAddBias = 1;
+inline constexpr double kSumColumns = 1;
+inline constexpr double kScale = 2;            // product, sum
 inline constexpr double kRope = 3;             // 4 products and 2 sums a pair
 inline constexpr double kSwiglu = 5;           // exp, +, /, two products, an output
 inline constexpr double kSwigluBackward = 12;  // silu again (4), its derivative (4), products (4)

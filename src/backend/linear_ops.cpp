@@ -104,6 +104,49 @@ void Backend::linear_backward_weights(Tensor g, Tensor dy, Tensor x, ColumnBlock
   do_zero(g);
 }
 
+void Backend::add_bias(Tensor y, Tensor bias, Tensor x) {
+  const Check check("add_bias", device_);
+  check.matrix({"y", y}, kStorage);
+  check.vector({"bias", bias}, kStorage);
+  check.match(bias.rows() == y.cols(), {"bias", bias}, {"y", y});
+  check.same_type({"bias", bias}, {"y", y});
+  if (x) {
+    check.matrix({"x", x}, kStorage);
+    check.same_shape({"x", x}, {"y", y});
+    check.same_type({"x", x}, {"y", y});
+  }
+  const Operation op(*this, "add_bias",
+                     cost::elementwise(cost::kAddBias, count(y.numel()), {y, bias, x}));
+  if (y.numel() > 0) do_add_bias(y, bias, x);
+}
+
+void Backend::sum_columns(Tensor dbias, Tensor dy) {
+  const Check check("sum_columns", device_);
+  check.matrix({"dy", dy}, kStorage);
+  check.vector({"dbias", dbias}, kF32);
+  check.match(dbias.rows() == dy.cols(), {"dbias", dbias}, {"dy", dy});
+  const Operation op(*this, "sum_columns",
+                     cost::elementwise(cost::kSumColumns, count(dy.numel()), {dbias, dy}));
+  if (dy.numel() > 0) return do_sum_columns(dbias, dy);
+  if (dbias.numel() > 0) do_zero(dbias);
+}
+
+void Backend::scale(Tensor y, Tensor x, float factor, Tensor residual) {
+  const Check check("scale", device_);
+  check.matrix({"y", y}, kStorage);
+  check.matrix({"x", x}, kStorage);
+  check.same_shape({"x", x}, {"y", y});
+  check.same_type({"x", x}, {"y", y});
+  if (residual) {
+    check.matrix({"residual", residual}, kStorage);
+    check.same_shape({"residual", residual}, {"y", y});
+    check.same_type({"residual", residual}, {"y", y});
+  }
+  const Operation op(*this, "scale",
+                     cost::elementwise(cost::kScale, count(y.numel()), {y, x, residual}));
+  if (y.numel() > 0) do_scale(y, x, factor, residual);
+}
+
 void Backend::gather_rows(Tensor y, Tensor x, Tensor index) {
   const Check check("gather_rows", device_);
   check.matrix({"x", x}, kStorage);

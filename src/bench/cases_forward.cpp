@@ -176,6 +176,34 @@ void add_block_cases(std::vector<Recipe>& all, Extents const& e) {
                    const Tensor dw = o.zeros(Shape(rows.cols()), DType::f32);
                    return [=, &b] { b.rmsnorm_backward(dx, dw, dy, x, w, rstd, residual); };
                  }});
+  all.push_back({"rmsnorm", "of queries by heads", [=](Backend& b, Operands& o) {
+                   const Tensor x = o.numbers(queries(e), e.type), y = o.zeros(queries(e), e.type);
+                   const Tensor w = o.numbers(Shape(e.model.head_width), e.type);
+                   const Tensor rstd = o.zeros(Shape(e.tokens * e.model.heads), DType::f32);
+                   return [=, &b] { b.rmsnorm(y, rstd, x, w, eps); };
+                 }});
+  all.push_back({"rmsnorm_backward", "of queries by heads, with dw", [=](Backend& b, Operands& o) {
+                   const Tensor x = o.numbers(queries(e), e.type),
+                                dx = o.numbers(queries(e), e.type);
+                   const Tensor w = o.numbers(Shape(e.model.head_width), e.type);
+                   const Tensor rstd = o.numbers(Shape(e.tokens * e.model.heads), DType::f32);
+                   const Tensor dw = o.zeros(Shape(e.model.head_width), DType::f32);
+                   return [=, &b] { b.rmsnorm_backward(dx, dw, dx, x, w, rstd); };
+                 }});
+  all.push_back({"add_bias", "to a residual", [=](Backend& b, Operands& o) {
+                   const Tensor x = o.numbers(rows, e.type), y = o.zeros(rows, e.type);
+                   const Tensor bias = o.numbers(Shape(rows.cols()), e.type);
+                   return [=, &b] { b.add_bias(y, bias, x); };
+                 }});
+  all.push_back({"sum_columns", "", [=](Backend& b, Operands& o) {
+                   const Tensor dy = o.numbers(rows, e.type);
+                   const Tensor sum = o.zeros(Shape(rows.cols()), DType::f32);
+                   return [=, &b] { b.sum_columns(sum, dy); };
+                 }});
+  all.push_back({"scale", "with a residual", [=](Backend& b, Operands& o) {
+                   const Tensor x = o.numbers(rows, e.type), y = o.zeros(rows, e.type);
+                   return [=, &b] { b.scale(y, x, 0.5f, x); };
+                 }});
   all.push_back({"rope", "queries", [=](Backend& b, Operands& o) {
                    const Tensor x = o.numbers(queries(e), e.type);
                    const Tensor positions = sequences(o, e).positions;

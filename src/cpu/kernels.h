@@ -47,7 +47,7 @@ struct TypedKernels {
   void (*rmsnorm_backward)(T* dx, float* dw, T const* dy, T const* x, T const* w, T const* residual,
                            float rstd, std::int64_t c);
   void (*rotate)(T* x, float const* sine, float const* cosine, std::int64_t heads,
-                 std::int64_t half);
+                 std::int64_t width, std::int64_t half);
   void (*swiglu)(T* act, T const* gate, T const* up, std::int64_t f);
   void (*swiglu_backward)(T* d_gate, T* d_up, T const* d_act, T const* gate, T const* up,
                           std::int64_t f);

@@ -7,10 +7,10 @@
 
 namespace lomo::cpu {
 
-void CpuBackend::do_rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation) {
+void CpuBackend::do_rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation,
+                         RopeHeads heads) {
   const std::int64_t rows = x.rows(), half = inv_freq.rows();
   if (rows == 0 || half == 0) return;
-  const std::int64_t heads = x.cols() / (2 * half);
   // Sines and cosines are the same for all heads of a row: a block of rows at a time, so that the
   // scratch does not depend on the number of threads.
   constexpr std::int64_t kRowsAtOnce = workspace::kRopeRows;
@@ -32,7 +32,11 @@ void CpuBackend::do_rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation r
         // An inverse turn is a turn by the opposite angle.
         k.sine_cosine(sine, cosine, rotation == Rotation::forward ? position : -position, freq,
                       half);
-        k.of<T>().rotate(data + (first + i) * x.pitch(), sine, cosine, heads, half);
+        if (heads.scale != 1) {
+          for (std::int64_t j = 0; j < 2 * half; ++j) sine[j] *= heads.scale;  // and cosines
+        }
+        k.of<T>().rotate(data + (first + i) * x.pitch(), sine, cosine, x.cols() / heads.width,
+                         heads.width, half);
       }
     }
   });

@@ -48,9 +48,9 @@ void sine_cosine_row(float* sine, float* cosine, std::int32_t position, float co
 
 template <class T>
 void rotate_row(T* x, float const* sine, float const* cosine, std::int64_t heads,
-                std::int64_t half) {
+                std::int64_t width, std::int64_t half) {
   for (std::int64_t h = 0; h < heads; ++h) {
-    T* lower = x + h * 2 * half;
+    T* lower = x + h * width;
     T* upper = lower + half;
     by_lanes(half, [&](std::int64_t i, int count) LOMO_KERNEL_LAMBDA {
       const Vec a = load(lower + i, count), b = load(upper + i, count);

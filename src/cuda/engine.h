@@ -65,8 +65,13 @@ class CudaBackend final : public Backend {
   void do_rmsnorm(Tensor y, Tensor rstd, Tensor x, Tensor w, float eps) override;
   void do_rmsnorm_backward(Tensor dx, Tensor dw, Tensor dy, Tensor x, Tensor w, Tensor rstd,
                            Tensor residual) override;
+  // bias.cpp
+  void do_add_bias(Tensor y, Tensor bias, Tensor x) override;
+  void do_sum_columns(Tensor dbias, Tensor dy) override;
+  void do_scale(Tensor y, Tensor x, float factor, Tensor residual) override;
   // rope.cpp
-  void do_rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation) override;
+  void do_rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation,
+               RopeHeads heads) override;
   // attention.cpp
   void do_attention(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Sequences const& q_rows,
                     Sequences const& k_rows, Heads const& heads) override;

@@ -5,11 +5,12 @@
 
 namespace lomo::cuda {
 
-void CudaBackend::do_rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation) {
-  const std::int64_t half = inv_freq.rows();
+void CudaBackend::do_rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation,
+                          RopeHeads heads) {
+  const kernels::RopeShape shape{x.rows(), x.cols() / heads.width, heads.width, inv_freq.rows()};
   check(kernels::rope(storage(x.dtype()), out(x), address<std::int32_t>(positions),
-                      address<float>(inv_freq), x.rows(), x.cols() / (2 * half), half,
-                      rotation == Rotation::forward ? 1 : -1, queue_),
+                      address<float>(inv_freq), shape, rotation == Rotation::forward ? 1 : -1,
+                      heads.scale, queue_),
         "rope");
 }
 

@@ -59,6 +59,11 @@ class DryBackend final : public Backend {
   void do_linear_backward_weights(Tensor g, Tensor dy, Tensor x, ColumnBlocks blocks) override {
     work("linear_backward_weights", workspaces_->linear_backward_weights(g, dy, x, blocks));
   }
+  void do_add_bias(Tensor, Tensor, Tensor) override {}
+  void do_sum_columns(Tensor, Tensor dy) override {
+    work("sum_columns", workspaces_->sum_columns(dy));
+  }
+  void do_scale(Tensor, Tensor, float, Tensor) override {}
   // rows
   void do_gather_rows(Tensor, Tensor, Tensor) override {}
   void do_scatter_rows(Tensor, Tensor, Tensor) override {}
@@ -69,7 +74,7 @@ class DryBackend final : public Backend {
   void do_rmsnorm_backward(Tensor, Tensor dw, Tensor, Tensor x, Tensor, Tensor, Tensor) override {
     work("rmsnorm_backward", workspaces_->rmsnorm_backward(x, dw));
   }
-  void do_rope(Tensor x, Tensor, Tensor inv_freq, Rotation) override {
+  void do_rope(Tensor x, Tensor, Tensor inv_freq, Rotation, RopeHeads) override {
     work("rope", workspaces_->rope(x, inv_freq));
   }
   void do_attention(Tensor, Tensor, Tensor, Tensor, Tensor, Sequences const&, Sequences const&,

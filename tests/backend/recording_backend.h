@@ -43,11 +43,14 @@ class RecordingBackend final : public Backend {
   void do_scatter_rows(Tensor, Tensor, Tensor) override { called.push_back("scatter_rows"); }
   void do_sum_rows(Tensor, Tensor, Tensor, Tensor) override { called.push_back("sum_rows"); }
   void do_add_rows(Tensor, Tensor, Tensor, std::int64_t) override { called.push_back("add_rows"); }
+  void do_add_bias(Tensor, Tensor, Tensor) override { called.push_back("add_bias"); }
+  void do_sum_columns(Tensor, Tensor) override { called.push_back("sum_columns"); }
+  void do_scale(Tensor, Tensor, float, Tensor) override { called.push_back("scale"); }
   void do_rmsnorm(Tensor, Tensor, Tensor, Tensor, float) override { called.push_back("rmsnorm"); }
   void do_rmsnorm_backward(Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor) override {
     called.push_back("rmsnorm_backward");
   }
-  void do_rope(Tensor, Tensor, Tensor, Rotation) override { called.push_back("rope"); }
+  void do_rope(Tensor, Tensor, Tensor, Rotation, RopeHeads) override { called.push_back("rope"); }
   void do_attention(Tensor, Tensor, Tensor, Tensor, Tensor, Sequences const&, Sequences const&,
                     Heads const&) override {
     called.push_back("attention");

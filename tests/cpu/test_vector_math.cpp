@@ -117,7 +117,7 @@ TEST_CASE("every kernel set reads and rounds f16 as lomo/core/dtype.h does") {
         x[i].bits = static_cast<std::uint16_t>((bits + i) | (i % 2 == 0 ? 0x8000u : 0));
       }
       std::vector<f16> turned = x;
-      set->f16s.rotate(turned.data(), zero.data(), one.data(), 1, kHalf);  // by no angle
+      set->f16s.rotate(turned.data(), zero.data(), one.data(), 1, 2 * kHalf, kHalf);  // by no angle
       for (std::size_t i = 0; i < x.size(); ++i) {
         if (to_float(turned[i]) != to_float(x[i])) FAIL("f16 " << x[i].bits);
       }

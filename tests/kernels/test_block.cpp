@@ -106,9 +106,9 @@ TEST_CASE("kernels: rope agrees with the reference and its inverse turns back") 
       const DeviceVector<std::int32_t> p(positions);
       const DeviceVector<float> f(freq);
       const kernels::Storage s = storage_of(type);
-      require(kernels::rope(s, m, p, f, n, heads, half, 1, nullptr, l.variant));
+      require(kernels::rope(s, m, p, f, {n, heads, 2 * half, half}, 1, 1, nullptr, l.variant));
       auto turned = m.get();
-      require(kernels::rope(s, m, p, f, n, heads, half, -1, nullptr, l.variant));
+      require(kernels::rope(s, m, p, f, {n, heads, 2 * half, half}, -1, 1, nullptr, l.variant));
       return {turned, m.get()};
     });
     // Two products with a sine and a cosine, each wrong by at most 2e-7.

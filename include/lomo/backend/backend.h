@@ -117,6 +117,15 @@ class Backend {
   /// or f32.
   void linear_backward_weights(Tensor g, Tensor dy, Tensor x, ColumnBlocks blocks);
 
+  /// y (N,O) = bias (O) in every row [+ x (N,O)], all T, may be column blocks; y may be x. Before a
+  /// `linear` that adds to y, so that the sum with the bias is rounded once.
+  void add_bias(Tensor y, Tensor bias, Tensor x = {});
+  /// dbias (O) f32 = sum over the rows of dy (N,O) T, in a fixed order. dy may be a column block.
+  void sum_columns(Tensor dbias, Tensor dy);
+  /// y (N,C) = factor x (N,C) [+ residual (N,C)], in f32, rounded once; all T; y may be x or
+  /// residual.
+  void scale(Tensor y, Tensor x, float factor, Tensor residual = {});
+
   // ---- rows -------------------------------------------------------------------------------------
 
   /// y (M,C) = rows index[i] of x (K,C).   index (M) i32, each in [0, K).
@@ -133,17 +142,21 @@ class Backend {
   // ---- block ------------------------------------------------------------------------------------
 
   /// y (N,C) = x * rstd * w,  rstd (N) f32 = 1 / sqrt(mean(x^2) + eps).   x, y (N,C), w (C): T.
+  /// By heads where w (D) is shorter than a row: each of the C / D blocks of D columns is a row of
+  /// its own, rstd (N C / D), those of row 0 first. D is at most 256 then.
   void rmsnorm(Tensor y, Tensor rstd, Tensor x, Tensor w, float eps);
   /// dx (N,C) T = [residual (N,C) T] + d/dx;  dw (C) f32 = sum over rows in a fixed order.
-  /// dy, x (N,C) T; w (C) T; rstd (N) f32 from the forward. dx may be dy or residual.
+  /// dy, x (N,C) T; w (C) T; rstd (N) f32 from the forward; by heads likewise, dw (D). dx may be dy
+  /// or residual.
   /// `dw` may be none when the weight is frozen.
   void rmsnorm_backward(Tensor dx, Tensor dw, Tensor dy, Tensor x, Tensor w, Tensor rstd,
                         Tensor residual = {});
   /// Rotary embedding in place (Su et al. 2021, arXiv 2104.09864; Hugging Face's half layout):
-  /// each head's pair (x[i], x[i + D/2]) turns by angle positions[n] * inv_freq[i].
-  /// x (N, heads * D) T, may be a column block;  positions (N) i32;  inv_freq (D/2) f32.
+  /// each head's pair (x[i], x[i + R/2]) turns by angle positions[n] * inv_freq[i] and is multiplied
+  /// by heads.scale; what lies behind the first R columns of a head stays as it is.
+  /// x (N, heads * D) T, may be a column block;  positions (N) i32;  inv_freq (R/2) f32, R <= D.
   /// Rotation::inverse is the transpose, which is the backward.
-  void rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation);
+  void rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation, RopeHeads heads = {});
   /// Causal softmax attention within sequences. Query row i sees the key rows of its sequence
   /// whose position is not above its own; a query that sees none gives 0 and lse = -inf.
   /// out, q (Nq, H*D);  k, v (Nk, G*D): T, may be column blocks;  lse (Nq, H) f32, natural log of
@@ -301,6 +314,9 @@ class Backend {
   virtual void do_linear_backward_input(Tensor dx, Tensor dy, Tensor w, bool accumulate) = 0;
   virtual void do_linear_backward_weight(Tensor g, Tensor dy, Tensor x, bool accumulate) = 0;
   virtual void do_linear_backward_weights(Tensor g, Tensor dy, Tensor x, ColumnBlocks blocks) = 0;
+  virtual void do_add_bias(Tensor y, Tensor bias, Tensor x) = 0;
+  virtual void do_sum_columns(Tensor dbias, Tensor dy) = 0;
+  virtual void do_scale(Tensor y, Tensor x, float factor, Tensor residual) = 0;
   virtual void do_gather_rows(Tensor y, Tensor x, Tensor index) = 0;
   virtual void do_scatter_rows(Tensor y, Tensor x, Tensor index) = 0;
   virtual void do_sum_rows(Tensor out, Tensor dy, Tensor order, Tensor segments) = 0;
@@ -308,7 +324,8 @@ class Backend {
   virtual void do_rmsnorm(Tensor y, Tensor rstd, Tensor x, Tensor w, float eps) = 0;
   virtual void do_rmsnorm_backward(Tensor dx, Tensor dw, Tensor dy, Tensor x, Tensor w, Tensor rstd,
                                    Tensor residual) = 0;
-  virtual void do_rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation) = 0;
+  virtual void do_rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation,
+                       RopeHeads heads) = 0;
   virtual void do_attention(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,
                             Sequences const& q_rows, Sequences const& k_rows,
                             Heads const& heads) = 0;

@@ -33,6 +33,12 @@ struct Heads {
 
 enum class Rotation : std::uint8_t { forward, inverse };
 
+/// How a rotary embedding lies in its heads.
+struct RopeHeads {
+  std::int64_t width = 0;  // D; 0: twice the number of frequencies, all of a head turns
+  float scale = 1;         // of what turns (yarn's attention factor)
+};
+
 enum class Rounding : std::uint8_t { nearest, stochastic };
 
 /// How a raw gradient becomes the one that is applied, elementwise and in this order (as the

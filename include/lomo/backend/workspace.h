@@ -20,6 +20,7 @@ class Workspaces {
   virtual std::size_t linear_backward_weight(Tensor g, Tensor dy, Tensor x) const = 0;
   virtual std::size_t linear_backward_weights(Tensor g, Tensor dy, Tensor x,
                                               ColumnBlocks blocks) const = 0;
+  virtual std::size_t sum_columns(Tensor dy) const = 0;
   virtual std::size_t rmsnorm_backward(Tensor x, Tensor dw) const = 0;
   virtual std::size_t rope(Tensor x, Tensor inv_freq) const = 0;
   virtual std::size_t attention(Heads const& heads) const = 0;

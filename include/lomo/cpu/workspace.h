@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 
 #include "lomo/backend/workspace.h"
@@ -35,9 +36,17 @@ std::size_t library(std::int64_t m, std::int64_t n, std::int64_t k, int threads)
 
 // ---- block
 
-/// The norm's dw is summed over at most so many runs of at least so many rows.
+/// Sums over rows (of a norm's dw, of a bias) are of at most so many runs of at least so many rows,
+/// each in order, then of the runs in order.
 inline constexpr std::int64_t kMaxRuns = 64;
 inline constexpr std::int64_t kMinRunRows = 16;
+struct RowRuns {
+  std::int64_t rows, count;  // rows of a run, runs
+};
+constexpr RowRuns row_runs(std::int64_t rows) {
+  const std::int64_t run = std::max(kMinRunRows, (rows + kMaxRuns - 1) / kMaxRuns);
+  return {run, (rows + run - 1) / run};
+}
 
 /// Rows whose sines and cosines are kept at once.
 inline constexpr std::int64_t kRopeRows = 256;
@@ -74,6 +83,8 @@ class CpuWorkspaces final : public Workspaces {
   /// That of a block, and its f32 sum where g is of 16 bits.
   std::size_t linear_backward_weights(Tensor g, Tensor dy, Tensor x,
                                       ColumnBlocks blocks) const override;
+  /// (runs,O) f32 partial sums.
+  std::size_t sum_columns(Tensor dy) const override;
   /// (runs,C) f32 partial sums, if dw is wanted.
   std::size_t rmsnorm_backward(Tensor x, Tensor dw) const override;
   std::size_t rope(Tensor x, Tensor inv_freq) const override;

@@ -35,6 +35,7 @@ class CudaWorkspaces final : public Workspaces {
   /// That of a block: those that are not aligned are packed and multiplied one by one.
   std::size_t linear_backward_weights(Tensor g, Tensor dy, Tensor x,
                                       ColumnBlocks blocks) const override;
+  std::size_t sum_columns(Tensor dy) const override;
   std::size_t rmsnorm_backward(Tensor x, Tensor dw) const override;
   std::size_t rope(Tensor, Tensor) const override { return 0; }
   std::size_t attention(Heads const&) const override { return 0; }

@@ -61,10 +61,13 @@ std::size_t CpuWorkspaces::linear_backward_weights(Tensor g, Tensor dy, Tensor x
   return sum + linear_backward_weight(block, dy.col_block(0, block.rows()), x);
 }
 
+std::size_t CpuWorkspaces::sum_columns(Tensor dy) const {
+  return chunk(row_runs(dy.rows()).count * dy.cols(), DType::f32);
+}
+
 std::size_t CpuWorkspaces::rmsnorm_backward(Tensor x, Tensor dw) const {
   if (!dw) return 0;
-  const std::int64_t runs = std::min(kMaxRuns, (x.rows() + kMinRunRows - 1) / kMinRunRows);
-  return chunk(runs * x.cols(), DType::f32);
+  return chunk(row_runs(x.rows()).count * dw.numel(), DType::f32);
 }
 
 std::size_t CpuWorkspaces::rope(Tensor x, Tensor inv_freq) const {

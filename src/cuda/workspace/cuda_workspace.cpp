@@ -26,8 +26,12 @@ std::size_t CudaWorkspaces::linear_backward_weights(Tensor g, Tensor dy, Tensor 
   return linear_backward_weight(g, dy.col_block(0, g.rows() / blocks.count), x);
 }
 
+std::size_t CudaWorkspaces::sum_columns(Tensor dy) const {
+  return kernels::sum_columns_workspace(dy.rows(), dy.cols());
+}
+
 std::size_t CudaWorkspaces::rmsnorm_backward(Tensor x, Tensor dw) const {
-  return dw ? kernels::rmsnorm_backward_workspace(x.rows(), x.cols()) : 0;
+  return dw ? kernels::rmsnorm_backward_workspace(x.rows(), dw.numel()) : 0;
 }
 
 std::size_t CudaWorkspaces::attention_backward(Tensor q, Heads const& heads) const {
