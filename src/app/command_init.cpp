@@ -9,7 +9,7 @@
 #include "lomo/io/files.h"
 #include "lomo/launch/run_environment.h"
 #include "lomo/model/checkpoint.h"
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 
 namespace lomo::app {
 
@@ -61,7 +61,7 @@ int InitCommand::run(launch::Process const& process) const {
     throw Error(Exit::usage, "--output " + output + " exists and is not an empty folder");
   }
   const auto backend = launch::make_engine(process, 0);
-  Llama model(*backend, shape, shape.dtype);
+  Decoder model(*backend, shape, shape.dtype);
   initialise_weights(*backend, model.weights(), shape, seed);
   make_whole(output, [&](fs::path const& folder) {
     save_model(*backend, model.weights(), shape, folder, {}, kShardBytes, model.ranks());

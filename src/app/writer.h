@@ -6,7 +6,7 @@
 
 #include "lomo/core/random.h"
 #include "lomo/data/tokenizer.h"
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 
 namespace lomo::app {
 
@@ -22,7 +22,7 @@ struct DrawOptions {
 class Writer {
  public:
   /// `capacity`: tokens of the longest text.
-  Writer(Llama& model, Tokenizer const& tokenizer, std::int64_t capacity, DrawOptions options);
+  Writer(Decoder& model, Tokenizer const& tokenizer, std::int64_t capacity, DrawOptions options);
 
   /// Appends to `ids`, at least one, what the model writes: at most `most` tokens, up to one of
   /// `stops`, which is left out. What it writes begins with `owed`, see OpenPrompt. `go_on` is
@@ -35,7 +35,7 @@ class Writer {
   std::vector<float> logits_after(std::vector<std::int32_t> const& ids);
   std::int32_t draw(std::vector<float> const& logits);
 
-  Llama& model_;
+  Decoder& model_;
   Tokenizer const& tokenizer_;
   DrawOptions options_;
   RandomStream random_;

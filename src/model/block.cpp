@@ -44,10 +44,10 @@ Buffer block_backward(LayerContext const& ctx, BlockWeights& w, BlockActivations
   Buffer d_norm2 = w.norm2.backward(be, sink, d_mid, mlp.d_normed2, a.mid, a.rstd2, dout);
   mlp.d_normed2.reset();
   if (consume) a.mid.reset();
-  mlp_offer(ctx, w, a, std::move(dout), std::move(mlp.d_gate_up), sink, consume);
+  mlp_offer(ctx, w, a, std::move(dout), std::move(mlp), sink, consume);
   w.norm2.offer(sink, std::move(d_norm2));
 
-  AttentionGradients attention = attention_backward(ctx, w, a, d_mid, consume);
+  AttentionGradients attention = attention_backward(ctx, w, a, d_mid, sink, consume);
   Buffer dx, d_norm1;
   if (input_gradient || sink.requires_grad(w.norm1.weight)) {
     const Buffer d_normed1 = attention_input_gradient(ctx, w, attention);

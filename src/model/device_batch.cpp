@@ -3,7 +3,7 @@
 #include <string>
 
 #include "lomo/core/error.h"
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 
 namespace lomo {
 
@@ -47,7 +47,7 @@ Buffer upload_lists(Backend& backend, std::span<List const> lists) {
 
 }  // namespace
 
-DeviceBatch Llama::upload(ShardedBatch const& batch) {
+DeviceBatch Decoder::upload(ShardedBatch const& batch) {
   Batch const& mine = batch.mine;
   if (batch.ranks() != ranks_.size() || batch.rank != ranks_.rank()) {
     throw Error("a batch of rank " + std::to_string(batch.rank) + " of " +

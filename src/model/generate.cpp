@@ -6,7 +6,7 @@
 #include "block.h"
 #include "lomo/core/error.h"
 #include "lomo/data/batch.h"
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 #include "lomo/parallel/ownership.h"
 #include "transfer.h"
 
@@ -25,7 +25,7 @@ Batch continuation(std::vector<std::int32_t> const& tokens, std::int64_t used) {
 
 }  // namespace
 
-KeyValueCache Llama::make_cache(std::int64_t capacity) {
+KeyValueCache Decoder::make_cache(std::int64_t capacity) {
   KeyValueCache cache;
   const Shape shape(capacity, config_.kv_heads * config_.head_width);
   for (std::int64_t l = 0; l < config_.layers; ++l) {
@@ -36,11 +36,11 @@ KeyValueCache Llama::make_cache(std::int64_t capacity) {
   return cache;
 }
 
-std::vector<float> Llama::extend(KeyValueCache& cache, std::vector<std::int32_t> const& tokens) {
+std::vector<float> Decoder::extend(KeyValueCache& cache, std::vector<std::int32_t> const& tokens) {
   return to_host(backend_, next_logits(cache, tokens));
 }
 
-Buffer Llama::next_logits(KeyValueCache& cache, std::vector<std::int32_t> const& tokens) {
+Buffer Decoder::next_logits(KeyValueCache& cache, std::vector<std::int32_t> const& tokens) {
   const auto n = static_cast<std::int64_t>(tokens.size());
   const std::int64_t total = cache.used + n;
   if (n == 0) throw Error("extend: no tokens");
@@ -57,13 +57,14 @@ Buffer Llama::next_logits(KeyValueCache& cache, std::vector<std::int32_t> const&
       backend_, std::vector<std::int32_t>{0, static_cast<std::int32_t>(total)}, "key starts");
   const Sequences key_rows{key_starts, key_positions, total};
 
-  const LayerContext ctx{backend_, gatherer_, config_.layer(), dtype_, rows, inv_freq_};
   prefetch_forward();
   Buffer x = embed_tokens(rows);  // (n,C)
   for (std::size_t l = 0; l < weights_.blocks.size(); ++l) {
     const Past past{cache.keys[l], cache.values[l], cache.used, key_rows};
     BlockActivations a;
     a.x = std::move(x);
+    const LayerSpec spec = config_.layer(static_cast<std::int64_t>(l));
+    const LayerContext ctx{backend_, gatherer_, spec, dtype_, rows, inv_freq_};
     x = block_forward(ctx, weights_.blocks[l], a, Keep::nothing, &past);
   }
   cache.used = total;
@@ -76,6 +77,7 @@ Buffer Llama::next_logits(KeyValueCache& cache, std::vector<std::int32_t> const&
                                     "next-token logits");
   backend_.gather_rows(last, x, rows.loss_rows);
   weights_.norm.forward(backend_, normed, rstd, last, config_.norm_eps);
+  if (config_.logits_scale != 1) backend_.scale(normed, normed, config_.logits_scale);
   vocabulary_.row_logits(logits, normed, weights_.head().single().value);
   return logits;
 }

@@ -8,6 +8,7 @@
 #include "lomo/core/activity.h"
 #include "lomo/core/random.h"
 #include "lomo/model/checkpoint.h"
+#include "lomo/model/name_map.h"
 
 namespace lomo {
 namespace {
@@ -37,16 +38,16 @@ void fill(std::vector<std::byte>& bytes, RandomKey key, std::uint64_t first, dou
 }
 
 template <class T>
-void fill_ones(std::vector<std::byte>& bytes) {
-  const T one = round_to<T>(1.0f);
+void fill_with(std::vector<std::byte>& bytes, float value) {
+  const T rounded = round_to<T>(value);
   for (std::size_t i = 0; i < bytes.size() / sizeof(T); ++i) {
-    std::memcpy(bytes.data() + i * sizeof(T), &one, sizeof(T));
+    std::memcpy(bytes.data() + i * sizeof(T), &rounded, sizeof(T));
   }
 }
 
 }  // namespace
 
-void initialise_weights(Backend& backend, LlamaWeights& weights, ModelConfig const& config,
+void initialise_weights(Backend& backend, DecoderWeights& weights, ModelConfig const& config,
                         std::uint64_t seed) {
   std::vector<std::byte> host;
   Activity activity("drawing weights", static_cast<double>(config.parameters()));
@@ -61,7 +62,7 @@ void initialise_weights(Backend& backend, LlamaWeights& weights, ModelConfig con
             const std::int64_t element = parameter.first_element() + first;
             fill<T>(host, key, static_cast<std::uint64_t>(element), config.init_range);
           } else {
-            fill_ones<T>(host);
+            fill_with<T>(host, NameMap::is_bias(parameter.name) ? 0.0f : 1.0f);
           }
         });
         backend.upload(block, host);

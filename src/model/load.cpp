@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "disk_layout.h"
 #include "host_blocks.h"
 #include "lomo/core/activity.h"
 #include "lomo/io/safetensors.h"
@@ -25,11 +26,6 @@ std::string listed(std::vector<std::string> const& names) {
     text += " and " + std::to_string(names.size() - kNamesListed) + " more";
   }
   return text;
-}
-
-std::vector<std::int64_t> extents(Shape shape) {
-  if (shape.rank() == 1) return {shape.rows()};
-  return {shape.rows(), shape.cols()};
 }
 
 /// What converting a block of values met.
@@ -77,13 +73,14 @@ class Loader {
         activity_("loading the weights of " + checkpoint.folder().string(), values) {}
 
   /// Fills `parameter` with its rows of its tensor, which is there and has the right shape.
-  void load(Parameter const& parameter) {
-    const auto found = checkpoint_.find(parameter.name);
+  void load(Parameter const& parameter, StoredTensor const& stored) {
+    const auto found = checkpoint_.find(stored.name_on_disk());
     auto const* file = found.file;
     auto const* entry = found.entry;
     Conversion conversion;
     for_each_host_block(parameter.value, [&](Tensor block, std::int64_t offset) {
-      const std::int64_t first = parameter.first_element() + offset;
+      const std::int64_t first =
+          parameter.first_element() + stored.part_row * parameter.whole.cols() + offset;
       const auto count = static_cast<std::size_t>(block.numel());
       source_.resize(count * size_of(entry->dtype));
       converted_.resize(block.bytes());
@@ -179,7 +176,7 @@ void check_tensors(CheckpointFolder const& checkpoint, std::vector<WeightShape> 
   }
   std::vector<std::string> surplus;
   for (std::string const& name : checkpoint.names()) {
-    const bool allowed = (tied && name == llama_names().head) || NameMap::is_ignored(name);
+    const bool allowed = (tied && name == NameMap().head) || NameMap::is_ignored(name);
     if (!wanted.contains(name) && !allowed) {
       surplus.push_back(name);
     }
@@ -188,7 +185,7 @@ void check_tensors(CheckpointFolder const& checkpoint, std::vector<WeightShape> 
   std::string message = checkpoint.folder().string() + ": the weights do not fit config.json";
   if (!missing.empty()) message += "; missing: " + listed(missing);
   if (!surplus.empty()) message += "; not known: " + listed(surplus);
-  if (missing == std::vector<std::string>{llama_names().head}) {
+  if (missing == std::vector<std::string>{NameMap().head}) {
     message += ". If the head is the embedding, set tie_word_embeddings to true in config.json";
   }
   throw Error(Exit::data, message);
@@ -200,30 +197,29 @@ void check_weights(std::filesystem::path const& folder, ModelConfig const& confi
   check_tensors(CheckpointFolder(folder), weight_shapes(config), config.tied_embeddings);
 }
 
-LoadReport load_weights(Backend& backend, LlamaWeights& weights,
+LoadReport load_weights(Backend& backend, DecoderWeights& weights,
                         std::filesystem::path const& folder) {
   const CheckpointFolder checkpoint(folder);
   std::vector<Parameter const*> all;
-  std::vector<WeightShape> shapes;
   double values = 0;
   for (ParameterGroup const* group : weights.groups()) {
     for (Parameter const& parameter : group->members()) {
       all.push_back(&parameter);
-      shapes.push_back({parameter.name, extents(parameter.whole)});
       values += static_cast<double>(parameter.value.numel());
     }
   }
-  check_tensors(checkpoint, shapes, weights.lm_head == nullptr);
+  check_tensors(checkpoint, weights.on_disk, weights.lm_head == nullptr);
   Loader loader(backend, checkpoint, values);
   // Some exporters write the head of a tied model too; it must then be what it is tied to.
-  const std::string head = llama_names().head;
+  const std::string head = NameMap().head;
   if (!weights.lm_head && checkpoint.find(head).entry != nullptr &&
       !loader.same(head, weights.embedding.single())) {
     throw Error(Exit::data, folder.string() + ": " + head +
                                 " differs from the embedding, but config.json ties the two; set "
                                 "tie_word_embeddings to false to train them apart");
   }
-  for (Parameter const* parameter : all) loader.load(*parameter);
+  const DiskLayout layout(weights.on_disk);
+  for (Parameter const* parameter : all) loader.load(*parameter, layout.stored(*parameter));
   return loader.report();
 }
 

@@ -1,11 +1,14 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
+#include "disk_layout.h"
 #include "lomo/io/files.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/model/tensor_file.h"
@@ -14,22 +17,26 @@
 namespace lomo {
 namespace {
 
-/// Parameters of one file, in checkpoint order.
-using Shard = std::vector<Parameter const*>;
+/// Tensors of one file, in checkpoint order.
+using Shard = std::vector<WeightShape const*>;
 
-std::vector<Shard> split(LlamaWeights& weights, std::size_t shard_bytes) {
+std::size_t bytes_of(WeightShape const& tensor, DType dtype) {
+  std::size_t bytes = size_of(dtype);
+  for (const std::int64_t extent : tensor.shape) bytes *= static_cast<std::size_t>(extent);
+  return bytes;
+}
+
+std::vector<Shard> split(DecoderWeights const& weights, DType dtype, std::size_t shard_bytes) {
   std::vector<Shard> shards(1);
   std::size_t held = 0;
-  for (ParameterGroup const* group : weights.groups()) {
-    for (Parameter const& parameter : group->members()) {
-      const std::size_t bytes = stored(parameter).whole_bytes();
-      if (!shards.back().empty() && bytes > shard_bytes - std::min(held, shard_bytes)) {
-        shards.emplace_back();
-        held = 0;
-      }
-      shards.back().push_back(&parameter);
-      held += bytes;
+  for (WeightShape const& tensor : weights.on_disk) {
+    const std::size_t bytes = bytes_of(tensor, dtype);
+    if (!shards.back().empty() && bytes > shard_bytes - std::min(held, shard_bytes)) {
+      shards.emplace_back();
+      held = 0;
     }
+    shards.back().push_back(&tensor);
+    held += bytes;
   }
   return shards;
 }
@@ -56,20 +63,26 @@ void refuse_other_weights(std::filesystem::path const& folder, std::set<std::str
   }
 }
 
-void write_shard(Backend& backend, Communicator& host, Shard const& shard,
-                 std::filesystem::path const& file) {
-  std::vector<StoredTensor> tensors;
-  for (Parameter const* parameter : shard) tensors.push_back(stored(*parameter));
-  write_tensors(backend, host, file, tensors, {{"format", "pt"}});
+/// The parts of every tensor on disk that lie on this rank.
+std::map<std::string, std::vector<StoredTensor>> stored_tensors(DecoderWeights& weights) {
+  const DiskLayout layout(weights.on_disk);
+  std::map<std::string, std::vector<StoredTensor>> all;
+  for (ParameterGroup const* group : weights.groups()) {
+    for (Parameter const& parameter : group->members()) {
+      StoredTensor stored = layout.stored(parameter);
+      all[stored.name_on_disk()].push_back(std::move(stored));
+    }
+  }
+  return all;
 }
 
-void write_index(std::vector<Shard> const& shards, std::filesystem::path const& file) {
+void write_index(std::vector<Shard> const& shards, DType dtype, std::filesystem::path const& file) {
   std::size_t total = 0;
   Json map = Json::object();
   for (std::size_t i = 0; i < shards.size(); ++i) {
-    for (Parameter const* parameter : shards[i]) {
-      total += stored(*parameter).whole_bytes();
-      map[parameter->name] = shard_name(i, shards.size());
+    for (WeightShape const* tensor : shards[i]) {
+      total += bytes_of(*tensor, dtype);
+      map[tensor->name] = shard_name(i, shards.size());
     }
   }
   const Json index = {{"metadata", {{"total_size", total}}}, {"weight_map", map}};
@@ -106,10 +119,11 @@ AuxiliaryFiles read_auxiliary_files(std::filesystem::path const& folder) {
   return auxiliary_files;
 }
 
-void save_model(Backend& backend, LlamaWeights& weights, ModelConfig const& config,
+void save_model(Backend& backend, DecoderWeights& weights, ModelConfig const& config,
                 std::filesystem::path const& folder, AuxiliaryFiles const& auxiliary_files,
                 std::size_t shard_bytes, Communicator& host) {
-  const std::vector<Shard> shards = split(weights, shard_bytes);
+  const DType dtype = weights.embedding.stacked().dtype();
+  const std::vector<Shard> shards = split(weights, dtype, shard_bytes);
   on_root(host, [&] {
     if (!std::filesystem::is_directory(folder)) {
       throw Error("cannot save the model: " + folder.string() + " is not a folder");
@@ -120,16 +134,23 @@ void save_model(Backend& backend, LlamaWeights& weights, ModelConfig const& conf
     refuse_other_weights(folder, names);
 
     ModelConfig stored = config;
-    stored.dtype = weights.embedding.stacked().dtype();
+    stored.dtype = dtype;
     write_model_config(folder / "config.json", stored, auxiliary_files.config);
     for (auto const& [name, bytes] : auxiliary_files.files) write_file(folder / name, bytes);
   });
+  const auto stored = stored_tensors(weights);
   for (std::size_t i = 0; i < shards.size(); ++i) {
-    write_shard(backend, host, shards[i], folder / shard_name(i, shards.size()));
+    std::vector<StoredTensor> tensors;
+    for (WeightShape const* tensor : shards[i]) {
+      auto const& parts = stored.at(tensor->name);
+      tensors.insert(tensors.end(), parts.begin(), parts.end());
+    }
+    write_tensors(backend, host, folder / shard_name(i, shards.size()), tensors,
+                  {{"format", "pt"}});
   }
   // Last, so that a folder that a crash left unfinished holds no index and is not mistaken for one.
   on_root(host, [&] {
-    if (shards.size() > 1) write_index(shards, folder / kIndex);
+    if (shards.size() > 1) write_index(shards, dtype, folder / kIndex);
   });
 }
 

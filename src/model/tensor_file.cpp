@@ -13,9 +13,14 @@ void write_tensors(Backend& backend, Communicator& host, std::filesystem::path c
                    std::vector<StoredTensor> const& tensors,
                    std::map<std::string, std::string> const& metadata) {
   std::vector<SafetensorsWriter::Tensor> header;
+  std::vector<std::size_t> index;  // of each in the header: parts of one tensor follow each other
   for (StoredTensor const& tensor : tensors) {
-    header.push_back({tensor.name, tensor.value.dtype(), {tensor.whole.rows()}});
-    if (tensor.whole.rank() == 2) header.back().shape.push_back(tensor.whole.cols());
+    if (header.empty() || header.back().name != tensor.name_on_disk()) {
+      const Shape shape = tensor.shape_on_disk();
+      header.push_back({tensor.name_on_disk(), tensor.value.dtype(), {shape.rows()}});
+      if (shape.rank() == 2) header.back().shape.push_back(shape.cols());
+    }
+    index.push_back(header.size() - 1);
   }
   SafetensorsWriter writer(file, header, metadata);
   on_root(host, [&] { writer.create(); });
@@ -31,7 +36,7 @@ void write_tensors(Backend& backend, Communicator& host, std::filesystem::path c
         bytes.resize(block.bytes());
         backend.download(bytes, block);
         const auto at = static_cast<std::uint64_t>(first) * size_of(block.dtype());
-        writer.write(i, tensor.first_byte() + at, bytes);
+        writer.write(index[i], tensor.first_byte() + at, bytes);
         activity.advance(static_cast<double>(bytes.size()));
       });
     }

@@ -99,7 +99,7 @@ std::vector<WorstBatches::Needs> WorstBatches::needs_of(DrawnBatch const& global
     all.ids_of_gradient_tile += std::min(gradient_tile_, counts.ids);
     shares.push_back(counts);
   }
-  all.loss_rows_only = Llama::last_block_on_loss_rows(all.own.tokens, all.targets);
+  all.loss_rows_only = Decoder::last_block_on_loss_rows(all.own.tokens, all.targets);
   std::vector<Needs> needs;
   for (BatchCounts const& share : shares) {
     needs.push_back(all);

@@ -15,7 +15,7 @@ MemoryUse held_by(Ledger const& ledger) {
 MemoryUse planned_evaluation(TrainConfig const& config, ModelConfig const& shape,
                              PlannedBatches const& batches, MakeEngine const& make_dry) {
   Runtime runtime(make_dry(), config, shape);
-  Llama& model = runtime.model();
+  Decoder& model = runtime.model();
   for (ShardedBatch const& batch : batches.eval) model.score(batch);
   for (GenerationLengths const& lengths : batches.generations) rehearse_generation(model, lengths);
   return held_by(runtime.ledger());

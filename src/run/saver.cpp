@@ -21,7 +21,7 @@ bool Saver::due(std::int64_t step) const {
   return save_.every_minutes > 0 && minutes.count() >= save_.every_minutes;
 }
 
-fs::path Saver::write(Llama& model, UpdateRule& rule, TrainingState const& state) {
+fs::path Saver::write(Decoder& model, UpdateRule& rule, TrainingState const& state) {
   last_ = Clock::now();  // also of an attempt: a full disk is not tried again at every step
   const fs::path path = folder_.checkpoint(state.batches);
   if (saved_ == state.batches) return path;
@@ -35,7 +35,7 @@ fs::path Saver::write(Llama& model, UpdateRule& rule, TrainingState const& state
   return path;
 }
 
-void Saver::try_write(Llama& model, UpdateRule& rule, TrainingState const& state) {
+void Saver::try_write(Decoder& model, UpdateRule& rule, TrainingState const& state) {
   try {
     write(model, rule, state);
   } catch (Error const& error) {

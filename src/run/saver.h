@@ -26,9 +26,9 @@ class Saver {
   }
   /// Writes the checkpoint of state.batches, unless it is there, then removes old ones. Throws as
   /// save_checkpoint does.
-  std::filesystem::path write(Llama& model, UpdateRule& rule, TrainingState const& state);
+  std::filesystem::path write(Decoder& model, UpdateRule& rule, TrainingState const& state);
   /// The same, but a disk that does not take it is reported and the run goes on.
-  void try_write(Llama& model, UpdateRule& rule, TrainingState const& state);
+  void try_write(Decoder& model, UpdateRule& rule, TrainingState const& state);
 
  private:
   using Clock = std::chrono::steady_clock;

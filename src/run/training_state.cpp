@@ -157,7 +157,7 @@ void read(JsonReader reader, SpikeGuardState& state) {
 
 }  // namespace
 
-void save_checkpoint(fs::path const& folder, Llama& model, UpdateRule& rule,
+void save_checkpoint(fs::path const& folder, Decoder& model, UpdateRule& rule,
                      TrainingState const& state, AuxiliaryFiles const& auxiliary_files,
                      std::size_t shard_bytes, Communicator& host) {
   save_folder(folder, host, [&](fs::path const& partial) {

@@ -47,7 +47,7 @@ void mean_loss(std::vector<SequenceScore> const& scores, EvalReport& report) {
 }
 
 /// False when it was asked to stop.
-bool add_answers(Llama& model, EvalSet const& set, EvalSection const& options,
+bool add_answers(Decoder& model, EvalSet const& set, EvalSection const& options,
                  std::function<bool()> const& stop, EvalReport& report) {
   const std::vector<FreeAnswer> free = free_answers(set, options);
   if (free.empty()) return true;
@@ -106,7 +106,7 @@ Json EvalReport::json() const {
   return json;
 }
 
-EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options,
+EvalReport evaluate(Decoder& model, EvalSet const& set, EvalSection const& options,
                     std::function<bool()> const& stop) {
   const auto start = std::chrono::steady_clock::now();
   EvalReport report;

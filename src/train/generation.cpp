@@ -167,7 +167,7 @@ std::optional<GenerationLengths> longest_generation(TrainConfig const& config) {
   return GenerationLengths{config.data.max_length, config.data.max_length + most};
 }
 
-std::optional<std::vector<std::string>> write_answers(Llama& model, Tokenizer const& tokenizer,
+std::optional<std::vector<std::string>> write_answers(Decoder& model, Tokenizer const& tokenizer,
                                                       std::span<FreeAnswer const> answers,
                                                       std::function<bool()> const& stop) {
   const RankInfo info = rank_info(model.ranks());
@@ -198,7 +198,7 @@ std::optional<std::vector<std::string>> write_answers(Llama& model, Tokenizer co
   return texts;
 }
 
-void rehearse_generation(Llama& model, GenerationLengths const& lengths) {
+void rehearse_generation(Decoder& model, GenerationLengths const& lengths) {
   KeyValueCache cache = model.make_cache(lengths.total);
   // Each step gives back all that it took. What a step of one token takes grows with the tokens
   // before it, so the prompt and the last token are the worst.

@@ -25,7 +25,7 @@ void for_each_scored_batch(std::span<SequenceView const> sequences, std::int64_t
   }
 }
 
-std::vector<SequenceScore> score_sequences(Llama& model, std::span<SequenceView const> sequences,
+std::vector<SequenceScore> score_sequences(Decoder& model, std::span<SequenceView const> sequences,
                                            std::int64_t max_tokens,
                                            std::function<bool()> const& stop) {
   const RankInfo info = rank_info(model.ranks());

@@ -36,7 +36,7 @@ Schedule schedule_of(TrainConfig const& config, std::int64_t total) {
   return {s.kind, config.optimizer.lr, s.warmup, total, s.final, s.published};
 }
 
-Trainer::Trainer(Llama& model, TrainConfig const& config, Schedule const& schedule)
+Trainer::Trainer(Decoder& model, TrainConfig const& config, Schedule const& schedule)
     : model_(model),
       kind_(config.optimizer.kind),
       clip_(config.clip),

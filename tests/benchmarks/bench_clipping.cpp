@@ -23,7 +23,7 @@
 #include "lomo/core/random.h"
 #include "lomo/data/batch.h"
 #include "lomo/model/checkpoint.h"
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 #include "lomo/optim/sinks/fused_update.h"
 #include "lomo/optim/sinks/keep_factors.h"
 #include "lomo/optim/sinks/norm_probe.h"
@@ -51,7 +51,7 @@ Batch make_tokens(std::int64_t rows, std::int64_t vocab, double loss_share) {
 /// One step of each kind on the same model.
 class Steps {
  public:
-  Steps(Llama& model, ShardedBatch const& batch)
+  Steps(Decoder& model, ShardedBatch const& batch)
       : model_(model),
         batch_(batch),
         backend_(model.backend()),
@@ -115,7 +115,7 @@ class Steps {
     backend_.synchronize();
   }
 
-  Llama& model_;
+  Decoder& model_;
   ShardedBatch const& batch_;
   Backend& backend_;
   GradientComm gradient_comm_;
@@ -141,7 +141,7 @@ struct Kind {
   double received = 0;
 };
 
-void run(Llama& model, std::int64_t tokens, double loss_share, int repetitions) {
+void run(Decoder& model, std::int64_t tokens, double loss_share, int repetitions) {
   const ShardedBatch batch =
       gather_batch(model.ranks(), make_tokens(tokens, model.config().vocab, loss_share));
   Steps steps(model, batch);
@@ -209,7 +209,7 @@ int main(int argc, char** argv) {
   c.ffn = number(3);
   c.vocab = number(4);
   c.context = 4096;
-  Llama model(*backend, c, parse_dtype(argv[5]).value(), {}, engine.ranks());
+  Decoder model(*backend, c, parse_dtype(argv[5]).value(), {}, engine.ranks());
   initialise_weights(*backend, model.weights(), c, 1);
   if (ranks->rank() == 0) {
     std::printf(

@@ -11,7 +11,7 @@
 #include "lomo/backend/backend.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/model/config_json.h"
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 
 using namespace lomo;
 
@@ -23,7 +23,7 @@ int main(int argc, char** argv) {
   const std::string folder = argv[1];
   const ModelConfig config = read_model_config(folder + "/config.json");
   const auto backend = make_cpu_backend({});
-  Llama model(*backend, config, DType::f32);
+  Decoder model(*backend, config, DType::f32);
   load_weights(*backend, model.weights(), folder);
   KeyValueCache cache = model.make_cache(argc - 3);
   std::ofstream out(argv[2], std::ios::binary);

@@ -68,7 +68,7 @@ struct Side {
   }
 
   std::unique_ptr<Backend> engine;
-  Llama model;
+  Decoder model;
   Trainer trainer;
 };
 

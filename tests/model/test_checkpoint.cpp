@@ -64,7 +64,7 @@ struct Model {
 
   ModelConfig config;
   std::unique_ptr<Backend> backend;
-  LlamaWeights weights;
+  DecoderWeights weights;
 };
 
 std::string bytes_of(CheckpointFolder const& folder, std::string const& name) {

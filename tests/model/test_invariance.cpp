@@ -26,7 +26,7 @@ TEST_CASE("recomputing blocks, one by one or several together, gives the bits of
   auto backend = make_cpu(2);
   ModelConfig shape = tiny_config(false);
   shape.layers = 5;
-  Llama model(*backend, shape, dtype);
+  Decoder model(*backend, shape, dtype);
   fill_weights(model, 1);
   const Batch batch = mixed_batch(101, prompt);
   const Gradients kept = gradients_of(model, batch, Recompute::none, 0.1f);
@@ -41,7 +41,7 @@ TEST_CASE("between forward and backward the inputs of every k-th block are all t
   auto backend = make_cpu(1);
   ModelConfig shape = tiny_config(false);
   shape.layers = 5;
-  Llama model(*backend, shape, DType::f32);
+  Decoder model(*backend, shape, DType::f32);
   fill_weights(model, 1);
   NormProbe probe({*backend, TileSize{}}, 1);
   for (const std::size_t blocks : {1u, 2u, 3u, 9u}) {
@@ -63,7 +63,7 @@ TEST_CASE("a pass that is kept gives the same gradients again") {
   const std::size_t logits = GENERATE(std::size_t{0}, std::size_t{64} << 20);
   const std::size_t prompt = GENERATE(1u, 12u);
   auto backend = make_cpu(2);
-  Llama model(*backend, tiny_config(tied), DType::f32, HeadOptions{32, logits});
+  Decoder model(*backend, tiny_config(tied), DType::f32, HeadOptions{32, logits});
   fill_weights(model, 1);
   const Batch batch = mixed_batch(101, prompt);
   const Gradients once = gradients_of(model, batch, recompute, 0.1f);
@@ -90,11 +90,11 @@ TEST_CASE("the head by blocks agrees with kept logits") {
   const bool tied = GENERATE(false, true);
   auto backend = make_cpu(2);
   const Batch batch = mixed_batch(101);
-  Llama whole(*backend, tiny_config(tied), DType::f32, HeadOptions{4096, 64u << 20});
+  Decoder whole(*backend, tiny_config(tied), DType::f32, HeadOptions{4096, 64u << 20});
   fill_weights(whole, 1);
   const Gradients expected = gradients_of(whole, batch, Recompute::block, 0.1f);
   for (const std::int64_t block : {1, 7, 32, 101, 500}) {
-    Llama blocked(*backend, tiny_config(tied), DType::f32, HeadOptions{block, 0});
+    Decoder blocked(*backend, tiny_config(tied), DType::f32, HeadOptions{block, 0});
     fill_weights(blocked, 1);
     const Gradients got = gradients_of(blocked, batch, Recompute::block, 0.1f);
     for (auto const& [name, g] : expected) {
@@ -106,7 +106,7 @@ TEST_CASE("the head by blocks agrees with kept logits") {
 
 TEST_CASE("sequences side by side give the sum of the sequences one by one") {
   auto backend = make_cpu(2);
-  Llama model(*backend, tiny_config(false), DType::f32);
+  Decoder model(*backend, tiny_config(false), DType::f32);
   fill_weights(model, 1);
   const auto sequences = random_sequences({17, 1, 5, 30, 2}, 1, 101, 11);
   const Batch all = make_batch(sequences);
@@ -134,8 +134,8 @@ TEST_CASE("sequences side by side give the sum of the sequences one by one") {
 
 TEST_CASE("a tied embedding gets the sum of both gradients") {
   auto backend = make_cpu(2);
-  Llama tied(*backend, tiny_config(true), DType::f32, HeadOptions{32, 0});
-  Llama untied(*backend, tiny_config(false), DType::f32, HeadOptions{32, 0});
+  Decoder tied(*backend, tiny_config(true), DType::f32, HeadOptions{32, 0});
+  Decoder untied(*backend, tiny_config(false), DType::f32, HeadOptions{32, 0});
   fill_weights(tied, 1);
   fill_weights(untied, 1);
   const Tensor embedding = untied.weights().embedding.stacked();
@@ -159,7 +159,7 @@ TEST_CASE("a fused step of a tied model equals the step with stored gradients, b
   const float clip_value = GENERATE(0.0f, 0.01f);
   const auto train = [&](bool fuse) {
     auto backend = make_cpu(2);
-    Llama model(*backend, tiny_config(tied), dtype, HeadOptions{32, logits});
+    Decoder model(*backend, tiny_config(tied), dtype, HeadOptions{32, logits});
     fill_weights(model, 1);
     OptimizerOptions options;
     options.kind = kind;
@@ -190,7 +190,7 @@ TEST_CASE("clipping in two passes equals scaling the stored gradient") {
   const double limit = 1.0;
   const auto train = [&](bool two_pass) {
     auto backend = make_cpu(2);
-    Llama model(*backend, tiny_config(true), dtype, HeadOptions{32, 0});
+    Decoder model(*backend, tiny_config(true), dtype, HeadOptions{32, 0});
     fill_weights(model, 1);
     auto rule = make_update_rule(*backend, {}, model.weights().groups());
     StepContext step;
@@ -223,7 +223,7 @@ namespace {
 /// Wants one group of a block, and what lies above all blocks.
 class UpperOnly final : public TileSink {
  public:
-  UpperOnly(Backend& backend, Llama& model, ParameterGroup& lowest)
+  UpperOnly(Backend& backend, Decoder& model, ParameterGroup& lowest)
       : TileSink(backend, TileSize{}, {backend.self_group()}), model_(model), lowest_(lowest) {}
   bool requires_grad(ParameterGroup const& group) const override {
     auto const& w = model_.weights();
@@ -235,14 +235,14 @@ class UpperOnly final : public TileSink {
   void act(ParameterGroup& group, std::vector<Offer>&) override {
     seen.push_back(group.members().front().name);
   }
-  Llama& model_;
+  Decoder& model_;
   ParameterGroup& lowest_;
 };
 
 /// The norm of the gradients that UpperOnly wants.
 class UpperNorm final : public GradientSink {
  public:
-  UpperNorm(Backend& backend, Llama& model, ParameterGroup& lowest)
+  UpperNorm(Backend& backend, Decoder& model, ParameterGroup& lowest)
       : upper_(backend, model, lowest), probe_({backend, TileSize{}}, 1) {}
   bool requires_grad(ParameterGroup const& group) const override {
     return upper_.requires_grad(group);
@@ -261,7 +261,7 @@ class UpperNorm final : public GradientSink {
 
 TEST_CASE("backward stops below the lowest parameter that is wanted") {
   auto backend = make_cpu(2);
-  Llama model(*backend, tiny_config(false), DType::f32);
+  Decoder model(*backend, tiny_config(false), DType::f32);
   fill_weights(model, 1);
   const Batch batch = mixed_batch(101);
   const auto flops_of_backward = [&](GradientSink& sink) {
@@ -280,7 +280,7 @@ TEST_CASE("backward stops below the lowest parameter that is wanted") {
 
 TEST_CASE("blocks are recomputed together also where only an upper one of them is wanted") {
   auto backend = make_cpu(2);
-  Llama model(*backend, tiny_config(false), DType::f32);
+  Decoder model(*backend, tiny_config(false), DType::f32);
   fill_weights(model, 1);
   const Batch batch = mixed_batch(101);
   const auto norms_of = [&](Recompute recompute) {
@@ -301,7 +301,7 @@ TEST_CASE("blocks are recomputed together also where only an upper one of them i
 
 TEST_CASE("a batch without targets has no gradient") {
   auto backend = make_cpu(2);
-  Llama model(*backend, tiny_config(false), DType::f32);
+  Decoder model(*backend, tiny_config(false), DType::f32);
   fill_weights(model, 1);
   const Batch batch = make_batch(random_sequences({5, 3}, 100, 101, 3));
   REQUIRE(batch.loss_count() == 0);
@@ -314,7 +314,7 @@ TEST_CASE("a batch without targets has no gradient") {
 
 TEST_CASE("generation with a cache sees what a whole forward sees") {
   auto backend = make_cpu(2);
-  Llama model(*backend, tiny_config(true), DType::f32);
+  Decoder model(*backend, tiny_config(true), DType::f32);
   fill_weights(model, 1);
   std::vector<std::int32_t> ids(20);
   std::iota(ids.begin(), ids.end(), 5);
@@ -336,7 +336,7 @@ TEST_CASE("generation with a cache sees what a whole forward sees") {
 
 TEST_CASE("an id outside the vocabulary is refused") {
   auto backend = make_cpu(1);
-  Llama model(*backend, tiny_config(true), DType::f32);
+  Decoder model(*backend, tiny_config(true), DType::f32);
   fill_weights(model, 1);
   const Sequence sequence = make_sequence(std::vector<std::int32_t>{1, 101, 2}, 1);
   CHECK_THROWS_WITH(model.losses(make_batch({&sequence, 1})),

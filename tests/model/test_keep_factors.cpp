@@ -30,7 +30,7 @@ constexpr std::int64_t kTwoPasses = -1;
 /// One step whose norm pass keeps the factors of the `kept` upper blocks.
 Trained step_once(Setting const& s, std::int64_t kept, NormMethod method) {
   auto backend = make_cpu(2);
-  Llama model(*backend, tiny_config(s.tied), s.dtype, HeadOptions{32, s.logits});
+  Decoder model(*backend, tiny_config(s.tied), s.dtype, HeadOptions{32, s.logits});
   fill_weights(model, 1);
   OptimizerOptions options;
   options.kind = s.kind;
@@ -106,7 +106,7 @@ TEST_CASE("kept factors give the update of two passes, however many blocks are k
 
 TEST_CASE("factors that backward keeps cannot be kept") {
   auto backend = make_cpu(1);
-  Llama model(*backend, tiny_config(false), DType::f32);
+  Decoder model(*backend, tiny_config(false), DType::f32);
   fill_weights(model, 1);
   Pass pass = model.forward(make_batch(random_sequences({9}, 1, 101, 1)), Recompute::none);
   KeepFactors factors({*backend, TileSize{}}, 1);
@@ -116,7 +116,7 @@ TEST_CASE("factors that backward keeps cannot be kept") {
 
 TEST_CASE("released factors give their memory back") {
   auto backend = make_cpu(1);
-  Llama model(*backend, tiny_config(false), DType::f32);
+  Decoder model(*backend, tiny_config(false), DType::f32);
   fill_weights(model, 1);
   const std::size_t weights = backend->ledger().current();
   {

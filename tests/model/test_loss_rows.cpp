@@ -16,7 +16,7 @@ double flops_of(Backend const& backend, char const* op) {
 TEST_CASE("only rows with a target cost queries, output projection and MLP in the last block") {
   auto backend = make_cpu(2);
   const ModelConfig c = tiny_config(false);
-  Llama model(*backend, c, DType::f32);
+  Decoder model(*backend, c, DType::f32);
   fill_weights(model, 1);
   const std::size_t prompt = GENERATE(0u, 4u, 12u, 100u);
   const Batch batch = make_batch(random_sequences({17, 1, 5, 30, 2}, prompt, c.vocab, 11));
@@ -51,7 +51,7 @@ TEST_CASE("losses of the same rows agree whether the others reach the end or not
   const double bound =
       4 * std::sqrt(dtype == DType::f32 ? 20.0 * 56.0 : 20.0) * unit_roundoff(dtype);
   auto backend = make_cpu(2);
-  Llama model(*backend, tiny_config(true), dtype);
+  Decoder model(*backend, tiny_config(true), dtype);
   fill_weights(model, 1);
   const std::vector<int> lengths{17, 1, 5, 30, 2};
   const Batch some = make_batch(random_sequences(lengths, 12, 101, 11));
@@ -69,7 +69,7 @@ TEST_CASE("losses of the same rows agree whether the others reach the end or not
 TEST_CASE("a last block on loss rows keeps less") {
   auto backend = make_cpu(1);
   const ModelConfig c = tiny_config(true);
-  Llama model(*backend, c, DType::f32);
+  Decoder model(*backend, c, DType::f32);
   const auto held = [&](std::size_t prompt) {
     const std::size_t before = backend->ledger().current();
     const Batch batch = make_batch(random_sequences({64, 64}, prompt, c.vocab, 3));

@@ -32,7 +32,7 @@ struct Checkpoint {
   std::filesystem::path folder;
   json reference;
   std::unique_ptr<Backend> backend;
-  Llama model;
+  Decoder model;
 };
 
 Batch batch_of(json const& reference_case) {

@@ -27,7 +27,7 @@ reference::ModelShape shape_of(ModelConfig const& c) {
 }
 
 /// The model's weights as they are stored, in double.
-reference::Weights<double> weights_of(Llama& model, reference::ModelShape const& shape) {
+reference::Weights<double> weights_of(Decoder& model, reference::ModelShape const& shape) {
   auto w = reference::weights_like<double>(shape);
   std::vector<std::vector<double>> stored;
   for (auto* group : model.weights().groups()) {
@@ -79,7 +79,7 @@ TEST_CASE("losses and gradients agree with the reference model in double") {
 
   auto backend = make_cpu(2);
   const ModelConfig config = tiny_config(tied);
-  Llama model(*backend, config, dtype, HeadOptions{32, logits});
+  Decoder model(*backend, config, dtype, HeadOptions{32, logits});
   fill_weights(model, 5);
   const Batch batch = make_batch(random_sequences({17, 1, 5, 30, 2}, prompt, config.vocab, 7));
 

@@ -16,7 +16,7 @@ using Values = std::map<std::string, std::vector<float>>;
 
 Values values_at(RankInfo place, ModelConfig const& config) {
   const auto backend = make_cpu(1);
-  LlamaWeights weights(*backend, config, DType::f32, place);
+  DecoderWeights weights(*backend, config, DType::f32, place);
   initialise_weights(*backend, weights, config, 7);
   Values values;
   for (ParameterGroup const* group : weights.groups()) {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "lomo/data/batch.h"
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 #include "lomo/optim/sinks/keep_gradients.h"
 #include "support/tensors.h"
 
@@ -36,7 +36,7 @@ inline ModelConfig tiny_config(bool tied) {
 
 /// Weights N(0, 0.2^2) so that every part of the gradient matters; norms around 1. The same for any
 /// number of ranks.
-inline void fill_weights(Llama& model, std::uint64_t seed) {
+inline void fill_weights(Decoder& model, std::uint64_t seed) {
   for (auto* group : model.weights().groups()) {
     for (auto& p : group->members()) {
       RandomStream random(random_key(seed, "test", p.name, 0));
@@ -68,7 +68,7 @@ inline std::vector<Sequence> random_sequences(std::vector<int> const& lengths, s
 using Gradients = std::map<std::string, std::vector<float>>;
 
 /// Every gradient of scale * sum of losses.
-inline Gradients gradients_of(Llama& model, ShardedBatch const& batch, Recompute recompute,
+inline Gradients gradients_of(Decoder& model, ShardedBatch const& batch, Recompute recompute,
                               float scale) {
   Pass pass = model.forward(batch, recompute);
   KeepGradients sink({model.backend(), TileSize{}}, model.weights().groups());
@@ -98,7 +98,7 @@ inline double relative_distance(std::vector<float> const& a, std::vector<float> 
   return std::sqrt(sum) / norm(b);
 }
 
-inline std::vector<std::vector<std::byte>> weight_bits(Llama& model) {
+inline std::vector<std::vector<std::byte>> weight_bits(Decoder& model) {
   std::vector<std::vector<std::byte>> all;
   for (auto* group : model.weights().groups()) {
     all.push_back(bits(model.backend(), group->stacked()));

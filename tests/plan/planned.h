@@ -42,7 +42,7 @@ inline Measured measure(TrainConfig const& config, ModelConfig const& shape,
     engine.zero(w);
     engine.linear(y, x, w);
   }
-  Llama model(engine, shape, *config.model.dtype,
+  Decoder model(engine, shape, *config.model.dtype,
               {config.memory.head_block_rows, config.memory.keep_logits_bytes});
   test::fill_weights(model, 1);
   Trainer trainer(model, config, Schedule(ScheduleKind::constant, 1e-3, 0, 10));

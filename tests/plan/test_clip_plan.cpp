@@ -83,13 +83,13 @@ TEST_CASE("one pass, two passes and a stored gradient clip alike but for the nor
   const double value = GENERATE(0.0, 0.02);
   struct Run {
     std::unique_ptr<Backend> backend = test::make_cpu(1);
-    std::unique_ptr<Llama> model;
+    std::unique_ptr<Decoder> model;
     StepReport report;
     std::vector<float> weights;
   };
   const auto step = [&](OptimizerKind kind, std::int64_t kept) {
     Run run;
-    run.model = std::make_unique<Llama>(*run.backend, test::tiny_config(tied), DType::f32);
+    run.model = std::make_unique<Decoder>(*run.backend, test::tiny_config(tied), DType::f32);
     test::fill_weights(*run.model, 1);
     TrainConfig config = config_of(ClipStrategy::automatic);
     config.optimizer.kind = kind;

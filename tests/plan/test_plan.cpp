@@ -107,7 +107,7 @@ TEST_CASE("evaluation and generation hold what is planned, by category, and fill
       const MakeEngine make_dry = [threads] { return make_dry_backend({.threads = threads}); };
       const auto on_slab = [&](MemoryUse const& plan, auto const& use) {
         const auto cpu = make_cpu_backend({.threads = threads, .memory = plan.slab});
-        Llama model(*cpu, shape, dtype,
+        Decoder model(*cpu, shape, dtype,
                     {config.memory.head_block_rows, config.memory.keep_logits_bytes});
         test::fill_weights(model, 1);
         use(model);
@@ -118,12 +118,12 @@ TEST_CASE("evaluation and generation hold what is planned, by category, and fill
       };
       PlannedBatches scored;
       scored.eval = batches.train;
-      on_slab(planned_evaluation(config, shape, scored, make_dry), [&](Llama& model) {
+      on_slab(planned_evaluation(config, shape, scored, make_dry), [&](Decoder& model) {
         for (ShardedBatch const& batch : batches.train) model.losses(batch);
       });
       for (const auto& [prompt, total] : {std::pair{1, 1}, {1, 40}, {33, 34}, {20, 64}}) {
         INFO("prompt " << prompt << " total " << total << " threads " << threads);
-        on_slab(planned_generation(config, shape, prompt, total, make_dry), [&](Llama& model) {
+        on_slab(planned_generation(config, shape, prompt, total, make_dry), [&](Decoder& model) {
           KeyValueCache cache = model.make_cache(total);
           std::vector<std::int32_t> ids(static_cast<std::size_t>(prompt));
           std::iota(ids.begin(), ids.end(), 0);  // distinct, as a plan takes them

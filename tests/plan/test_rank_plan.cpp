@@ -16,7 +16,7 @@ std::vector<Ledger> real_ledgers(TrainConfig const& config, ModelConfig const& s
                                  PlannedBatches const& batches) {
   std::vector<Ledger> ledgers(static_cast<std::size_t>(ranks));
   on_ranks(ranks, [&](Backend& backend, Communicator& communicator, int rank) {
-    Llama model(backend, shape, *config.model.dtype, head_options(config), communicator);
+    Decoder model(backend, shape, *config.model.dtype, head_options(config), communicator);
     fill_weights(model, 1);
     Trainer trainer(model, config, Schedule(ScheduleKind::constant, 1e-3, 0, 10));
     backend.ledger().restart();

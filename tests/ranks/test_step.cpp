@@ -11,7 +11,7 @@ TEST_CASE("the hosts of a step exchange results alone, nothing about the batch")
   const auto communicator = ranks().communicator(*backend);
   const int rank = ranks().rank(), size = ranks().size();
   TrainConfig config = bench_config(OptimizerKind::lomo, /*clip=*/1);
-  Llama model(*backend, tiny_config(false), DType::f32, {}, *communicator);
+  Decoder model(*backend, tiny_config(false), DType::f32, {}, *communicator);
   fill_weights(model, 1);
   Trainer trainer(model, config, Schedule(ScheduleKind::constant, 0.1, 0, 10));
   trainer.find_norms_by(NormMethod::tiles);

@@ -37,7 +37,7 @@ TrainConfig small_config() {
 struct Saved {
   test::TemporaryFolder scratch;
   std::unique_ptr<Backend> backend = test::make_cpu(1);
-  Llama model{*backend, test::tiny_config(false), DType::f32};
+  Decoder model{*backend, test::tiny_config(false), DType::f32};
   std::unique_ptr<UpdateRule> rule;
   Saved() {
     test::fill_weights(model, 1);
@@ -199,7 +199,7 @@ TEST_CASE("a model folder whose shapes are not those of its config is found out"
 TEST_CASE("the list of weights without memory is the list of those with it") {
   for (const bool tied : {false, true}) {
     const auto backend = test::make_cpu(1);
-    Llama model(*backend, test::tiny_config(tied), DType::f32);
+    Decoder model(*backend, test::tiny_config(tied), DType::f32);
     std::vector<std::string> real, listed;
     for (ParameterGroup* group : model.weights().groups()) {
       for (Parameter const& p : group->members()) real.push_back(p.name + p.value.shape().str());

@@ -29,7 +29,7 @@ constexpr char const* kPointer =
 struct Folder {
   test::TemporaryFolder scratch;
   std::unique_ptr<Backend> backend = test::make_cpu(1);
-  Llama model;
+  Decoder model;
 
   explicit Folder(bool tied = false) : model(*backend, test::tiny_config(tied), DType::f32) {
     test::fill_weights(model, 1);
@@ -97,7 +97,7 @@ TEST_CASE("what the loader refuses, verify finds") {
     const std::string found = folder.problem();
     std::string refused;
     try {
-      Llama other(*folder.backend, read_model_config(folder.scratch / "config.json"), DType::f32);
+      Decoder other(*folder.backend, read_model_config(folder.scratch / "config.json"), DType::f32);
       load_weights(*folder.backend, other.weights(), folder.scratch.path());
     } catch (Error const& error) {
       refused = error.what();

@@ -18,7 +18,7 @@ struct Bench {
   }
 
   std::unique_ptr<Backend> backend = make_cpu(1);
-  Llama model;
+  Decoder model;
   std::vector<Sequence> sequences = random_sequences({9, 4, 13}, 2, 101, 3);
   Batch batch = make_batch(sequences);
 

@@ -18,7 +18,7 @@ struct RankedRun {
   DType dtype = DType::f32;
   HeadOptions head = {};                               // its communication dtype is the config's
   std::vector<std::vector<Sequence>> batches;          // the global ones, a step each
-  std::function<void(Llama&)> before = [](Llama&) {};  // changes the weights
+  std::function<void(Decoder&)> before = [](Decoder&) {};  // changes the weights
 };
 
 /// What it came to. Weights are whole: the rows of all ranks.
@@ -40,7 +40,7 @@ inline RankedResult train_on(int ranks, RankedRun const& run) {
     RankedResult& mine = of_rank[static_cast<std::size_t>(rank)];
     HeadOptions head = run.head;
     head.comm_dtype = run.config.ranks.comm_dtype;
-    Llama model(backend, run.shape, run.dtype, head, communicator);
+    Decoder model(backend, run.shape, run.dtype, head, communicator);
     fill_weights(model, 1);
     run.before(model);
     Trainer trainer(model, run.config,

@@ -119,7 +119,7 @@ TEST_CASE("ranks write the answers and samples of a chat that one writes") {
   const auto evaluate_on = [&](int ranks) {
     std::vector<EvalReport> reports(static_cast<std::size_t>(ranks));
     test::on_ranks(ranks, [&](Backend& backend, Communicator& communicator, int rank) {
-      Llama model(backend, shape, DType::f32, {}, communicator);
+      Decoder model(backend, shape, DType::f32, {}, communicator);
       test::fill_weights(model, 3);
       reports[static_cast<std::size_t>(rank)] = evaluate(model, inputs.eval, config.eval);
     });

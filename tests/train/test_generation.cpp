@@ -86,7 +86,7 @@ TEST_CASE("an evaluation writes answers, says how many are right, and keeps its 
   shape.vocab = asked.tokenizer->size() + 40;  // more rows than pieces
   shape.context = 512;
   const auto backend = test::make_cpu(1);
-  Llama model(*backend, shape, DType::f32);
+  Decoder model(*backend, shape, DType::f32);
   test::fill_weights(model, 3);
   const EvalReport report = evaluate(model, asked.set, {});
   CHECK(report.written.size() == 3);
@@ -116,7 +116,7 @@ TEST_CASE("ranks write the answers of one, whose number they need not divide") {
       INFO(ranks << (tied ? ", tied" : ""));
       std::vector<EvalReport> reports(static_cast<std::size_t>(ranks));
       test::on_ranks(ranks, [&](Backend& backend, Communicator& communicator, int rank) {
-        Llama model(backend, shape, DType::f32, {}, communicator);
+        Decoder model(backend, shape, DType::f32, {}, communicator);
         test::fill_weights(model, 3);
         reports[static_cast<std::size_t>(rank)] = evaluate(model, asked.set, {});
       });
@@ -135,7 +135,7 @@ TEST_CASE("ranks write the answers of one, whose number they need not divide") {
 TEST_CASE("logits after each token are those of one rank, whatever the others write meanwhile") {
   const ModelConfig shape = test::tiny_config(false);
   const std::vector<std::vector<std::int32_t>> texts = {{1, 7, 7, 30}, {5}, {9, 2, 11, 4, 3, 8, 1}};
-  const auto logits_of = [&](Llama& model, std::vector<std::int32_t> const& text) {
+  const auto logits_of = [&](Decoder& model, std::vector<std::int32_t> const& text) {
     KeyValueCache cache = model.make_cache(32);
     std::vector<std::vector<float>> all{model.extend(cache, text)};
     for (const std::int32_t next : {3, 50, 99}) all.push_back(model.extend(cache, {next}));
@@ -143,13 +143,13 @@ TEST_CASE("logits after each token are those of one rank, whatever the others wr
   };
   std::vector<std::vector<std::vector<float>>> expected;
   test::on_ranks(1, [&](Backend& backend, Communicator&, int) {
-    Llama model(backend, shape, DType::f32);
+    Decoder model(backend, shape, DType::f32);
     test::fill_weights(model, 3);
     for (auto const& text : texts) expected.push_back(logits_of(model, text));
   });
   std::vector<std::vector<std::vector<float>>> found(3);
   test::on_ranks(3, [&](Backend& backend, Communicator& communicator, int rank) {
-    Llama model(backend, shape, DType::f32, {}, communicator);
+    Decoder model(backend, shape, DType::f32, {}, communicator);
     test::fill_weights(model, 3);
     const auto r = static_cast<std::size_t>(rank);
     found[r] = logits_of(model, texts[r]);
@@ -180,7 +180,7 @@ TEST_CASE("writing answers asks for a stop before each, and then there is no rep
       std::vector<EvalReport> reports(static_cast<std::size_t>(ranks));
       std::vector<int> asks(static_cast<std::size_t>(ranks));
       test::on_ranks(ranks, [&](Backend& backend, Communicator& communicator, int rank) {
-        Llama model(backend, shape, DType::f32, {}, communicator);
+        Decoder model(backend, shape, DType::f32, {}, communicator);
         test::fill_weights(model, 3);
         const auto r = static_cast<std::size_t>(rank);
         reports[r] = evaluate(model, asked.set, {}, [&] { return ++asks[r] > allowed; });

@@ -113,7 +113,7 @@ class Duel {
   SafetensorsFile file_;
   DType dtype_;
   std::unique_ptr<Backend> backend_ = make_cpu(1);
-  Llama model_;
+  Decoder model_;
   Trainer trainer_;
 };
 

@@ -271,7 +271,7 @@ std::size_t activations_of(RankedRun const& run, std::vector<Batch> const& share
   ModelConfig const& c = run.shape;
   std::size_t held = 0;
   on_ranks(1, [&](Backend& backend, Communicator&, int) {
-    Llama model(backend, run.shape, run.dtype, run.head);
+    Decoder model(backend, run.shape, run.dtype, run.head);
     fill_weights(model, 1);
     Trainer trainer(model, run.config, Schedule(ScheduleKind::constant, 0.05, 0, 10));
     backend.ledger().restart();

@@ -46,7 +46,7 @@ struct DryRank {
 
 TEST_CASE("the next matrix is fetched before the product with this one is issued") {
   DryRank self;
-  Llama model(*self.backend, tiny_config(false), DType::bf16, {}, *self.ranks);
+  Decoder model(*self.backend, tiny_config(false), DType::bf16, {}, *self.ranks);
   const ShardedBatch batch =
       replicated_batch(make_batch(random_sequences({9, 4, 13}, 0, 101, 3)), 0, self.ranks->size());
   const std::size_t matrices = std::size_t{7} * 3;  // of all blocks

@@ -106,7 +106,7 @@ TEST_CASE("ranks score like one, and all know all scores") {
   const auto scores_on = [&](int ranks) {
     std::vector<std::vector<SequenceScore>> scores(static_cast<std::size_t>(ranks));
     on_ranks(ranks, [&](Backend& backend, Communicator& communicator, int rank) {
-      Llama model(backend, tiny_config(true), DType::f32, {}, communicator);
+      Decoder model(backend, tiny_config(true), DType::f32, {}, communicator);
       fill_weights(model, 1);
       scores[static_cast<std::size_t>(rank)] =
           score_sequences(model, std::vector<SequenceView>(sequences.begin(), sequences.end()), 40);
@@ -167,7 +167,7 @@ TEST_CASE(
   run.dtype = DType::f16;
   run.config.loss_scale.initial = 16384;
   run.batches.resize(1);
-  run.before = [](Llama& model) {  // large inputs of the MLP, so large gradients of its matrices
+  run.before = [](Decoder& model) {  // large inputs of the MLP, so large gradients of its matrices
     Tensor const norm = model.weights().blocks[1].norm2.weight.stacked();
     fill(model.backend(), norm, std::vector<float>(40, 90.0f));
     for (auto const& p : model.weights().blocks[1].gate_up.weight.members()) {
@@ -178,7 +178,7 @@ TEST_CASE(
   };
   double largest = 0;
   on_ranks(1, [&](Backend& backend, Communicator&, int) {
-    Llama model(backend, run.shape, run.dtype);
+    Decoder model(backend, run.shape, run.dtype);
     fill_weights(model, 1);
     run.before(model);
     const ShardedBatch batch = shard_batch(run.batches.front(), {});
@@ -231,7 +231,7 @@ TEST_CASE("without a gradient check all ranks stop at the tile that one of them 
   run.config.gradient_check = GradientCheck::tile;
   run.batches = {random_sequences({9, 4, 13}, 2, 101, 3)};
   constexpr std::int64_t kColumn = 7, kFirstLarge = 30, kRows = 56, kCols = 40;
-  run.before = [](Llama& model) {
+  run.before = [](Decoder& model) {
     BlockWeights& block = model.weights().blocks[1];
     auto norm = values(model.backend(), block.norm2.weight.stacked());
     norm[kColumn] = 1e37;

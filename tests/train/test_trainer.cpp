@@ -121,7 +121,7 @@ TEST_CASE(
     "came before") {
   constexpr std::int64_t kColumn = 7, kFirstLarge = 30;
   const auto spoil = [](Bench& bench) {
-    LlamaWeights& weights = bench.model.weights();
+    DecoderWeights& weights = bench.model.weights();
     BlockWeights& block = weights.blocks[1];
     Backend& be = *bench.backend;
     auto norm = test::values(be, block.norm2.weight.stacked());

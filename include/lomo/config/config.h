@@ -13,7 +13,7 @@
 #include "lomo/data/tokenizer.h"
 #include "lomo/io/json.h"
 #include "lomo/model/config.h"
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 #include "lomo/optim/optimizer_options.h"
 
 namespace lomo {

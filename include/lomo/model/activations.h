@@ -58,6 +58,9 @@ struct BlockActivations {
   Buffer rstd1;     // (N) f32
   Buffer qkv;       // (N,(H+2G)D) q and k after rope; where M < N only k and v, (N,2GD)
   Buffer q;         // (M,HD)  where M < N, else empty: q is in qkv
+  // Of models that norm the heads of q and k, which qkv and q have as they were before:
+  Buffer normed_q, normed_k;  // (M,HD), (N,GD) after norm and rope
+  Buffer rstd_q, rstd_k;      // (M H), (N G) f32
   Buffer attended;  // (M,HD)
   Buffer lse;       // (M,H) f32
   Buffer mid;       // (M,C)   x + attention

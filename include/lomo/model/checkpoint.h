@@ -24,11 +24,11 @@ struct LoadReport {
 /// shards of model.safetensors.index.json in `folder`, converting to the weights' dtype. Checks
 /// names, shapes, dtypes; a missing, surplus or non-finite tensor is an error that names it.
 /// Surplus rotary tables ("rotary_emb.inv_freq") of old checkpoints are ignored.
-LoadReport load_weights(Backend& backend, LlamaWeights& weights,
+LoadReport load_weights(Backend& backend, DecoderWeights& weights,
                         std::filesystem::path const& folder);
 
-/// N(0, config.init_range) for matrices and embeddings, 1 for norms; keyed by (seed, tensor name).
-void initialise_weights(Backend& backend, LlamaWeights& weights, ModelConfig const& config,
+/// N(0, config.init_range) for matrices and embeddings, 1 for norms, 0 for biases; keyed by (seed, tensor name).
+void initialise_weights(Backend& backend, DecoderWeights& weights, ModelConfig const& config,
                         std::uint64_t seed);
 
 /// What a Hugging Face folder holds beside its weights and what every folder saved from it takes
@@ -47,7 +47,7 @@ AuxiliaryFiles read_auxiliary_files(std::filesystem::path const& folder);
 /// config.json and `auxiliary_files` into the existing folder `folder`. Every file is written
 /// beside its name and renamed. Ranks that hold the weights together write them together:
 /// collective then, by the collectives of `host`, and an error is the same on all of them.
-void save_model(Backend& backend, LlamaWeights& weights, ModelConfig const& config,
+void save_model(Backend& backend, DecoderWeights& weights, ModelConfig const& config,
                 std::filesystem::path const& folder, AuxiliaryFiles const& auxiliary_files,
                 std::size_t shard_bytes, Communicator& host);
 

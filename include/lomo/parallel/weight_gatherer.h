@@ -34,6 +34,8 @@ class WeightGatherer {
   /// `largest`: elements of the largest matrix that will be asked for.
   WeightGatherer(Backend& backend, Communicator& ranks, DType dtype, std::int64_t largest);
 
+  Backend& backend() const { return backend_; }
+
   /// The matrices that come next, in this order; replaces what was announced before. A matrix that
   /// is announced must not change before its product, or the next announcement.
   void prefetch(std::vector<Parameter const*> const& order);

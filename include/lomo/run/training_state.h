@@ -9,7 +9,7 @@
 #include "lomo/data/dataset.h"
 #include "lomo/io/json.h"
 #include "lomo/model/checkpoint.h"
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 #include "lomo/optim/update_rule.h"
 #include "lomo/run/run_outcome.h"
 #include "lomo/train/trainer.h"
@@ -36,7 +36,7 @@ struct TrainingState {
 /// when all is on disk. Throws Error(Exit::failure) when it
 /// cannot be written (disk full), having removed the part that was, and Error(Exit::diverged) when
 /// a value is not finite. Ranks write together, by the collectives of `host`, and fail together.
-void save_checkpoint(std::filesystem::path const& folder, Llama& model, UpdateRule& rule,
+void save_checkpoint(std::filesystem::path const& folder, Decoder& model, UpdateRule& rule,
                      TrainingState const& state, AuxiliaryFiles const& auxiliary_files,
                      std::size_t shard_bytes, Communicator& host);
 

@@ -6,7 +6,7 @@
 
 #include "lomo/backend/process_group.h"
 #include "lomo/config/config.h"
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 #include "lomo/train/trainer.h"
 
 namespace lomo {
@@ -39,7 +39,7 @@ class Runtime {
   Engine const& engine() const { return engine_; }
   Backend& backend() const { return *engine_.backend; }
   Ledger& ledger() const { return engine_.backend->ledger(); }
-  Llama& model() { return *model_; }
+  Decoder& model() { return *model_; }
   Trainer& trainer() { return *trainer_; }
   /// Flops a second; 0: not measured.
   double gemm_peak() const { return gemm_peak_; }
@@ -49,7 +49,7 @@ class Runtime {
   TrainConfig config_;
   ModelConfig shape_;
   double gemm_peak_ = 0;
-  std::optional<Llama> model_;
+  std::optional<Decoder> model_;
   std::optional<Trainer> trainer_;
 };
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "lomo/io/json.h"
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 #include "lomo/train/inputs.h"
 
 namespace lomo {
@@ -36,7 +36,7 @@ struct EvalReport {
 /// takes the mean loss of held-out sequences; to prompts with free answers and to samples the model
 /// writes some, see free_answers(). `stop` is asked before each batch and each answer, on ranks all
 /// of them alike.
-EvalReport evaluate(Llama& model, EvalSet const& set, EvalSection const& options,
+EvalReport evaluate(Decoder& model, EvalSet const& set, EvalSection const& options,
                     std::function<bool()> const& stop = {});
 
 /// Writes the answers of a ranked set in SuperGLUE's submission format to `folder`/<Task>.jsonl,

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "lomo/data/tokenizer.h"
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 #include "lomo/train/inputs.h"
 
 namespace lomo {
@@ -58,13 +58,13 @@ void forbid_rows_without_token(Tokenizer const& tokenizer, std::vector<float>& l
 /// What the model writes to each, greedily, until its end or its limit. Ranks write one each at the
 /// same time, and all know all texts. `stop` is asked before each round of them, on ranks all
 /// alike; nothing when it says so.
-std::optional<std::vector<std::string>> write_answers(Llama& model, Tokenizer const& tokenizer,
+std::optional<std::vector<std::string>> write_answers(Decoder& model, Tokenizer const& tokenizer,
                                                       std::span<FreeAnswer const> answers,
                                                       std::function<bool()> const& stop = {});
 
 /// Takes the memory of such a text on an engine that computes nothing, on ranks the most that one
 /// can take beside any others that are no longer.
-void rehearse_generation(Llama& model, GenerationLengths const& lengths);
+void rehearse_generation(Decoder& model, GenerationLengths const& lengths);
 
 /// Whether a text is the answer: letter by letter, but for blanks around it.
 bool is_answer(std::string const& text, std::string const& answer);

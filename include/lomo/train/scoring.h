@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "lomo/data/batch.h"
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 
 namespace lomo {
 
@@ -23,7 +23,7 @@ void for_each_scored_batch(std::span<SequenceView const> sequences, std::int64_t
 
 /// Scores sequences in those batches. `stop` is asked before each, on ranks all of them alike; when
 /// it says so nothing is returned.
-std::vector<SequenceScore> score_sequences(Llama& model, std::span<SequenceView const> sequences,
+std::vector<SequenceScore> score_sequences(Decoder& model, std::span<SequenceView const> sequences,
                                            std::int64_t max_tokens,
                                            std::function<bool()> const& stop = {});
 

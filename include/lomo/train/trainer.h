@@ -5,7 +5,7 @@
 #include <string>
 
 #include "lomo/config/config.h"
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 #include "lomo/optim/sinks/fused_update.h"
 #include "lomo/optim/sinks/keep_factors.h"
 #include "lomo/optim/sinks/keep_gradients.h"
@@ -95,7 +95,7 @@ Schedule schedule_of(TrainConfig const& config, std::int64_t total);
 /// LossScaler); a spike or a rise (SpikeGuard); then the norm clipping.
 class Trainer {
  public:
-  Trainer(Llama& model, TrainConfig const& config, Schedule const& schedule);
+  Trainer(Decoder& model, TrainConfig const& config, Schedule const& schedule);
 
   /// Of the report all but `seconds` is of the whole batch and the same on every rank.
   /// Blocks. Throws Error(Exit::diverged) after train.stop_after_skips skipped steps in a row, at
@@ -128,7 +128,7 @@ class Trainer {
   void end_rounding_stats(StepReport& report, StepContext const& context) const;
   void skip(StepReport& report);
 
-  Llama& model_;
+  Decoder& model_;
   OptimizerKind kind_;
   ClipSection clip_;
   GradientCheck gradient_check_;

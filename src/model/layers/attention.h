@@ -21,18 +21,21 @@ struct Past {
 void attention_forward(LayerContext const& ctx, BlockWeights const& w, BlockActivations& a,
                        Keep keep, Past const* past);
 
-/// Gradients of queries, keys and values before their rotation, as attention_forward lays them out:
-/// d_qkv (N,(H+2G)D), or d_q (M,HD) and d_qkv (N,2GD).
+/// Gradients of queries, keys and values as they were made, before norm and rotation, as
+/// attention_forward lays them out: d_qkv (N,(H+2G)D), or d_q (M,HD) and d_qkv (N,2GD).
 struct AttentionGradients {
   Buffer d_q, d_qkv;
+  Buffer d_branch;            // (M,C) of what o_proj gave; empty: d_mid itself
+  Buffer d_q_norm, d_k_norm;  // (D) f32, where `sink` wants them
 };
-/// Of d_mid (M,C). With `consume` a.qkv and a.q are freed.
+/// Of d_mid (M,C). With `consume` what attention_forward left but a.attended is freed.
 AttentionGradients attention_backward(LayerContext const& ctx, BlockWeights const& w,
-                                      BlockActivations& a, Tensor d_mid, bool consume);
+                                      BlockActivations& a, Tensor d_mid, GradientSink const& sink,
+                                      bool consume);
 /// The gradient of a.normed1 (N,C).
 Buffer attention_input_gradient(LayerContext const& ctx, BlockWeights const& w,
                                 AttentionGradients const& d);
-/// Offers those of o_proj and of q_proj, k_proj, v_proj.
+/// Offers those of o_proj, of q_proj, k_proj, v_proj, and of their norms.
 void attention_offer(LayerContext const& ctx, BlockWeights& w, BlockActivations& a, Buffer d_mid,
                      AttentionGradients d, GradientSink& sink, bool consume);
 

@@ -4,6 +4,7 @@
 
 #include "lomo/backend/backend.h"
 #include "lomo/model/activations.h"
+#include "lomo/model/layers/linear.h"
 #include "lomo/model/spec.h"
 #include "lomo/parallel/weight_gatherer.h"
 
@@ -16,7 +17,7 @@ struct LayerContext {
   LayerSpec spec;
   DType dtype;
   DeviceBatch const& batch;
-  Tensor inv_freq;  // (D/2) f32
+  Tensor inv_freq;  // (R/2) f32
   /// The last block of a pass: M = N' rows, those that reach a target, query and leave the block;
   /// keys and values are of all N rows. Otherwise M = N.
   bool loss_rows_only = false;
@@ -41,6 +42,20 @@ struct LayerContext {
   /// f32 figures of each row: (N), or (N,cols).
   Buffer make_stats(Shape shape, char const* what) const {
     return backend.allocate(shape, DType::f32, Category::activations, what);
+  }
+  /// mid (M,C) = x (M,C) + residual_scale * linear(in).
+  void add_branch(Linear const& linear, Tensor mid, Tensor in, Tensor x) const {
+    if (spec.residual_scale == 1) return linear.forward(gatherer, mid, in, x);
+    linear.forward(gatherer, mid, in);
+    backend.scale(mid, mid, spec.residual_scale, x);
+  }
+  /// The gradient of the branch's linear layer from that of mid: d_mid itself, or its multiple in
+  /// `scaled`.
+  Tensor branch_gradient(Tensor d_mid, Buffer& scaled) const {
+    if (spec.residual_scale == 1) return d_mid;
+    scaled = make(d_mid.cols(), "d branch");
+    backend.scale(scaled, d_mid, spec.residual_scale);
+    return scaled;
   }
   /// The rows of x (N,C) that query: x itself, or a copy of them into `copy`.
   Tensor query_rows(Tensor x, Buffer& copy, char const* what) const {

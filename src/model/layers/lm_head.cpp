@@ -62,6 +62,7 @@ void head_forward(HeadContext const& ctx, RmsNorm const& norm, ParameterGroup co
   Buffer normed = make(ctx, a.x.tensor().shape(), ctx.dtype, "head norm");  // (N',C)
   a.rstd = make(ctx, Shape(n), DType::f32, "head rstd");
   norm.forward(be, normed, a.rstd, a.x, ctx.config.norm_eps);
+  if (ctx.config.logits_scale != 1) be.scale(normed, normed, ctx.config.logits_scale);
   a.normed = ctx.vocabulary.gather(std::move(normed), ctx.rows());
 
   Buffer running = make(ctx, Shape(all, 3), DType::f32, "head running softmax");
@@ -131,6 +132,7 @@ Buffer head_backward(HeadContext const& ctx, RmsNorm& norm, ParameterGroup& head
     offer = HeadOffer{Factor::take(a.normed, consume), Factor::take(a.lse, consume),
                       ctx.batch.all_targets, scale, ctx.options.block_rows};
   }
+  if (ctx.config.logits_scale != 1) be.scale(d_normed, d_normed, ctx.config.logits_scale);
   Buffer dx = make(ctx, a.x.tensor().shape(), ctx.dtype, "d head input");  // (N',C)
   Buffer dw = norm.backward(be, sink, dx, d_normed, a.x, a.rstd);
   d_normed.reset();

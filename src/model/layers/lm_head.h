@@ -1,7 +1,7 @@
 #pragma once
 #include "lomo/backend/backend.h"
 #include "lomo/model/activations.h"
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 #include "lomo/model/weights.h"
 #include "lomo/optim/gradient_sink.h"
 

@@ -15,7 +15,7 @@ Buffer mlp_forward(LayerContext const& ctx, BlockWeights const& w, BlockActivati
   free_unless_kept(keep, a.gate_up);
   if (keep == Keep::recompute_block) return {};
   Buffer out = ctx.make(s.width, "block output");
-  w.down.forward(ctx.gatherer, out, a.act, a.mid);
+  ctx.add_branch(w.down, out, a.act, a.mid);
   free_unless_kept(keep, a.act);
   free_unless_kept(keep, a.mid);
   return out;
@@ -24,9 +24,10 @@ Buffer mlp_forward(LayerContext const& ctx, BlockWeights const& w, BlockActivati
 MlpGradients mlp_backward(LayerContext const& ctx, BlockWeights const& w, BlockActivations& a,
                           Tensor dout, bool consume) {
   LayerSpec const& s = ctx.spec;
-  Buffer d_act = ctx.make(s.ffn, "d act");
-  w.down.backward_input(ctx.gatherer, d_act, dout);
   MlpGradients d;
+  const Tensor d_branch = ctx.branch_gradient(dout, d.d_branch);
+  Buffer d_act = ctx.make(s.ffn, "d act");
+  w.down.backward_input(ctx.gatherer, d_act, d_branch);
   d.d_gate_up = consume ? std::move(a.gate_up) : ctx.make(2 * s.ffn, "d gate_up");
   ctx.backend.swiglu_backward(d.d_gate_up, d_act,
                               consume ? d.d_gate_up.tensor() : a.gate_up.tensor());
@@ -37,10 +38,12 @@ MlpGradients mlp_backward(LayerContext const& ctx, BlockWeights const& w, BlockA
 }
 
 void mlp_offer(LayerContext const& ctx, BlockWeights& w, BlockActivations& a, Buffer dout,
-               Buffer d_gate_up, GradientSink& sink, bool consume) {
+               MlpGradients d, GradientSink& sink, bool consume) {
   const auto rows_of_rank = ctx.queries_of_rank();
-  w.down.offer(sink, std::move(dout), Factor::take(a.act, consume), rows_of_rank);
-  w.gate_up.offer(sink, std::move(d_gate_up), Factor::take(a.normed2, consume), rows_of_rank);
+  Buffer d_branch = d.d_branch ? std::move(d.d_branch) : std::move(dout);
+  w.down.offer(ctx.backend, sink, std::move(d_branch), Factor::take(a.act, consume), rows_of_rank);
+  w.gate_up.offer(ctx.backend, sink, std::move(d.d_gate_up), Factor::take(a.normed2, consume),
+                  rows_of_rank);
 }
 
 }  // namespace lomo

@@ -44,21 +44,21 @@ struct HeadOptions {
 
 /// A LLaMA-architecture model (Touvron et al. 2023, arXiv 2302.13971) on one engine. Forward and
 /// backward never change a weight; only a sink does.
-class Llama {
+class Decoder {
  public:
   /// `ranks`: those that hold the model together, each its rows of every matrix.
-  Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head,
+  Decoder(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head,
         Communicator& ranks);
   /// A model that is whole here.
-  Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head = {})
-      : Llama(backend, config, dtype, head, backend.self_group()) {}
+  Decoder(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head = {})
+      : Decoder(backend, config, dtype, head, backend.self_group()) {}
 
   Backend& backend() { return backend_; }
   ModelConfig const& config() const { return config_; }
   DType dtype() const { return dtype_; }
   Communicator& ranks() const { return ranks_; }
-  LlamaWeights& weights() { return weights_; }
-  LlamaWeights const& weights() const { return weights_; }
+  DecoderWeights& weights() { return weights_; }
+  DecoderWeights const& weights() const { return weights_; }
 
   /// Whether the last block of a pass over so many rows, `loss_rows` of which carry loss (both of
   /// all ranks), runs on those alone.
@@ -119,7 +119,7 @@ class Llama {
   DType dtype_;
   HeadOptions head_;
   Communicator& ranks_;
-  LlamaWeights weights_;
+  DecoderWeights weights_;
   WeightGatherer gatherer_;
   VocabularyParallel vocabulary_;
   Buffer inv_freq_;  // (D/2) f32

@@ -1,4 +1,4 @@
-#include "lomo/model/llama.h"
+#include "lomo/model/decoder.h"
 
 #include <algorithm>
 #include <span>
@@ -19,7 +19,7 @@ namespace {
 constexpr std::int64_t kAllRowsShare = 8;
 
 /// Elements of the largest matrix of a block.
-std::int64_t largest_matrix(LlamaWeights const& weights) {
+std::int64_t largest_matrix(DecoderWeights const& weights) {
   std::int64_t largest = 0;
   for (BlockWeights const& block : weights.blocks) {
     for (Parameter const* parameter : forward_order(block)) {
@@ -31,7 +31,7 @@ std::int64_t largest_matrix(LlamaWeights const& weights) {
 
 }  // namespace
 
-Llama::Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head,
+Decoder::Decoder(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head,
              Communicator& ranks)
     : backend_(backend),
       config_(config),
@@ -41,37 +41,39 @@ Llama::Llama(Backend& backend, ModelConfig const& config, DType dtype, HeadOptio
       weights_(backend, config, dtype, rank_info(ranks_)),
       gatherer_(backend, ranks_, dtype, largest_matrix(weights_)),
       vocabulary_(backend, ranks_),
-      inv_freq_(backend.allocate(Shape(config.head_width / 2), DType::f32, Category::workspace,
+      inv_freq_(backend.allocate(Shape(config.turned() / 2), DType::f32, Category::workspace,
                                  "rope frequencies")) {
   const std::vector<float> frequencies = rope_frequencies(config_);
   backend_.upload(inv_freq_, std::as_bytes(std::span(frequencies)));
 }
 
-bool Llama::last_block_on_loss_rows(std::int64_t rows, std::int64_t loss_rows) {
+bool Decoder::last_block_on_loss_rows(std::int64_t rows, std::int64_t loss_rows) {
   return loss_rows * kAllRowsShare < rows * (kAllRowsShare - 1);
 }
 
-LayerContext Llama::layer_context(Pass const& pass, std::size_t l) {
+LayerContext Decoder::layer_context(Pass const& pass, std::size_t l) {
   const bool last = l + 1 == weights_.blocks.size();
   return {backend_,
           gatherer_,
-          config_.layer(),
+          config_.layer(static_cast<std::int64_t>(l)),
           dtype_,
           pass.batch,
           inv_freq_,
           /*loss_rows_only=*/last && pass.last_on_loss_rows};
 }
 
-HeadContext Llama::head_context(Pass const& pass) {
+HeadContext Decoder::head_context(Pass const& pass) {
   return {backend_, config_, dtype_, head_, pass.batch, vocabulary_};
 }
 
-Buffer Llama::embed_tokens(DeviceBatch const& batch) {
-  return embedding_forward(vocabulary_, weights_.embedding, batch,
-                           head_.vocabulary_tile(ranks_.size()));
+Buffer Decoder::embed_tokens(DeviceBatch const& batch) {
+  Buffer x = embedding_forward(vocabulary_, weights_.embedding, batch,
+                               head_.vocabulary_tile(ranks_.size()));
+  if (config_.embedding_scale != 1) backend_.scale(x, x, config_.embedding_scale);
+  return x;
 }
 
-void Llama::prefetch_forward() {
+void Decoder::prefetch_forward() {
   gatherer_.invalidate();
   std::vector<Parameter const*> order;
   for (BlockWeights const& block : weights_.blocks) {
@@ -80,7 +82,7 @@ void Llama::prefetch_forward() {
   gatherer_.prefetch(order);
 }
 
-Pass Llama::run(ShardedBatch const& batch, Recompute recompute, Purpose purpose) {
+Pass Decoder::run(ShardedBatch const& batch, Recompute recompute, Purpose purpose) {
   const bool training = purpose == Purpose::train;
   const auto keep = [&](std::size_t l) {
     if (training && !recompute.on()) return Keep::all;
@@ -115,15 +117,15 @@ Pass Llama::run(ShardedBatch const& batch, Recompute recompute, Purpose purpose)
   return pass;
 }
 
-Pass Llama::forward(ShardedBatch const& batch, Recompute recompute) {
+Pass Decoder::forward(ShardedBatch const& batch, Recompute recompute) {
   return run(batch, recompute, Purpose::train);
 }
 
-std::vector<float> Llama::losses(Pass const& pass) {
+std::vector<float> Decoder::losses(Pass const& pass) {
   return losses_by_rank(pass)[static_cast<std::size_t>(ranks_.rank())];
 }
 
-std::vector<std::vector<float>> Llama::losses_by_rank(Pass const& pass) {
+std::vector<std::vector<float>> Decoder::losses_by_rank(Pass const& pass) {
   const std::vector<float> all = to_host(backend_, pass.head.loss);
   std::vector<std::vector<float>> by_rank(static_cast<std::size_t>(ranks_.size()));
   auto next = all.begin();
@@ -136,33 +138,33 @@ std::vector<std::vector<float>> Llama::losses_by_rank(Pass const& pass) {
   return by_rank;
 }
 
-std::vector<float> Llama::losses(ShardedBatch const& batch) {
+std::vector<float> Decoder::losses(ShardedBatch const& batch) {
   return losses(score(batch));
 }
 
-Pass Llama::score(ShardedBatch const& batch) {
+Pass Decoder::score(ShardedBatch const& batch) {
   return run(batch, Recompute::block, Purpose::evaluate);
 }
 
 // Below the lowest wanted parameter nothing is computed.
-std::size_t Llama::lowest_requiring_grad(GradientSink const& sink) const {
+std::size_t Decoder::lowest_requiring_grad(GradientSink const& sink) const {
   std::size_t lowest = 0;
   if (sink.requires_grad(weights_.embedding)) return lowest;
   const auto wanted = [&sink](BlockWeights const& w) {
-    return sink.requires_grad(w.norm1.weight) || sink.requires_grad(w.qkv.weight) ||
-           sink.requires_grad(w.out.weight) || sink.requires_grad(w.norm2.weight) ||
-           sink.requires_grad(w.gate_up.weight) || sink.requires_grad(w.down.weight);
+    return std::ranges::any_of(w.groups(), [&sink](ParameterGroup const* group) {
+      return sink.requires_grad(*group);
+    });
   };
   while (lowest < weights_.blocks.size() && !wanted(weights_.blocks[lowest])) ++lowest;
   return lowest;
 }
 
-void Llama::backward(Pass& pass, GradientSink& sink, float scale, bool keep) {
+void Decoder::backward(Pass& pass, GradientSink& sink, float scale, bool keep) {
   const auto all = static_cast<std::int64_t>(weights_.blocks.size());
   backward_rest(pass, backward_upper(pass, sink, scale, all, keep), sink, keep);
 }
 
-BackwardPoint Llama::backward_upper(Pass& pass, GradientSink& sink, float scale,
+BackwardPoint Decoder::backward_upper(Pass& pass, GradientSink& sink, float scale,
                                     std::int64_t lowest, bool keep) {
   prefetch_backward(pass, sink, weights_.blocks.size());
   Buffer d = head_backward(head_context(pass), weights_.norm, weights_.head(), pass.head, scale,
@@ -175,17 +177,18 @@ BackwardPoint Llama::backward_upper(Pass& pass, GradientSink& sink, float scale,
   return {lowest, std::move(d)};
 }
 
-void Llama::backward_rest(Pass& pass, BackwardPoint point, GradientSink& sink, bool keep) {
+void Decoder::backward_rest(Pass& pass, BackwardPoint point, GradientSink& sink, bool keep) {
   Buffer d = std::move(point.d);
   prefetch_backward(pass, sink, static_cast<std::size_t>(point.below));
   for (auto l = static_cast<std::size_t>(point.below); l-- > lowest_requiring_grad(sink);) {
     d = backward_block(pass, l, std::move(d), sink, keep);
   }
   if (!sink.requires_grad(weights_.embedding)) return;
+  if (config_.embedding_scale != 1) backend_.scale(d, d, config_.embedding_scale);
   embedding_backward(backend_, weights_.embedding, pass.batch, std::move(d), sink);
 }
 
-void Llama::prefetch_backward(Pass const& pass, GradientSink const& sink, std::size_t from) {
+void Decoder::prefetch_backward(Pass const& pass, GradientSink const& sink, std::size_t from) {
   const std::size_t lowest = lowest_requiring_grad(sink);
   std::vector<Parameter const*> order;
   std::size_t recomputed = from;  // from here up
@@ -210,7 +213,7 @@ void Llama::prefetch_backward(Pass const& pass, GradientSink const& sink, std::s
   gatherer_.prefetch(order);
 }
 
-void Llama::recompute_block(Pass& pass, std::size_t l, std::size_t lowest) {
+void Decoder::recompute_block(Pass& pass, std::size_t l, std::size_t lowest) {
   const std::size_t first = pass.recompute.first_with(l);
   for (std::size_t i = first; i < l; ++i) {
     Keep keep = Keep::all;
@@ -221,7 +224,7 @@ void Llama::recompute_block(Pass& pass, std::size_t l, std::size_t lowest) {
   block_forward(layer_context(pass, l), weights_.blocks[l], pass.blocks[l], Keep::recompute_block);
 }
 
-Buffer Llama::backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& sink, bool keep) {
+Buffer Decoder::backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& sink, bool keep) {
   const LayerContext ctx = layer_context(pass, l);
   BlockActivations& a = pass.blocks[l];
   const std::size_t lowest = lowest_requiring_grad(sink);
@@ -234,7 +237,7 @@ Buffer Llama::backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink& 
   return dx;
 }
 
-BackwardPoint Llama::duplicate(BackwardPoint const& point) {
+BackwardPoint Decoder::duplicate(BackwardPoint const& point) {
   const Tensor d = point.d;
   Buffer copy =
       backend_.allocate(d.shape(), d.dtype(), Category::activations, "gradient to resume from");
