@@ -3,6 +3,7 @@
 #include <cmath>
 #include <fstream>
 
+#include "lomo/data/metrics.h"
 #include "lomo/train/evaluator.h"
 #include "retention.h"
 

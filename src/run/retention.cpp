@@ -6,6 +6,7 @@
 
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/data/metrics.h"
 #include "lomo/io/files.h"
 #include "lomo/run/run_folder.h"
 #include "lomo/run/training_state.h"

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "lomo/core/text.h"
+#include "lomo/data/metrics.h"
 #include "lomo/train/evaluator.h"
 
 namespace lomo {

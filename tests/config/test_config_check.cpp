@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "lomo/config/check.h"
-#include "lomo/train/evaluator.h"
+#include "lomo/data/metrics.h"
 #include "support/catch.h"
 #include "support/errors.h"
 

@@ -1,5 +1,8 @@
 #include <numeric>
 
+#include "lomo/optim/sinks/fused_update.h"
+#include "lomo/optim/sinks/keep_gradients.h"
+#include "lomo/optim/sinks/norm_probe.h"
 #include "model/tiny.h"
 #include "support/catch.h"
 
@@ -224,7 +227,7 @@ namespace {
 class UpperOnly final : public TileSink {
  public:
   UpperOnly(Backend& backend, Decoder& model, ParameterGroup& lowest)
-      : TileSink(backend, TileSize{}, {backend.self_group()}), model_(model), lowest_(lowest) {}
+      : TileSink({backend, TileSize{}}), model_(model), lowest_(lowest) {}
   bool requires_grad(ParameterGroup const& group) const override {
     auto const& w = model_.weights();
     return &group == &lowest_ || &group == &w.norm.weight || &group == &w.head();

@@ -2,6 +2,9 @@
 #include <string>
 
 #include "lomo/core/error.h"
+#include "lomo/optim/sinks/fused_update.h"
+#include "lomo/optim/sinks/keep_factors.h"
+#include "lomo/optim/sinks/norm_probe.h"
 #include "model/tiny.h"
 #include "support/catch.h"
 

@@ -96,7 +96,7 @@ class Duel {
  private:
   TrainConfig config() const {
     TrainConfig c;
-    c.optimizer.name = run_["kind"] == "lomo" ? OptimizerKind::lomo : OptimizerKind::adalomo;
+    c.optimizer.kind = run_["kind"] == "lomo" ? OptimizerKind::lomo : OptimizerKind::adalomo;
     c.optimizer.weight_decay = run_.value("weight_decay", 0.0);
     c.optimizer.rounding = Rounding::nearest;
     c.clip.norm = run_.value("clip_grad_norm", 0.0);

@@ -11,16 +11,16 @@ namespace lomo {
 struct Family {
   std::string_view model_type;    // of config.json
   std::string_view architecture;  // the same as transformers' class
-  /// Fills the config with all but dtype; refuses by name what would change the computation and is
-  /// not supported.
+  /// Fills the config with all but family and dtype; refuses by name what would change the
+  /// computation and is not supported.
   void (*read)(JsonReader& reader, ModelConfig& config);
 };
 
 /// All that are known; the first is that of a config that does not say.
 std::span<Family const> families();
 
-// ---- src/model/families/llama.cpp
-void read_llama(JsonReader& reader, ModelConfig& config);
-void read_mistral(JsonReader& reader, ModelConfig& config);
+/// Why a model_type that is known to be something else is refused, or empty: "a mixture of
+/// experts".
+std::string_view what_else(std::string_view model_type);
 
 }  // namespace lomo
