@@ -83,9 +83,14 @@ __global__ void __launch_bounds__(kBlock) backward_kernel(AttentionBackward<T> a
   const int outermost = position_of(thread % kOwn);
   const int limit =
       kOwnsKeys ? reduce_block(outermost, scratch, Min{}) : reduce_block(outermost, scratch, Max{});
+  // Beyond this the windows end.
+  const int bound = kOwnsKeys
+                        ? reduce_block(outermost, scratch, Max{}) + a.shape.window
+                        : reduce_block(outermost, scratch, Min{}) - a.shape.window;
   int low = other.count, high = 0;
   for (int j = thread; j < other.count; j += kBlock) {
     if (kOwnsKeys ? other.positions[j] < limit : other.positions[j] > limit) continue;
+    if (kOwnsKeys ? other.positions[j] >= bound : other.positions[j] <= bound) continue;
     low = j < low ? j : low;
     high = j + 1;
   }
@@ -122,6 +127,10 @@ __global__ void __launch_bounds__(kBlock) backward_kernel(AttentionBackward<T> a
   const bool rising = position[0] < position[1];
   const int strictest = kOwnsKeys ? reduce_warp(rising ? position[1] : position[0], Max{})
                                   : reduce_warp(rising ? position[0] : position[1], Min{});
+  const int nearest = kOwnsKeys ? reduce_warp(rising ? position[0] : position[1], Min{}) +
+                                      a.shape.window
+                                : reduce_warp(rising ? position[1] : position[0], Max{}) -
+                                      a.shape.window;
   float row_lse[2] = {}, row_delta[2] = {};
   if (!kOwnsKeys) {
 #pragma unroll
@@ -159,7 +168,8 @@ __global__ void __launch_bounds__(kBlock) backward_kernel(AttentionBackward<T> a
     }
     std::int32_t const* const there = shared.positions[stage];
     const bool masked =
-        __any_sync(kAllLanes, kOwnsKeys ? there[lane] < strictest : there[lane] > strictest);
+        __any_sync(kAllLanes, kOwnsKeys ? there[lane] < strictest || there[lane] >= nearest
+                                        : there[lane] > strictest || there[lane] <= nearest);
 #pragma unroll
     for (int n = 0; n < kOther / 8; ++n) {
 #pragma unroll
@@ -169,7 +179,8 @@ __global__ void __launch_bounds__(kBlock) backward_kernel(AttentionBackward<T> a
         const float delta = kOwnsKeys ? shared.delta[stage][j] : row_delta[c / 2];
         float p = exp2f(score[n][c] * scale - lse);
         float ds = p * (grad[n][c] - delta);
-        if (masked && (kOwnsKeys ? there[j] < position[c / 2] : there[j] > position[c / 2])) {
+        if (masked && !(kOwnsKeys ? sees(there[j], position[c / 2], a.shape.window)
+                                  : sees(position[c / 2], there[j], a.shape.window))) {
           p = 0;
           ds = 0;
         }

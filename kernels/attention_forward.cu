@@ -82,13 +82,17 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(AttentionForward<T> a) 
   shared.v.template fill<kBlock>(q, a.q_pitch, queries - first);
   ptx::cp_async_commit();
   const int limit = reduce_block(position_of(thread % kQueries), scratch, Max{});
-  int seen = 0;  // one past the last key that any query sees
+  const int passed =  // by the windows of all queries
+      reduce_block(position_of(thread % kQueries), scratch, Min{}) - a.shape.window;
+  int seen = 0, first_seen = keys;  // keys that any query sees: one past the last, the first
   for (int j = thread; j < keys; j += kBlock) {
     if (k_positions[j] <= limit) seen = j + 1;
+    if (k_positions[j] > passed && j < first_seen) first_seen = j;
   }
   const int tiles = (reduce_block(seen, scratch, Max{}) + kKeys - 1) / kKeys;
-  if (tiles > 0) {
-    fill_keys(0);
+  const int first_tile = reduce_block(first_seen, scratch, Min{}) / kKeys;
+  if (first_tile < tiles) {
+    fill_keys(first_tile);
     ptx::cp_async_wait<1>();
   } else {
     ptx::cp_async_wait<0>();
@@ -100,12 +104,14 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(AttentionForward<T> a) 
 
   const std::int32_t position[2] = {position_of(own + lane / 4), position_of(own + lane / 4 + 8)};
   const int minimum = reduce_warp(position[0] < position[1] ? position[0] : position[1], Min{});
+  const int oldest =
+      reduce_warp(position[0] < position[1] ? position[1] : position[0], Max{}) - a.shape.window;
   const float scale = a.shape.scale * kLog2e;
   float max[2] = {minus_infinity(), minus_infinity()};
   float sum[2] = {};  // of this lane's columns
   float out[kWidth / 8][4] = {};
 
-  for (int tile = 0; tile < tiles; ++tile) {
+  for (int tile = first_tile; tile < tiles; ++tile) {
     ptx::cp_async_wait<0>();
     __syncthreads();
     shared.v.template fill<kBlock>(v + tile * kKeys * a.v_pitch, a.v_pitch, keys - tile * kKeys);
@@ -122,14 +128,17 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(AttentionForward<T> a) 
       }
     }
     std::int32_t const* const there = shared.positions[tile % 2];
-    const bool masked = __any_sync(kAllLanes, there[lane] > minimum || there[lane + 32] > minimum);
+    const bool masked =
+        __any_sync(kAllLanes, there[lane] > minimum || there[lane + 32] > minimum ||
+                                  there[lane] <= oldest || there[lane + 32] <= oldest);
     float maximum[2] = {max[0], max[1]};
 #pragma unroll
     for (int n = 0; n < kKeys / 8; ++n) {
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
         score[n][c] *= scale;
-        if (masked && there[8 * n + 2 * (lane % 4) + c % 2] > position[c / 2]) {
+        if (masked && !sees(position[c / 2], there[8 * n + 2 * (lane % 4) + c % 2],
+                            a.shape.window)) {
           score[n][c] = minus_infinity();
         }
         maximum[c / 2] = score[n][c] > maximum[c / 2] ? score[n][c] : maximum[c / 2];

@@ -34,6 +34,11 @@ __device__ __forceinline__ int group_of(AttentionShape const& shape) {
   return static_cast<int>(shape.heads) / static_cast<int>(shape.kv_heads);
 }
 
+/// Whether a query sees a key, by their positions.
+__device__ __forceinline__ bool sees(std::int32_t query, std::int32_t key, std::int32_t window) {
+  return key <= query && key > query - window;
+}
+
 __device__ __forceinline__ float minus_infinity() {
   return __uint_as_float(0xff800000u);
 }

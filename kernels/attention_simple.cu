@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(kRowThreads) simple_forward_kernel(AttentionFo
   q.load(a.q + at.row * a.q_pitch + at.head * width, width);
   float max = minus_infinity(), sum = 0;
   for (std::int64_t j = a.k_rows.starts[s], end = a.k_rows.starts[s + 1]; j < end; ++j) {
-    if (a.k_rows.positions[j] > position) continue;
+    if (!sees(position, a.k_rows.positions[j], a.shape.window)) continue;
     k.load(a.k + j * a.k_pitch + column, width);
     v.load(a.v + j * a.v_pitch + column, width);
     const float score = dot(q, k) * a.shape.scale;
@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(kRowThreads) simple_dq_kernel(AttentionBackwar
   q.load(a.q + at.row * a.q_pitch + at.head * width, width);
   dout.load(a.dout + at.row * a.dout_pitch + at.head * width, width);
   for (std::int64_t j = a.k_rows.starts[s], end = a.k_rows.starts[s + 1]; j < end; ++j) {
-    if (a.k_rows.positions[j] > position) continue;
+    if (!sees(position, a.k_rows.positions[j], a.shape.window)) continue;
     k.load(a.k + j * a.k_pitch + column, width);
     v.load(a.v + j * a.v_pitch + column, width);
     const float p = expf(dot(q, k) * a.shape.scale - lse);
@@ -135,7 +135,7 @@ __global__ void __launch_bounds__(kRowThreads) simple_dkv_kernel(AttentionBackwa
   v.load(a.v + at.row * a.v_pitch + at.head * width, width);
   for (int head = at.head * group; head < (at.head + 1) * group; ++head) {
     for (std::int64_t i = a.q_rows.starts[s], end = a.q_rows.starts[s + 1]; i < end; ++i) {
-      if (position > a.q_rows.positions[i]) continue;
+      if (!sees(a.q_rows.positions[i], position, a.shape.window)) continue;
       q.load(a.q + i * a.q_pitch + head * width, width);
       dout.load(a.dout + i * a.dout_pitch + head * width, width);
       const float p = expf(dot(q, k) * a.shape.scale - a.lse[i * a.lse_pitch + head]);

@@ -81,6 +81,9 @@ int GenerateCommand::run(launch::Process const& process) const {
   config.model.path = model;
   if (!dtype.empty()) config.model.dtype = parse_dtype(dtype);
   resolve(config, shape);
+  for (auto const& warning : unknown_key_warnings(shape, folder / "config.json")) {
+    log::warn("{}", warning);
+  }
   check_weights(folder, shape);
   const Tokenizer tokenizer(folder, {tokenizer_from, parse_special});
   require_rows(tokenizer, shape.vocab, folder);

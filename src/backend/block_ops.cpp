@@ -115,9 +115,9 @@ void Backend::rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotatio
   check.vector({"inv_freq", inv_freq}, kF32);
   check.same_rows({"positions", positions}, {"x", x});
   if (heads.width == 0) heads.width = 2 * inv_freq.rows();
-  check.match(inv_freq.rows() > 0 && 2 * inv_freq.rows() <= heads.width &&
-                  x.cols() % heads.width == 0,
-              {"x", x}, {"inv_freq", inv_freq});
+  check.match(
+      inv_freq.rows() > 0 && 2 * inv_freq.rows() <= heads.width && x.cols() % heads.width == 0,
+      {"x", x}, {"inv_freq", inv_freq});
   const Operation op(*this, "rope",
                      cost::elementwise(cost::kRope, count(x.numel()), {x, positions, inv_freq}));
   if (x.numel() > 0) do_rope(x, positions, inv_freq, rotation, heads);
@@ -127,7 +127,7 @@ void Backend::attention(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v,
                         Sequences const& q_rows, Sequences const& k_rows, Heads const& heads) {
   const Check check("attention", device_);
   check_attention(check, out, lse, q, k, v, q_rows, k_rows, heads);
-  const double pairs = cost::attention_pairs(q_rows, k_rows, count(q.rows()));
+  const double pairs = cost::attention_pairs(q_rows, k_rows, count(q.rows()), heads.window);
   const Operation op(*this, "attention",
                      {cost::attention_flops(pairs, heads), cost::touched({out, lse, q, k, v})});
   if (q.rows() > 0) do_attention(out, lse, q, k, v, q_rows, k_rows, heads);
@@ -146,7 +146,7 @@ void Backend::attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor dout, T
   check.same_shape({"dk", dk}, {"k", k});
   check.same_shape({"dv", dv}, {"v", v});
   check.same_shape({"dout", dout}, {"out", out});
-  const double pairs = cost::attention_pairs(q_rows, k_rows, count(q.rows()));
+  const double pairs = cost::attention_pairs(q_rows, k_rows, count(q.rows()), heads.window);
   const Operation op(*this, "attention_backward",
                      {cost::attention_backward_flops(pairs, heads),
                       cost::touched({dq, dk, dv, dout, out, lse, q, k, v})});

@@ -22,10 +22,17 @@ Cost product(double m, double n, double k, bool adds, std::initializer_list<Tens
   return {2 * m * n * k + (adds ? m * n : 0), touched(operands)};
 }
 
-double attention_pairs(Sequences const& q_rows, Sequences const& k_rows, double queries) {
+double attention_pairs(Sequences const& q_rows, Sequences const& k_rows, double queries,
+                       std::int64_t window) {
   const auto q = static_cast<double>(q_rows.longest);
   const auto k = static_cast<double>(k_rows.longest);
-  return queries * std::max(0.0, k - std::max(0.0, q - 1) / 2);
+  if (window == 0 || static_cast<double>(window) >= k || q == 0) {
+    return queries * std::max(0.0, k - std::max(0.0, q - 1) / 2);
+  }
+  // The queries of a sequence see k - q + 1, ..., k keys, those after the first few the window's.
+  const auto w = static_cast<double>(window);
+  const double least = std::max(0.0, k - q + 1), growing = std::max(0.0, w - least + 1);
+  return queries / q * (growing * (least + w) / 2 + (q - growing) * w);
 }
 
 double attention_flops(double pairs, Heads const& heads) {

@@ -49,7 +49,8 @@ inline constexpr double kAdaLomoUpdate = kScaledGradient + 6;
 
 /// Query-key pairs a causal attention looks at: exact when all sequences are equally long and the
 /// queries are the last rows of their sequences, as in a full pass and in generation.
-double attention_pairs(Sequences const& q_rows, Sequences const& k_rows, double queries);
+double attention_pairs(Sequences const& q_rows, Sequences const& k_rows, double queries,
+                       std::int64_t window);
 /// Two products of width D a pair and head.
 double attention_flops(double pairs, Heads const& heads);
 /// Five: the scores again, dP, dV, dQ, dK.

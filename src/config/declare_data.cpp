@@ -115,40 +115,36 @@ ConfigSection declare(ModelSection& model) {
   return {
       "model",
       /*required=*/true,
-      {path_key(model.path,
-                {
-                    .meaning =
-                        "Hugging Face checkpoint: `config.json`, safetensors, `tokenizer.json` or "
-                        "`tokenizer.model`. Missing: exit code 4, before anything is allocated",
-                    .values = "a folder",
-                    .required = true,
-                }),
+      {path_key(
+           model.path,
+           {.meaning = "Hugging Face checkpoint: `config.json`, safetensors, `tokenizer.json` or "
+                       "`tokenizer.model`. Missing: exit code 4, before anything is allocated",
+            .values = "a folder",
+            .required = true}),
        choice("dtype", model.dtype, kStorageTypes,
-              {
-                  .meaning = "Storage type of weights and activations; sums, loss, norms and "
-                             "updates are always f32. `f16` scales its loss (`loss_scale`) and "
-                             "needs `gradient_check: step`",
-                  .shown_default = "the checkpoint's own",
-              }),
+              {.meaning = "Storage type of weights and activations; sums, loss, norms and "
+                          "updates are always f32. `f16` scales its loss (`loss_scale`) and "
+                          "needs `gradient_check: step`",
+               .shown_default = "the checkpoint's own"}),
        shape_key(
            model.shape,
-           {
-               .meaning = "`hidden_size`, `num_hidden_layers`, `num_attention_heads`, "
-                          "`num_key_value_heads`, `head_dim`, `intermediate_size`, `vocab_size`, "
-                          "`max_position_embeddings`, `rms_norm_eps`, `rope_theta`, "
-                          "`tie_word_embeddings`. Where given, the folder must agree",
-               .values = "keys of a Hugging Face `config.json`",
-               .shown_default = "none",
-               .resume_may_change = true,
-           }),
-       choice(
-           "tokenizer", model.tokenizer, kTokenizerFiles,
-           {
-               .meaning =
+           {.meaning = "`hidden_size`, `num_hidden_layers`, `num_attention_heads`, "
+                       "`num_key_value_heads`, `head_dim`, `intermediate_size`, `vocab_size`, "
+                       "`max_position_embeddings`, `rms_norm_eps`, `rope_theta`, "
+                       "`tie_word_embeddings`. Where given, the folder must agree",
+            .values = "keys of a Hugging Face `config.json`",
+            .shown_default = "none",
+            .resume_may_change = true}),
+       choice("tokenizer", model.tokenizer, kTokenizerFiles,
+              {.meaning =
                    "Which file the tokenizer is read from. `auto` takes `tokenizer.json`; where "
                    "there is a `tokenizer.model` too, both must give the same ids on a built-in "
-                   "sample, else an error names a text on which they differ and this key chooses",
-           })},
+                   "sample, else an error names a text on which they differ and this key chooses"}),
+       flag(
+           "strict", model.strict,
+           {.meaning = "Whether a key of `config.json` that nobody knows is an error. Else it is a "
+                       "warning that names it; keys known to change the computation are honoured "
+                       "or refused either way"})},
       {}};
 }
 
@@ -157,168 +153,120 @@ ConfigSection declare(DataSection& data) {
       "data",
       /*required=*/true,
       {task_key(data.task,
-                {
-                    .meaning = "What the files hold: a SuperGLUE task, own JSONL with a prompt and "
-                               "an answer, conversations, plain text, or JSONL of token ids "
-                               "(`ids`, `loss_from`). Where JSONL is read, one JSON array of the "
-                               "same objects is read too; any of these files may be gzipped",
-                    .values = "`boolq` `cb` `copa` `multirc` `record` `rte` `wic` `wsc` `jsonl` "
-                              "`chat` `text` `ids`",
-                    .required = true,
-                }),
-       train_key(
-           data,
-           {
-               .meaning = "Training files; required for training, not for `eval`. `{\"path\": "
-                          "\"a.jsonl\", \"repeat\": 2.5}` has a file's examples in the data so "
-                          "often; a fraction takes every so many, from a place that `train.seed` "
-                          "chooses. Caps and shares count examples before they are repeated",
-               .values = "files",
-               .shown_default = "none",
-               .resume_may_change = true,
-           }),
+                {.meaning = "What the files hold: a SuperGLUE task, own JSONL with a prompt and "
+                            "an answer, conversations, plain text, or JSONL of token ids "
+                            "(`ids`, `loss_from`). Where JSONL is read, one JSON array of the "
+                            "same objects is read too; any of these files may be gzipped",
+                 .values = "`boolq` `cb` `copa` `multirc` `record` `rte` `wic` `wsc` `jsonl` "
+                           "`chat` `text` `ids`",
+                 .required = true}),
+       train_key(data, {.meaning =
+                            "Training files; required for training, not for `eval`. `{\"path\": "
+                            "\"a.jsonl\", \"repeat\": 2.5}` has a file's examples in the data so "
+                            "often; a fraction takes every so many, from a place that `train.seed` "
+                            "chooses. Caps and shares count examples before they are repeated",
+                        .values = "files",
+                        .shown_default = "none",
+                        .resume_may_change = true}),
        paths("validation", data.validation,
-             {
-                 .meaning = "Held-out files for evaluation",
-                 .values = "files",
-                 .shown_default = "none",
-                 .resume_may_change = true,
-             }),
+             {.meaning = "Held-out files for evaluation",
+              .values = "files",
+              .shown_default = "none",
+              .resume_may_change = true}),
        number(
            "validation_share", data.validation_share, kBelowOne,
-           {
-               .meaning =
-                   "Part of the training data kept for evaluation when no validation file is named",
-           }),
+           {.meaning =
+                "Part of the training data kept for evaluation when no validation file is named"}),
        text("prompt_field", data.prompt_field,
-            {
-                .meaning = "`jsonl`: the field that carries no loss, or a template over fields "
-                           "such as `{passage} {question}?\\nAnswer: `",
-                .readers = kJsonl,
-            }),
+            {.meaning = "`jsonl`: the field that carries no loss, or a template over fields "
+                        "such as `{passage} {question}?\\nAnswer: `",
+             .readers = kJsonl}),
        text("answer_field", data.answer_field,
-            {
-                .meaning = "`jsonl`: the field that is learnt: a text, a number, or "
-                           "`true`/`false`, which become Yes and No",
-                .readers = kJsonl,
-            }),
+            {.meaning = "`jsonl`: the field that is learnt: a text, a number, or "
+                        "`true`/`false`, which become Yes and No",
+             .readers = kJsonl}),
        text("text_field", data.text_field,
-            {
-                .meaning = "`text`: the field of a `.jsonl` file, one document a line; any other "
-                           "file is parted by `data.document_separator`",
-                .readers = kText,
-            }),
+            {.meaning = "`text`: the field of a `.jsonl` file, one document a line; any other "
+                        "file is parted by `data.document_separator`",
+             .readers = kText}),
        text("passage_field", data.passage_field,
-            {
-                .meaning =
-                    "`jsonl`: the field that truncation may cut; none: the start of the prompt",
-                .shown_default = "none",
-                .readers = kJsonl,
-            }),
+            {.meaning = "`jsonl`: the field that truncation may cut; none: the start of the prompt",
+             .shown_default = "none",
+             .readers = kJsonl}),
        text("document_separator", data.document_separator,
-            {
-                .meaning = "`text`: what parts the documents of a plain text file; none: a file is "
-                           "one document. A plain file is mapped and takes no memory of its own (a "
-                           "gzipped one is in memory whole); a document of more than 8 MiB is cut "
-                           "where its ids stay the same and encoded by all threads. Of tokenizers "
-                           "of which that place cannot be told (unigram models, tables or patterns "
-                           "that rewrite a text) it is encoded whole, with a warning",
-                .values = "`\"\\n\"`, `\"\\n\\n\"`, `\"<|endoftext|>\"`, ...",
-                .shown_default = "none",
-                .readers = kText,
-            }),
+            {.meaning = "`text`: what parts the documents of a plain text file; none: a file is "
+                        "one document. A plain file is mapped and takes no memory of its own (a "
+                        "gzipped one is in memory whole); a document of more than 8 MiB is cut "
+                        "where its ids stay the same and encoded by all threads. Of tokenizers "
+                        "of which that place cannot be told (unigram models, tables or patterns "
+                        "that rewrite a text) it is encoded whole, with a warning",
+             .values = "`\"\\n\"`, `\"\\n\\n\"`, `\"<|endoftext|>\"`, ...",
+             .shown_default = "none",
+             .readers = kText}),
        path("prompts", data.prompts,
-            {
-                .meaning = "Wording of the SuperGLUE prompts",
-                .values = "a file like `configs/prompts/superglue.json`",
-                .shown_default = "the shipped one",
-                .readers = kSuperglue,
-                .resume_may_change = true,
-            }),
+            {.meaning = "Wording of the SuperGLUE prompts",
+             .values = "a file like `configs/prompts/superglue.json`",
+             .shown_default = "the shipped one",
+             .readers = kSuperglue,
+             .resume_may_change = true}),
        path("samples", data.samples,
-            {
-                .meaning =
-                    "`chat`, `jsonl`, `text`: prompts that the model answers, greedily, at every "
-                    "evaluation: JSONL with `messages` (`chat`; those of the assistant at the end "
-                    "are left out) or `prompt`, or one prompt a line. The answers are in the log "
-                    "and under `samples` in `metrics.jsonl`. Needs something to evaluate on",
-                .values = "a file",
-                .shown_default = "none",
-                .readers = kOpenTasks,
-                .resume_may_change = true,
-            }),
+            {.meaning =
+                 "`chat`, `jsonl`, `text`: prompts that the model answers, greedily, at every "
+                 "evaluation: JSONL with `messages` (`chat`; those of the assistant at the end "
+                 "are left out) or `prompt`, or one prompt a line. The answers are in the log "
+                 "and under `samples` in `metrics.jsonl`. Needs something to evaluate on",
+             .values = "a file",
+             .shown_default = "none",
+             .readers = kOpenTasks,
+             .resume_may_change = true}),
        text("template", data.chat_template,
-            {
-                .meaning = "`chat`: the chat template (Jinja), a file or a built-in one. The "
-                           "folder's is `chat_template.jinja`, or stands in `chat_template.json` "
-                           "or `tokenizer_config.json`. For templates that write the date, "
-                           "SOURCE_DATE_EPOCH sets the day",
-                .values =
-                    "a file, or `chatml` `llama2` `llama3` `mistral` `zephyr` `vicuna` `alpaca`",
-                .shown_default = "the model folder's",
-                .readers = kChat,
-            }),
+            {.meaning = "`chat`: the chat template (Jinja), a file or a built-in one. The "
+                        "folder's is `chat_template.jinja`, or stands in `chat_template.json` "
+                        "or `tokenizer_config.json`. For templates that write the date, "
+                        "SOURCE_DATE_EPOCH sets the day",
+             .values = "a file, or `chatml` `llama2` `llama3` `mistral` `zephyr` `vicuna` `alpaca`",
+             .shown_default = "the model folder's",
+             .readers = kChat}),
        choice("format", data.format, kChatFormats,
-              {
-                  .meaning = "`chat`: how the files write conversations; `auto` goes by the fields "
-                             "of each file's first record. JSON, one record a line or one list",
-                  .readers = kChat,
-              }),
+              {.meaning = "`chat`: how the files write conversations; `auto` goes by the fields "
+                          "of each file's first record. JSON, one record a line or one list",
+               .readers = kChat}),
        choice("loss_on", data.loss_on, kLossOn,
-              {
-                  .meaning = "`chat`: what is learnt. An answer is what follows the generation "
-                             "prompt, up to and with the token that ends the turn; where the "
-                             "template has generation blocks, what they write",
-                  .readers = kChat,
-              }),
+              {.meaning = "`chat`: what is learnt. An answer is what follows the generation "
+                          "prompt, up to and with the token that ends the turn; where the "
+                          "template has generation blocks, what they write",
+               .readers = kChat}),
        flag("parse_special", data.parse_special,
-            {
-                .meaning = "Whether special tokens that a text spells out (`<s>`, `<|im_end|>`) "
-                           "are tokens. Else they are text, and a warning counts them. Added "
-                           "tokens that are not special are always found",
-            }),
+            {.meaning = "Whether special tokens that a text spells out (`<s>`, `<|im_end|>`) "
+                        "are tokens. Else they are text, and a warning counts them. Added "
+                        "tokens that are not special are always found"}),
        integer("max_length", data.max_length, Range<std::int64_t>{2},
-               {
-                   .meaning = "Most tokens of a sequence. Longer prompts lose part of their "
-                              "passage, conversations lose their earliest turns, never part of an "
-                              "answer; the count is reported",
-               }),
-       choice(
-           "too_long", data.too_long, kTooLong,
-           {
-               .meaning = "What is done with an answer (or a list of ids) that does not fit "
+               {.meaning = "Most tokens of a sequence. Longer prompts lose part of their "
+                           "passage, conversations lose their earliest turns, never part of an "
+                           "answer; the count is reported"}),
+       choice("too_long", data.too_long, kTooLong,
+              {.meaning = "What is done with an answer (or a list of ids) that does not fit "
                           "`data.max_length` even without its prompt: an error that counts all of "
                           "them and names the longest; the example is left out; or the answer "
                           "keeps its start, after at most half of `data.max_length` of prompt, and "
-                          "its end is not learnt. The last two are counted in a warning",
-           }),
+                          "its end is not learnt. The last two are counted in a warning"}),
        integer("train_examples", data.train_examples, kCount,
-               {
-                   .meaning = "Most training examples",
-                   .values = "0: all",
-               }),
-       integer("eval_examples", data.eval_examples, kCount,
-               {
-                   .meaning = "Most evaluation examples",
-                   .values = "0: all",
-                   .resume_may_change = true,
-               }),
+               {.meaning = "Most training examples", .values = "0: all"}),
+       integer(
+           "eval_examples", data.eval_examples, kCount,
+           {.meaning = "Most evaluation examples", .values = "0: all", .resume_may_change = true}),
        choice("sampling", data.sampling, kSubsets,
-              {
-                  .meaning = "Which examples a cap keeps: CPython's `random.Random(0).sample` as "
-                             "the published LOMO drew them, a shuffle by `train.seed`, or the "
-                             "first in file order",
-              }),
+              {.meaning = "Which examples a cap keeps: CPython's `random.Random(0).sample` as "
+                          "the published LOMO drew them, a shuffle by `train.seed`, or the "
+                          "first in file order"}),
        text("cache", data.cache,
-            {
-                .meaning = "Where encoded data are kept for the next run, by the contents of the "
-                           "files, the tokenizer, the template and these settings. `auto` is "
-                           "`lomo-train` in the user's cache folder, for files of more than 16 MiB "
-                           "together. The newest 32 GiB are kept; `lomo-train cache --list` and "
-                           "`--clear`. On ranks one process encodes and the others wait",
-                .values = "`auto`, `off`, a folder",
-                .resume_may_change = true,
-            })},
+            {.meaning = "Where encoded data are kept for the next run, by the contents of the "
+                        "files, the tokenizer, the template and these settings. `auto` is "
+                        "`lomo-train` in the user's cache folder, for files of more than 16 MiB "
+                        "together. The newest 32 GiB are kept; `lomo-train cache --list` and "
+                        "`--clear`. On ranks one process encodes and the others wait",
+             .values = "`auto`, `off`, a folder",
+             .resume_may_change = true})},
       [&data](JsonReader const& reader) {
         if (data.cache.empty()) reader.fail("cache", "expected \"auto\", \"off\" or a folder");
         if (!data.validation.empty() && data.validation_share > 0) {
@@ -332,16 +280,12 @@ ConfigSection declare(BatchSection& batch) {
   return {"batch",
           /*required=*/false,
           {integer("sequences", batch.sequences, kCount,
-                   {
-                       .meaning = "Sequences a step. There is no padding and no accumulation: a "
-                                  "bigger batch is a longer ragged batch",
-                       .values = "0: as many as `batch.max_tokens` allows",
-                   }),
+                   {.meaning = "Sequences a step. There is no padding and no accumulation: a "
+                               "bigger batch is a longer ragged batch",
+                    .values = "0: as many as `batch.max_tokens` allows"}),
            integer("max_tokens", batch.max_tokens, kCount,
-                   {
-                       .meaning = "Most tokens a step; a batch then holds fewer sequences",
-                       .values = "0: no cap",
-                   })},
+                   {.meaning = "Most tokens a step; a batch then holds fewer sequences",
+                    .values = "0: no cap"})},
           [&batch](JsonReader const& reader) {
             if (batch.sequences == 0 && batch.max_tokens == 0) {
               reader.fail("sequences",

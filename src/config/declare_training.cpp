@@ -46,44 +46,32 @@ ConfigKey recompute_key(Recompute& value, About about) {
 }  // namespace
 
 ConfigSection declare(TrainSection& train) {
-  return {
-      "train",
-      /*required=*/false,
-      {integer("epochs", train.epochs, kAtLeastOne,
-               {
-                   .meaning = "Passes over the training data",
-                   .resume_may_change = true,
-               }),
-       integer("max_steps", train.max_steps, kCount,
-               {
-                   .meaning = "Ends the run early; the schedule is laid out over these steps",
-                   .values = "0: no cap",
-                   .resume_may_change = true,
-               }),
-       integer(
-           "seed", train.seed,
-           {
-               .meaning = "Of shuffles, rounding and sampling. Same config, same seed: same bits",
-           }),
-       recompute_key(
-           train.recompute,
-           {
-               .meaning = "`block` keeps only each block's input and runs its forward again in "
-                          "backward: less memory, about a third more work, same bits. With k only "
-                          "the input of every k-th block is kept and k blocks are recomputed "
-                          "together: fewer inputs, but what is inside of k blocks at once. `plan "
-                          "--advise` finds the k that needs least",
-               .values = "`none`, `block`, or a number k of blocks",
-               .resume_may_change = true,
-           }),
-       integer("stop_after_skips", train.stop_after_skips, kAtLeastOne,
-               {
-                   .meaning = "Skipped steps in a row (loss or gradient not finite, or "
-                              "`spike_guard.action: skip`) that end the run with exit code 5; "
-                              "overflows of `f16` do not count, `loss_scale.minimum` ends those",
-                   .resume_may_change = true,
-               })},
-      {}};
+  return {"train",
+          /*required=*/false,
+          {integer("epochs", train.epochs, kAtLeastOne,
+                   {.meaning = "Passes over the training data", .resume_may_change = true}),
+           integer("max_steps", train.max_steps, kCount,
+                   {.meaning = "Ends the run early; the schedule is laid out over these steps",
+                    .values = "0: no cap",
+                    .resume_may_change = true}),
+           integer("seed", train.seed,
+                   {.meaning =
+                        "Of shuffles, rounding and sampling. Same config, same seed: same bits"}),
+           recompute_key(
+               train.recompute,
+               {.meaning = "`block` keeps only each block's input and runs its forward again in "
+                           "backward: less memory, about a third more work, same bits. With k only "
+                           "the input of every k-th block is kept and k blocks are recomputed "
+                           "together: fewer inputs, but what is inside of k blocks at once. `plan "
+                           "--advise` finds the k that needs least",
+                .values = "`none`, `block`, or a number k of blocks",
+                .resume_may_change = true}),
+           integer("stop_after_skips", train.stop_after_skips, kAtLeastOne,
+                   {.meaning = "Skipped steps in a row (loss or gradient not finite, or "
+                               "`spike_guard.action: skip`) that end the run with exit code 5; "
+                               "overflows of `f16` do not count, `loss_scale.minimum` ends those",
+                    .resume_may_change = true})},
+          {}};
 }
 
 ConfigSection declare(OptimizerOptions& optimizer) {
@@ -91,77 +79,44 @@ ConfigSection declare(OptimizerOptions& optimizer) {
       "optimizer",
       /*required=*/true,
       {choice("name", optimizer.kind, kOptimizers,
-              {
-                  .meaning = "`lomo` and `adalomo` update during backward and store no gradient; "
-                             "`sgd` and `adamw` are the unfused baselines",
-              }),
+              {.meaning = "`lomo` and `adalomo` update during backward and store no gradient; "
+                          "`sgd` and `adamw` are the unfused baselines"}),
        number("lr", optimizer.lr, positive<double>(),
-              {
-                  .meaning =
-                      "Peak learning rate. With `clip.norm` 1: LOMO and SGD 1e-3 to 5e-2, in 16 "
-                      "bits with stochastic rounding about a tenth of what nearest rounding takes. "
-                      "Unclipped a rate from 1e-2 on can ruin a model within a dozen steps "
-                      "([EXPERIMENTS.md](EXPERIMENTS.md#rates-with-and-without-clipping)). SGD "
-                      "with momentum 0.9 a third of these. AdaLomo 5e-4 to 5e-3, which needs no "
-                      "clipping; AdamW 1e-5 to 1e-3, with `clip.norm` 1 or without: from 3e-2 and "
-                      "3e-3 on these two made trained models worse whatever clipping did, which is "
-                      "warned about above 1e-2 and 1e-3 unless the loss before training is that of "
-                      "a model without training",
-                  .required = true,
-                  .resume_may_change = true,
-              }),
+              {.meaning =
+                   "Peak learning rate. With `clip.norm` 1: LOMO and SGD 1e-3 to 5e-2, in 16 "
+                   "bits with stochastic rounding about a tenth of what nearest rounding takes. "
+                   "Unclipped a rate from 1e-2 on can ruin a model within a dozen steps "
+                   "([EXPERIMENTS.md](EXPERIMENTS.md#rates-with-and-without-clipping)). SGD "
+                   "with momentum 0.9 a third of these. AdaLomo 5e-4 to 5e-3, which needs no "
+                   "clipping; AdamW 1e-5 to 1e-3, with `clip.norm` 1 or without: from 3e-2 and "
+                   "3e-3 on these two made trained models worse whatever clipping did, which is "
+                   "warned about above 1e-2 and 1e-3 unless the loss before training is that of "
+                   "a model without training",
+               .required = true,
+               .resume_may_change = true}),
        number("weight_decay", optimizer.weight_decay, kNotNegative,
-              {
-                  .meaning = "Decoupled, times the learning rate, on every parameter",
-                  .resume_may_change = true,
-              }),
+              {.meaning = "Decoupled, times the learning rate, on every parameter",
+               .resume_may_change = true}),
        choice("rounding", optimizer.rounding, kRoundings,
-              {
-                  .meaning = "How an updated weight returns to its storage type. Nearest is the "
-                             "published method and loses most of a 16-bit update; stochastic "
-                             "realises all of it on average, so it wants about a tenth of the rate",
-                  .shown_default = "`stochastic` for bf16, else `nearest`",
-              }),
-       number("momentum", optimizer.momentum, kBelowOne,
-              {
-                  .meaning = "`sgd`",
-                  .readers = kSgd,
-              }),
-       number("beta1", optimizer.beta1, kBelowOne,
-              {
-                  .meaning = "`adamw`",
-                  .readers = kAdamw,
-              }),
-       number("beta2", optimizer.beta2, kBelowOne,
-              {
-                  .meaning = "`adamw`",
-                  .readers = kAdamw,
-              }),
-       number("eps", optimizer.eps, positive<double>(),
-              {
-                  .meaning = "`adamw`",
-                  .readers = kAdamw,
-              }),
+              {.meaning = "How an updated weight returns to its storage type. Nearest is the "
+                          "published method and loses most of a 16-bit update; stochastic "
+                          "realises all of it on average, so it wants about a tenth of the rate",
+               .shown_default = "`stochastic` for bf16, else `nearest`"}),
+       number("momentum", optimizer.momentum, kBelowOne, {.meaning = "`sgd`", .readers = kSgd}),
+       number("beta1", optimizer.beta1, kBelowOne, {.meaning = "`adamw`", .readers = kAdamw}),
+       number("beta2", optimizer.beta2, kBelowOne, {.meaning = "`adamw`", .readers = kAdamw}),
+       number("eps", optimizer.eps, positive<double>(), {.meaning = "`adamw`", .readers = kAdamw}),
        number("decay_rate", optimizer.decay_rate, Range<double>{-1.0, 0.0},
-              {
-                  .meaning = "`adalomo`: the second moment decays by 1 - t^decay_rate",
-                  .readers = kAdalomo,
-              }),
+              {.meaning = "`adalomo`: the second moment decays by 1 - t^decay_rate",
+               .readers = kAdalomo}),
        number("eps1", optimizer.eps1, kNotNegative,
-              {
-                  .meaning = "`adalomo`: added to squared gradients",
-                  .readers = kAdalomo,
-              }),
+              {.meaning = "`adalomo`: added to squared gradients", .readers = kAdalomo}),
        number("eps2", optimizer.eps2, kNotNegative,
-              {
-                  .meaning = "`adalomo`: least root mean square of a weight that scales its update",
-                  .readers = kAdalomo,
-              }),
+              {.meaning = "`adalomo`: least root mean square of a weight that scales its update",
+               .readers = kAdalomo}),
        number("clip_threshold", optimizer.clip_threshold, positive<double>(),
-              {
-                  .meaning = "`adalomo`: largest root mean square of an update before scaling",
-                  .readers = kAdalomo,
-              })},
+              {.meaning = "`adalomo`: largest root mean square of an update before scaling",
+               .readers = kAdalomo})},
       {}};
 }
 
@@ -170,29 +125,21 @@ ConfigSection declare(ScheduleSection& schedule) {
       "schedule", /*required=*/false,
       resume_may_change(
           {choice("kind", schedule.kind, kSchedules,
-                  {
-                      .meaning = "Learning rate after the warm-up; the last two fall to "
-                                 "`schedule.final` ([picture](schedules.svg))",
-                  }),
+                  {.meaning = "Learning rate after the warm-up; the last two fall to "
+                              "`schedule.final` ([picture](schedules.svg))"}),
            number("warmup", schedule.warmup, kNotNegative,
-                  {
-                      .meaning = "The rate rises in proportion until the end of these steps, of "
-                                 "which the last has the peak. `1` is one step",
-                      .values = "below 1 a share of the run, from 1 on whole steps",
-                  }),
+                  {.meaning = "The rate rises in proportion until the end of these steps, of "
+                              "which the last has the peak. `1` is one step",
+                   .values = "below 1 a share of the run, from 1 on whole steps"}),
            number("final", schedule.final, Range<double>{0.0, 1.0},
-                  {
-                      .meaning = "Share of the peak that the rate would reach at the step after "
-                                 "the last, so that no step is wasted; after the warm-up these are "
-                                 "the rates of transformers' schedules",
-                      .readers = kDecays,
-                  }),
-           flag(
-               "published", schedule.published,
-               {
-                   .meaning = "Count steps as the published LOMO does: its linear and cosine "
-                              "schedules end on a step of rate 0, and a warm-up is at most the run",
-               })}),
+                  {.meaning = "Share of the peak that the rate would reach at the step after "
+                              "the last, so that no step is wasted; after the warm-up these are "
+                              "the rates of transformers' schedules",
+                   .readers = kDecays}),
+           flag("published", schedule.published,
+                {.meaning =
+                     "Count steps as the published LOMO does: its linear and cosine "
+                     "schedules end on a step of rate 0, and a warm-up is at most the run"})}),
       [&schedule](JsonReader const& reader) {
         if (schedule.warmup >= 1 && schedule.warmup != std::floor(schedule.warmup)) {
           reader.fail("warmup", "expected a share of the run below 1, or a whole number of steps");

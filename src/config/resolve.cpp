@@ -56,6 +56,13 @@ void resolve(TrainConfig& config, ModelConfig const& model) {
       }
     }
   }
+  if (config.model.strict && !model.unknown_keys.empty()) {
+    throw Error(Exit::usage, "model.strict: the key \"" + model.unknown_keys.front() + "\" of " +
+                                 config.model.path +
+                                 "/config.json is not known, so it may change what the model "
+                                 "computes. If it does not, take it out or set model.strict to "
+                                 "false.");
+  }
   if (!config.model.dtype) config.model.dtype = model.dtype;
   if (*config.model.dtype == DType::f16 && config.gradient_check == GradientCheck::tile) {
     throw Error(

@@ -41,6 +41,7 @@ void CpuBackend::do_attention(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor
                      .keys = k_starts[chunk.sequence + 1] - key,
                      .width = width,
                      .scale = heads.scale,
+                     .window = window_of(heads),
                      .lse = lse.data<float>() + chunk.first * lse.pitch() + head,
                      .lse_pitch = lse.pitch(),
                      .out = out.data<T>() + chunk.first * out.pitch() + head * width,

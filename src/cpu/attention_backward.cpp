@@ -51,6 +51,7 @@ void CpuBackend::do_attention_backward(Tensor dq, Tensor dk, Tensor dv, Tensor d
                                .keys = keys,
                                .width = width,
                                .scale = heads.scale,
+                               .window = window_of(heads),
                                .lse = lse_rows + query * lse.pitch() + head,
                                .delta = deltas + query * heads.query + head,
                                .lse_pitch = lse.pitch(),

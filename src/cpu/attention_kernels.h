@@ -12,24 +12,36 @@
 namespace lomo::cpu {
 namespace {
 
+constexpr std::int32_t kBeforeAll = -1;  // position of a lane that sees nothing
+
+/// Whether no query of a range sees a key of another, and whether some see only some.
+bool apart(Range queries, Range keys, std::int32_t window) {
+  return keys.minimum > queries.maximum || keys.maximum <= queries.minimum - window;
+}
+bool partly(Range queries, Range keys, std::int32_t window) {
+  return keys.maximum > queries.minimum || keys.minimum <= queries.maximum - window;
+}
+
 /// Takes one block of keys into the running softmax of a panel.   scores (keys, lanes);
-/// o (D, lanes), max, sum (lanes);  v (keys, D). Lane i sees key j when k_positions[j] <= its own.
+/// o (D, lanes), max, sum (lanes);  v (keys, D). Lane i sees key j when k_positions[j] is not above
+/// its own nor `window` or more below.
 template <int kVecs>
 void attend_block(float* scores, float* o, float* max, float* sum, float const* q, float const* k,
                   float const* v, std::int32_t const* q_positions, std::int32_t const* k_positions,
-                  std::int64_t keys, std::int64_t width, bool masked) {
+                  std::int64_t keys, std::int64_t width, std::int32_t window, bool masked) {
   constexpr int kWidth = kVecs * kLanes;
   const float minimum = -__builtin_inff();
   product<kVecs, false, false>(scores, k, width, q, keys, width);
   for (int part = 0; part < kWidth; part += kLanes) {
-    const IntVec seen = load(q_positions + part);
+    const IntVec seen = load(q_positions + part), unseen = seen - splat(window);
     const Vec before = load(max + part);
     Vec maximum = before;
     for (std::int64_t j = 0; j < keys; ++j) {
       float* at = scores + j * kWidth + part;
       Vec s = load(at);
       if (masked) {
-        s = splat(k_positions[j]) <= seen ? s : splat(minimum);
+        const IntVec there = splat(k_positions[j]);
+        s = ((there <= seen) & (there > unseen)) ? s : splat(minimum);
         store(at, s);
       }
       maximum = s > maximum ? s : maximum;
@@ -70,7 +82,7 @@ void attention_chunk(AttentionChunk<T> const& s) {
   for (std::int64_t i = 0; i < kChunkRows; ++i) {
     max[i] = -__builtin_inff();
     sum[i] = 0;
-    seen[i] = i < s.queries ? s.q_positions[i] : INT32_MIN;
+    seen[i] = i < s.queries ? s.q_positions[i] : kBeforeAll;
   }
   by_panels(s.queries, [&](Panel p) {
     pack_panel(q + p.first * s.width, s.q + p.first * s.q_pitch, s.q_pitch, p.count, s.width,
@@ -80,17 +92,17 @@ void attention_chunk(AttentionChunk<T> const& s) {
   for (std::int64_t j = 0; j < s.keys; j += kBlockRows) {
     const std::int64_t keys = s.keys - j < kBlockRows ? s.keys - j : kBlockRows;
     const Range block = range_of(s.k_positions + j, keys);
-    if (block.minimum > chunk_range.maximum) continue;
+    if (apart(chunk_range, block, s.window)) continue;
     pack_block(k, s.k + j * s.k_pitch, s.k_pitch, keys, s.width, 1.0f);
     pack_block(v, s.v + j * s.v_pitch, s.v_pitch, keys, s.width, 1.0f);
     by_panels(s.queries, [&](Panel p) {
       const Range rows = range_of(s.q_positions + p.first, p.count);
-      if (block.minimum > rows.maximum) return;
-      const bool masked = block.maximum > rows.minimum;
+      if (apart(rows, block, s.window)) return;
+      const bool masked = partly(rows, block, s.window);
       const auto attend = p.lanes == kLanes ? attend_block<1> : attend_block<2>;
       attend(scores, o + p.first * s.width, max + p.first, sum + p.first, q + p.first * s.width, k,
              v, seen + p.first, s.k_positions + j,
-             without_later(s.k_positions + j, keys, rows.maximum), s.width, masked);
+             without_later(s.k_positions + j, keys, rows.maximum), s.width, s.window, masked);
     });
   }
   for (std::int64_t i = 0; i < s.queries; ++i) {
@@ -110,7 +122,7 @@ template <int kVecs, bool kLanesAreQueries>
 void softmax_backward_block(float* scores, float* grads, float const* lse, float const* delta,
                             std::int64_t lse_pitch, std::int64_t delta_pitch,
                             std::int32_t const* lane_positions, std::int32_t const* other_positions,
-                            std::int64_t others, bool masked) {
+                            std::int64_t others, std::int32_t window, bool masked) {
   constexpr int kWidth = kVecs * kLanes;
   for (int part = 0; part < kWidth; part += kLanes) {
     const IntVec here = load(lane_positions + part);
@@ -128,7 +140,8 @@ void softmax_backward_block(float* scores, float* grads, float const* lse, float
       Vec g = p * (load(grad) - d);
       if (masked) {
         const IntVec there = splat(other_positions[j]);
-        const IntVec sees = kLanesAreQueries ? there <= here : here <= there;
+        const IntVec query = kLanesAreQueries ? here : there, key = kLanesAreQueries ? there : here;
+        const IntVec sees = (key <= query) & (key > query - splat(window));
         p = sees ? p : Vec{};
         g = sees ? g : Vec{};
       }
@@ -159,7 +172,7 @@ void attention_backward_queries_chunk(AttentionChunk<T> const& s) {
     const bool row = i < s.queries;
     lse[i] = row ? s.lse[i * s.lse_pitch] : 0.0f;
     delta[i] = row ? s.delta[i * s.delta_pitch] : 0.0f;
-    seen[i] = row ? s.q_positions[i] : INT32_MIN;
+    seen[i] = row ? s.q_positions[i] : kBeforeAll;
     scales[i] = s.scale;
   }
   by_panels(s.queries, [&](Panel p) {
@@ -172,19 +185,19 @@ void attention_backward_queries_chunk(AttentionChunk<T> const& s) {
   for (std::int64_t j = 0; j < s.keys; j += kBlockRows) {
     const std::int64_t keys = s.keys - j < kBlockRows ? s.keys - j : kBlockRows;
     const Range block = range_of(s.k_positions + j, keys);
-    if (block.minimum > chunk_range.maximum) continue;
+    if (apart(chunk_range, block, s.window)) continue;
     pack_block(k, s.k + j * s.k_pitch, s.k_pitch, keys, s.width, 1.0f);
     pack_block(v, s.v + j * s.v_pitch, s.v_pitch, keys, s.width, 1.0f);
     const auto panel = [&]<int kVecs>(Panel p) {
       const Range rows = range_of(s.q_positions + p.first, p.count);
-      if (block.minimum > rows.maximum) return;
+      if (apart(rows, block, s.window)) return;
       const std::int64_t at = p.first * s.width;
       const std::int64_t seen_keys = without_later(s.k_positions + j, keys, rows.maximum);
       product<kVecs, false, false>(scores, k, s.width, q + at, seen_keys, s.width);
       product<kVecs, false, false>(grads, v, s.width, dout + at, seen_keys, s.width);
       softmax_backward_block<kVecs, true>(scores, grads, lse + p.first, delta + p.first, 1, 1,
-                                          seen + p.first, s.k_positions + j, seen_keys,
-                                          block.maximum > rows.minimum);
+                                          seen + p.first, s.k_positions + j, seen_keys, s.window,
+                                          partly(rows, block, s.window));
       product<kVecs, true, true>(dq + at, k, s.width, grads, s.width, seen_keys);
     };
     by_panels(s.queries, [&](Panel p) {
@@ -228,7 +241,7 @@ void attention_backward_keys_chunk(AttentionChunk<T> const& s) {
     for (std::int64_t j = 0; j < s.queries; j += kBlockRows) {
       const std::int64_t rows = s.queries - j < kBlockRows ? s.queries - j : kBlockRows;
       const Range block = range_of(s.q_positions + j, rows);
-      if (chunk_range.minimum > block.maximum) continue;
+      if (apart(block, chunk_range, s.window)) continue;
       pack_block(q, s.q + j * s.q_pitch + head * s.width, s.q_pitch, rows, s.width, s.scale);
       pack_block(dout, s.dout + j * s.dout_pitch + head * s.width, s.dout_pitch, rows, s.width,
                  1.0f);
@@ -236,7 +249,7 @@ void attention_backward_keys_chunk(AttentionChunk<T> const& s) {
       float const* const delta = s.delta + j * s.delta_pitch + head;
       const auto panel = [&]<int kVecs>(Panel p) {
         const Range keys = range_of(s.k_positions + p.first, p.count);
-        if (keys.minimum > block.maximum) return;
+        if (apart(block, keys, s.window)) return;
         const std::int64_t at = p.first * s.width;
         // Queries before the panel's first key see none of it.
         const std::int64_t early = count_earlier(s.q_positions + j, rows, keys.minimum);
@@ -247,8 +260,8 @@ void attention_backward_keys_chunk(AttentionChunk<T> const& s) {
         product<kVecs, false, false>(grads, dout_seeing, s.width, v + at, left, s.width);
         softmax_backward_block<kVecs, false>(
             scores, grads, lse + early * s.lse_pitch, delta + early * s.delta_pitch, s.lse_pitch,
-            s.delta_pitch, here + p.first, s.q_positions + j + early, left,
-            keys.maximum > block.minimum);
+            s.delta_pitch, here + p.first, s.q_positions + j + early, left, s.window,
+            partly(block, keys, s.window));
         product<kVecs, true, true>(dv + at, dout_seeing, s.width, scores, s.width, left);
         product<kVecs, true, true>(dk + at, q_seeing, s.width, grads, s.width, left);
       };

@@ -7,6 +7,9 @@
 
 namespace lomo::cpu {
 
+/// Larger than any position, and small enough that one less it is no overflow.
+inline constexpr std::int32_t kNoWindow = 1 << 30;
+
 /// One chunk of attention: `lanes` rows stand side by side in vector lanes and meet all `others`.
 /// Forward and dq: lanes are query rows, others the keys of their sequence. dk and dv: lanes are
 /// key rows, others the queries, once for each of the `heads` query heads that share the key head.
@@ -23,6 +26,7 @@ struct AttentionChunk {
   std::int64_t width = 0;  // D
   std::int64_t heads = 1;  // query heads, dk and dv only
   float scale = 1;
+  std::int32_t window = kNoWindow;
   float* lse = nullptr;          // (queries, heads): written by forward, read by backward
   float const* delta = nullptr;  // (queries, heads), row sums of dout * out: backward
   std::int64_t lse_pitch = 0, delta_pitch = 0;

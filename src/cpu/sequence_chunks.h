@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels.h"
 #include "lomo/backend/ops.h"
 
 namespace lomo::cpu {
@@ -24,6 +25,12 @@ inline std::vector<Chunk> cut_chunks(Sequences const& sequences, std::int64_t ro
     }
   }
   return chunks;
+}
+
+/// The window of the kernels.
+inline std::int32_t window_of(Heads const& heads) {
+  if (heads.window == 0 || heads.window > kNoWindow) return kNoWindow;
+  return static_cast<std::int32_t>(heads.window);
 }
 
 }  // namespace lomo::cpu

@@ -21,7 +21,10 @@ kernels::AttentionShape shape(Sequences const& s, Heads const& heads) {
                 "; the CUDA engine has kernels for widths up to " + std::to_string(kMaxWidth) +
                 ". Use --device cpu");
   }
-  return {s.count(), heads.query, heads.key_value, heads.width, heads.scale};
+  const bool windowed = heads.window > 0 && heads.window < kernels::kNoWindow;
+  return {s.count(),       heads.query,
+          heads.key_value, heads.width,
+          heads.scale,     windowed ? static_cast<std::int32_t>(heads.window) : kernels::kNoWindow};
 }
 
 }  // namespace

@@ -26,7 +26,10 @@ Family const& family_of(JsonReader reader) {
   std::string type(families().front().model_type);
   reader.get("model_type", type);
   if (!of_type.contains(type)) {
-    reader.fail("model_type", "\"" + type + "\" is not supported; known are " + types);
+    const std::string_view other = what_else(type);
+    reader.fail("model_type", "\"" + type + "\" is " +
+                                  (other.empty() ? "" : std::string(other) + ", which is ") +
+                                  "not supported; known are " + types);
   }
   std::vector<std::string> names;
   reader.get("architectures", names);
@@ -68,16 +71,21 @@ ModelConfig model_config_from_json(JsonReader reader) {
   Family const& family = family_of(reader);
   for (char const* key : {"model_type", "architectures"}) reader.has(key);
   ModelConfig config;
+  config.family = family.model_type;
   family.read(reader, config);
   reader.null_means_absent();
   read_dtype(reader, config);
-  if (const auto unknown = reader.unknown_keys(); !unknown.empty()) {
-    reader.fail(unknown.front(),
-                "this key is not known, so it may change what the model computes. If it does not, "
-                "remove it from " +
-                    reader.where());
-  }
+  config.unknown_keys = reader.unknown_keys();
   return config;
+}
+
+std::vector<std::string> unknown_key_warnings(ModelConfig const& config, std::string const& where) {
+  if (config.unknown_keys.empty()) return {};
+  std::string keys;
+  for (std::string const& key : config.unknown_keys) keys += (keys.empty() ? "" : ", ") + key;
+  return {where + ": not known and not read: " + keys +
+          ". If one of them changes what the model computes, this does not; model.strict refuses "
+          "such keys."};
 }
 
 ModelConfig read_model_config(std::filesystem::path const& config_json) {

@@ -2,6 +2,7 @@
 #include <charconv>
 #include <string_view>
 
+#include "lomo/core/error.h"
 #include "lomo/io/files.h"
 #include "lomo/model/config_json.h"
 
@@ -27,6 +28,15 @@ Json rope_scaling_json(RopeScaling const& rope) {
       return nullptr;
     case RopeScaling::Kind::linear:  // "type" as well: transformers before 4.43 reads only that
       return {{"rope_type", "linear"}, {"type", "linear"}, {"factor", rope.factor}};
+    case RopeScaling::Kind::yarn:
+      return {
+          {"rope_type", "yarn"},
+          {"factor", rope.factor},
+          {"original_max_position_embeddings", static_cast<std::int64_t>(rope.original_context)},
+          {"beta_fast", rope.beta_fast},
+          {"beta_slow", rope.beta_slow},
+          {"truncate", rope.truncate},
+          {"attention_factor", rope.attention_factor}};
     case RopeScaling::Kind::llama3:
       return {
           {"rope_type", "llama3"},
@@ -38,20 +48,14 @@ Json rope_scaling_json(RopeScaling const& rope) {
   return nullptr;
 }
 
-}  // namespace
-
-void write_model_config(std::filesystem::path const& config_json, ModelConfig const& config,
-                        Json const& original) {
-  Json json = original.is_object() ? original : Json::object();
-  // Other spellings of what is written below, and keys of Mistral alone.
-  for (char const* key : {"dtype", "rope_parameters", "sliding_window", "layer_types"}) {
-    json.erase(key);
-  }
+/// The keys of a LLaMA in the spelling of transformers 4, which 5 reads too.
+void write_llama(Json& json, ModelConfig const& config) {
+  for (char const* key : {"dtype", "rope_parameters", "layer_types"}) json.erase(key);
   json["architectures"] = {"LlamaForCausalLM"};
   json["model_type"] = "llama";
   json["hidden_act"] = "silu";
-  json["attention_bias"] = false;
-  json["mlp_bias"] = false;
+  json["attention_bias"] = config.qkv_bias;
+  json["mlp_bias"] = config.mlp_bias;
   json["hidden_size"] = config.width;
   json["intermediate_size"] = config.ffn;
   json["num_hidden_layers"] = config.layers;
@@ -65,7 +69,20 @@ void write_model_config(std::filesystem::path const& config_json, ModelConfig co
   json["rope_scaling"] = rope_scaling_json(config.rope_scaling);
   json["tie_word_embeddings"] = config.tied_embeddings;
   json["initializer_range"] = shortest(config.init_range);
-  json["torch_dtype"] = hugging_face_name(config.dtype);
+}
+
+}  // namespace
+
+void write_model_config(std::filesystem::path const& config_json, ModelConfig const& config,
+                        Json const& original) {
+  Json json = original.is_object() ? original : Json::object();
+  if (config.family == "llama") {
+    write_llama(json, config);
+  } else if (!original.is_object()) {
+    throw Error(config_json.string() + ": there is no config.json of a " + config.family +
+                " to write again");
+  }
+  json[json.contains("dtype") ? "dtype" : "torch_dtype"] = hugging_face_name(config.dtype);
   write_file(config_json, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 

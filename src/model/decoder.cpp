@@ -32,7 +32,7 @@ std::int64_t largest_matrix(DecoderWeights const& weights) {
 }  // namespace
 
 Decoder::Decoder(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head,
-             Communicator& ranks)
+                 Communicator& ranks)
     : backend_(backend),
       config_(config),
       dtype_(dtype),
@@ -151,9 +151,8 @@ std::size_t Decoder::lowest_requiring_grad(GradientSink const& sink) const {
   std::size_t lowest = 0;
   if (sink.requires_grad(weights_.embedding)) return lowest;
   const auto wanted = [&sink](BlockWeights const& w) {
-    return std::ranges::any_of(w.groups(), [&sink](ParameterGroup const* group) {
-      return sink.requires_grad(*group);
-    });
+    return std::ranges::any_of(
+        w.groups(), [&sink](ParameterGroup const* group) { return sink.requires_grad(*group); });
   };
   while (lowest < weights_.blocks.size() && !wanted(weights_.blocks[lowest])) ++lowest;
   return lowest;
@@ -165,7 +164,7 @@ void Decoder::backward(Pass& pass, GradientSink& sink, float scale, bool keep) {
 }
 
 BackwardPoint Decoder::backward_upper(Pass& pass, GradientSink& sink, float scale,
-                                    std::int64_t lowest, bool keep) {
+                                      std::int64_t lowest, bool keep) {
   prefetch_backward(pass, sink, weights_.blocks.size());
   Buffer d = head_backward(head_context(pass), weights_.norm, weights_.head(), pass.head, scale,
                            sink, !keep, /*last=*/!config_.tied_embeddings);  // (N',C)

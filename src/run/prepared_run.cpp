@@ -60,6 +60,9 @@ PreparedRun::PreparedRun(TrainConfig given, std::filesystem::path const& resume,
   if (is_root(host)) {
     for (std::string const& warning : warnings(config)) log::warn("{}", warning);
     for (std::string const& warning : unused_keys(config)) log::warn("{}", warning);
+    for (auto const& warning : unknown_key_warnings(shape, source / "config.json")) {
+      log::warn("{}", warning);
+    }
   }
   auxiliary_files = read_auxiliary_files(source);
   check_weights(source, shape);

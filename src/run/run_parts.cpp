@@ -5,6 +5,7 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/model/checkpoint.h"
+#include "lomo/model/config_json.h"
 #include "lomo/parallel/host_collectives.h"
 #include "lomo/plan/report.h"
 #include "lomo/run/rank_consistency.h"
@@ -41,6 +42,11 @@ EvalReport run_evaluation(TrainConfig config, RunEnvironment const& setting) {
   require_model_folder(folder);
   const ModelConfig shape = read_model_config(folder / "config.json");
   resolve(config, shape);
+  if (is_root(setting.ranks.host())) {
+    for (auto const& warning : unknown_key_warnings(shape, folder / "config.json")) {
+      log::warn("{}", warning);
+    }
+  }
   check_weights(folder, shape);
   const auto tokenizer = open_tokenizer(folder, config, shape.vocab);
   const Inputs inputs =

@@ -24,7 +24,13 @@ std::vector<Case> cases() {
           {"many short, grouped", short_ones, short_ones, 6, 2, 80},
           {"long and short", long_and_short, long_and_short, 4, 1, 128},
           {"long and short, narrow", long_and_short, long_and_short, 2, 2, 8},
-          {"queries apart from keys", queries, keys, 4, 2, 10}};
+          {"queries apart from keys", queries, keys, 4, 2, 10},
+          {"a window of one", short_ones, short_ones, 2, 1, 8, 1},
+          {"a window of 5", long_and_short, long_and_short, 4, 2, 10, 5},
+          {"a window of 64", long_and_short, long_and_short, 2, 1, 16, 64},
+          {"a window of 200", long_and_short, long_and_short, 2, 2, 6, 200},
+          {"a window no text fills", long_and_short, long_and_short, 2, 2, 6, 300},
+          {"queries apart from keys, a window of 7", queries, keys, 4, 2, 10, 7}};
 }
 
 /// What the engine makes of a case; q, k and v lie side by side in one matrix when they have the
@@ -54,7 +60,8 @@ Results run(Backend& be, Case const& c, DType type, Inputs const& in) {
   const Buffer qs = make_index(be, c.q.starts), qp = make_index(be, c.q.positions);
   const Buffer ks = make_index(be, c.k.starts), kp = make_index(be, c.k.positions);
   const Sequences q_rows{qs, qp, nq}, k_rows{ks, kp, nk};
-  const Heads heads{c.heads, c.kv_heads, c.width, 1 / std::sqrt(static_cast<float>(c.width))};
+  const Heads heads{c.heads, c.kv_heads, c.width, 1 / std::sqrt(static_cast<float>(c.width)),
+                    c.window};
   be.attention(out, lse, q, k, v, q_rows, k_rows, heads);
   be.attention_backward(dq, dk, dv, dout, out, lse, q, k, v, q_rows, k_rows, heads);
   return {values(be, out), values(be, lse), values(be, dq), values(be, dk), values(be, dv)};
@@ -77,7 +84,7 @@ TEST_CASE("attention and its backward agree with the reference") {
     const Inputs in = inputs_of(c, type, scale);
     const Results got = run(*be, c, type, in);
     const ref::HeadShape hs{c.heads, c.kv_heads, c.width,
-                            1 / std::sqrt(static_cast<double>(c.width))};
+                            1 / std::sqrt(static_cast<double>(c.width)), c.window};
     const auto q = doubles(in.q), k = doubles(in.k), v = doubles(in.v), dout = doubles(in.dout);
     const auto forward = ref::attention(q, k, v, c.q, c.k, hs);
     const auto back = ref::attention_backward(dout, q, k, v, c.q, c.k, hs);

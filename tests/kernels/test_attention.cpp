@@ -35,7 +35,12 @@ std::vector<Case> cases() {
           {"long and short, grouped, 64", long_and_short, long_and_short, 2, 1, 64},
           {"long and short, grouped, 128", long_and_short, long_and_short, 2, 1, 128},
           {"queries apart from keys, 64", queries, keys, 4, 2, 64},
-          {"queries apart from keys, 128", queries, keys, 2, 1, 128}};
+          {"queries apart from keys, 128", queries, keys, 2, 1, 128},
+          {"a window of 5, 10", ragged({30}), ragged({30}), 2, 1, 10, 5},
+          {"a window of one, 64", short_ones, short_ones, 2, 1, 64, 1},
+          {"a window of 70, 64", long_and_short, long_and_short, 2, 1, 64, 70},
+          {"a window of 33, 128", long_and_short, long_and_short, 2, 1, 128, 33},
+          {"queries apart from keys, a window of 7, 64", queries, keys, 4, 2, 64, 7}};
 }
 
 /// out, lse, dq, dk, dv.
@@ -51,9 +56,13 @@ Results run(Case const& c, DType type, Inputs const& in, kernels::Variant varian
   const DeviceVector<std::int32_t> qs(c.q.starts), qp(c.q.positions);
   const DeviceVector<std::int32_t> ks(c.k.starts), kp(c.k.positions);
   const kernels::AttentionRows q_rows{qs, qp, nq, longest(c.q)}, k_rows{ks, kp, nk, longest(c.k)};
-  const kernels::AttentionShape shape{static_cast<std::int64_t>(c.q.starts.size()) - 1, c.heads,
-                                      c.kv_heads, c.width,
-                                      1 / std::sqrt(static_cast<float>(c.width))};
+  const kernels::AttentionShape shape{
+      static_cast<std::int64_t>(c.q.starts.size()) - 1,
+      c.heads,
+      c.kv_heads,
+      c.width,
+      1 / std::sqrt(static_cast<float>(c.width)),
+      c.window > 0 ? static_cast<std::int32_t>(c.window) : kernels::kNoWindow};
   const kernels::Storage s = storage_of(type);
   require(kernels::attention(s, out, lse, q, k, v, q_rows, k_rows, shape, nullptr, variant));
   const auto space = scratch(kernels::attention_backward_workspace(nq, c.heads));
@@ -85,7 +94,7 @@ TEST_CASE("kernels: attention and its backward agree with the reference") {
     const Inputs in = inputs_of(c, type, scale);
     const Results got = in_all_orders([&] { return run(c, type, in, variant, gap); });
     const ref::HeadShape hs{c.heads, c.kv_heads, c.width,
-                            1 / std::sqrt(static_cast<double>(c.width))};
+                            1 / std::sqrt(static_cast<double>(c.width)), c.window};
     const auto q = doubles(in.q), k = doubles(in.k), v = doubles(in.v), dout = doubles(in.dout);
     const auto forward = ref::attention(q, k, v, c.q, c.k, hs);
     const auto back = ref::attention_backward(dout, q, k, v, c.q, c.k, hs);

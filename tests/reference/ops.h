@@ -170,6 +170,7 @@ struct Rows {
 struct HeadShape {
   std::int64_t query, key_value, width;  // H, G, D
   double scale;
+  std::int64_t window = 0;  // keys a query sees at most, its own position's among them; 0: all
 };
 template <class S>
 struct Attention {
@@ -196,8 +197,9 @@ Look<S> look(Array<S> const& q, Array<S> const& k, Rows const& qr, Rows const& k
     for (std::int64_t c = 0; c < d; ++c) {
       score += q[at(i, hs.query * d, h * d + c)] * k[at(j, hs.key_value * d, g * d + c)] * hs.scale;
     }
-    seen.push_back(kr.positions[static_cast<std::size_t>(j)] <=
-                   qr.positions[static_cast<std::size_t>(i)]);
+    const std::int64_t back = std::int64_t{qr.positions[static_cast<std::size_t>(i)]} -
+                              kr.positions[static_cast<std::size_t>(j)];
+    seen.push_back(back >= 0 && (hs.window == 0 || back < hs.window));
     if (seen.back() && real_of(score) > maximum) maximum = real_of(score);
   }
   S sum(0);

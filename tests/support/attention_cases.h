@@ -12,6 +12,7 @@ struct Case {
   char const* name;
   reference::Rows q, k;
   std::int64_t heads, kv_heads, width;
+  std::int64_t window = 0;  // 0: none
 };
 
 /// Rows of sequences of these lengths, each at positions 0, 1, ...

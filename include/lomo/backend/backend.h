@@ -152,13 +152,14 @@ class Backend {
   void rmsnorm_backward(Tensor dx, Tensor dw, Tensor dy, Tensor x, Tensor w, Tensor rstd,
                         Tensor residual = {});
   /// Rotary embedding in place (Su et al. 2021, arXiv 2104.09864; Hugging Face's half layout):
-  /// each head's pair (x[i], x[i + R/2]) turns by angle positions[n] * inv_freq[i] and is multiplied
-  /// by heads.scale; what lies behind the first R columns of a head stays as it is.
-  /// x (N, heads * D) T, may be a column block;  positions (N) i32;  inv_freq (R/2) f32, R <= D.
+  /// each head's pair (x[i], x[i + R/2]) turns by angle positions[n] * inv_freq[i] and is
+  /// multiplied by heads.scale; what lies behind the first R columns of a head stays as it is. x
+  /// (N, heads * D) T, may be a column block;  positions (N) i32;  inv_freq (R/2) f32, R <= D.
   /// Rotation::inverse is the transpose, which is the backward.
   void rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotation, RopeHeads heads = {});
   /// Causal softmax attention within sequences. Query row i sees the key rows of its sequence
-  /// whose position is not above its own; a query that sees none gives 0 and lse = -inf.
+  /// whose position is not above its own, and with a window w not w or more below; a query that
+  /// sees none gives 0 and lse = -inf.
   /// out, q (Nq, H*D);  k, v (Nk, G*D): T, may be column blocks;  lse (Nq, H) f32, natural log of
   /// the sum of exponentials of the scaled scores, for the backward.
   void attention(Tensor out, Tensor lse, Tensor q, Tensor k, Tensor v, Sequences const& q_rows,

@@ -29,6 +29,7 @@ struct Heads {
   std::int64_t key_value = 0;  // G, divides H
   std::int64_t width = 0;      // D, even
   float scale = 0;             // of the scores, usually 1 / sqrt(D)
+  std::int64_t window = 0;     // keys a query sees at most, its own position's among them; 0: all
 };
 
 enum class Rotation : std::uint8_t { forward, inverse };

@@ -25,6 +25,7 @@ struct ModelSection {
   std::optional<DType> dtype;  // storage type of the run; none: the checkpoint's own
   Json shape;                  // keys of a config.json the folder must agree with; null: none
   TokenizerFile tokenizer = TokenizerFile::automatic;
+  bool strict = false;  // keys of its config.json that nobody knows are errors
 };
 
 struct DataSection {

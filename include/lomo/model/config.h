@@ -29,15 +29,18 @@ struct ModelConfig {
   DType dtype = DType::bf16;  // torch_dtype: what the checkpoint stores
 
   bool qkv_bias = false, out_bias = false, mlp_bias = false;
-  bool head_norm = false;               // an RMS norm of each query's and key's head
-  bool fused_projections = false;       // on disk: q, k, v in one tensor, gate and up in another
-  std::int64_t window = 0;              // see LayerSpec; 0: none
-  std::vector<bool> windowed;           // L, layers with that window; empty: all
-  std::vector<bool> rotates;            // L, see LayerSpec; empty: all do
+  bool head_norm = false;                // an RMS norm of each query's and key's head
+  bool fused_projections = false;        // on disk: q, k, v in one tensor, gate and up in another
+  std::int64_t window = 0;               // see LayerSpec; 0: none
+  std::vector<bool> windowed;            // L, layers with that window; empty: all
+  std::vector<bool> rotates;             // L, see LayerSpec; empty: all do
   std::optional<float> attention_scale;  // none: 1 / sqrt(D)
-  float embedding_scale = 1;            // of the embedded tokens
-  float residual_scale = 1;             // see LayerSpec
-  float logits_scale = 1;               // of the head's input
+  float embedding_scale = 1;             // of the embedded tokens
+  float residual_scale = 1;              // see LayerSpec
+  float logits_scale = 1;                // of the head's input
+
+  /// Keys of its config.json that nobody knows; see unknown_key_warnings.
+  std::vector<std::string> unknown_keys;
 
   LayerSpec layer(std::int64_t l) const;
   /// R.

@@ -146,7 +146,7 @@ void read_scaling(JsonReader& scaling, ModelConfig& config) {
 }
 
 /// rope_theta and rope_scaling, or transformers 5's rope_parameters, which holds both.
-void read_rope(JsonReader& reader, ModelConfig& config) {
+void read_rope(JsonReader& reader, ModelConfig& config, bool partial) {
   const Range<double> theta{1.0, 1e15};
   double share = 1;  // of a head's columns that turn
   reader.get("partial_rotary_factor", share, {0.0, 1.0});
@@ -168,7 +168,14 @@ void read_rope(JsonReader& reader, ModelConfig& config) {
     reader.fail("partial_rotary_factor",
                 std::to_string(turned) + " columns of a head would turn; they turn in pairs");
   }
-  if (turned != config.head_width) config.rotary_width = turned;
+  if (turned == config.head_width) {
+    // whole heads turn
+  } else if (partial) {
+    config.rotary_width = turned;
+  } else {
+    reader.fail("partial_rotary_factor",
+                "a partial rotary embedding is not supported in this family (only 1.0)");
+  }
   if (scaling) read_scaling(*scaling, config);
 }
 
@@ -221,7 +228,7 @@ void read_common(JsonReader& reader, ModelConfig& config, Defaults const& defaul
   reader.get("rms_norm_eps", config.norm_eps, {1e-12f, 1.0f});
   reader.get("tie_word_embeddings", config.tied_embeddings);
   reader.get("initializer_range", config.init_range, {0.0f, 10.0f});
-  read_rope(reader, config);
+  read_rope(reader, config, defaults.partial_rotary);
 }
 
 void read_windows(JsonReader& reader, ModelConfig& config, bool on, std::int64_t default_window,

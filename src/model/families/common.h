@@ -16,6 +16,7 @@ struct Defaults {
   double rope_theta = 10000;
   bool tied = false;
   std::int64_t head_width = 0;  // 0: width / heads
+  bool partial_rotary = false;  // a part of each head may turn
 };
 
 /// Sizes, norm, tied embeddings, range of initial weights, rotary embedding.

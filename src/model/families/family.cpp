@@ -11,8 +11,6 @@ namespace lomo {
 
 namespace {
 
-using reading::Defaults;
-
 /// What every family but Mistral and LLaMA has in common at the end.
 void read_rest(JsonReader& reader) {
   reading::refuse_unsupported(reader);
@@ -80,7 +78,7 @@ void read_qwen3(JsonReader& reader, ModelConfig& config) {
 /// Phi-3 and Phi-4 (arXiv 2404.14219): projections fused on disk, partial rotary embeddings.
 void read_phi3(JsonReader& reader, ModelConfig& config) {
   reader.null_means_absent();
-  reading::read_common(reader, config, {.norm_eps = 1e-5f});
+  reading::read_common(reader, config, {.norm_eps = 1e-5f, .partial_rotary = true});
   config.fused_projections = true;
   reading::only(reader, "attention_bias", false, "a bias in attention");
   reading::read_windows(reader, config, reader.has("sliding_window"), 0, 0);
@@ -92,7 +90,7 @@ void read_phi3(JsonReader& reader, ModelConfig& config) {
 void read_smollm3(JsonReader& reader, ModelConfig& config) {
   reader.null_means_absent();
   reading::read_common(reader, config,
-                        {.needs_kv_heads = true, .rope_theta = 2000000, .tied = true});
+                       {.needs_kv_heads = true, .rope_theta = 2000000, .tied = true});
   config.qkv_bias = config.out_bias = flag(reader, "attention_bias");
   config.mlp_bias = flag(reader, "mlp_bias");
   std::int64_t interval = 4;  // every fourth layer does not turn

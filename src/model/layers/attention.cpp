@@ -10,7 +10,7 @@ constexpr Linear::Part kQueries{0, 1};     // (HD,C)
 constexpr Linear::Part kKeysAndValues{1};  // (2GD,C)
 
 Heads heads_of(LayerSpec const& s) {
-  return {s.heads, s.kv_heads, s.head_width, s.attention_scale};
+  return {s.heads, s.kv_heads, s.head_width, s.attention_scale, s.window};
 }
 
 /// Queries, keys and values, or their gradients: column blocks of one matrix (N,(H+2G)D), or of
