@@ -56,7 +56,7 @@ class Steps {
         batch_(batch),
         backend_(model.backend()),
         gradient_comm_{model.ranks()},
-        rule_(make_update_rule(backend_, {}, model.weights().groups(), model.ranks())),
+        rule_(make_update_rule(backend_, {}, /*seed=*/0, model.weights().groups(), model.ranks())),
         scale_(1.0f / static_cast<float>(batch.targets())) {}
 
   void plain() {

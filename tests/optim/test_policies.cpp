@@ -122,8 +122,11 @@ TEST_CASE("a policy's rate is a factor of the step's, and its decay its own") {
 TEST_CASE("parameters of one group may have rules of their own") {
   Layer one, two, both;
   const auto of = [&](Layer& fresh, OptimizerKind q, OptimizerKind k) {
-    const auto rule_q = make_update_rule(*fresh.backend, {.kind = q}, fresh.groups());
-    const auto rule_k = make_update_rule(*fresh.backend, {.kind = k}, fresh.groups());
+    OptimizerOptions of_q, of_k;
+    of_q.kind = q;
+    of_k.kind = k;
+    const auto rule_q = make_update_rule(*fresh.backend, of_q, fresh.groups());
+    const auto rule_k = make_update_rule(*fresh.backend, of_k, fresh.groups());
     const Policies policies({.rule = rule_q.get()}, {{"k", {.rule = rule_k.get()}}});
     FusedUpdate sink({*fresh.backend, TileSize{1000}, policies}, step_of(0.1));
     fresh.offer_all(sink);
