@@ -12,7 +12,10 @@ using Out = nlohmann::ordered_json;
 
 std::string written(double value) {
   std::array<char, 32> text{};
-  return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
+  std::string out(text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr);
+  const std::size_t exponent = out.find("e-0");  // 1e-6, not 1e-06
+  if (exponent != std::string::npos) out.erase(exponent + 2, 1);
+  return out;
 }
 
 /// "1 and up", "above 0", "0 to below 1".

@@ -8,6 +8,7 @@ namespace {
 
 /// As the table shows it: `text` in backticks, 1e-8 for 1e-08.
 std::string shown(nlohmann::ordered_json const& value) {
+  if (value == "0B") return "0";
   if (value.is_string()) return "`" + value.get<std::string>() + "`";
   std::string text = value.dump();
   if (text.ends_with(".0")) text.resize(text.size() - 2);
