@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 #include "declarations.h"
 #include "key_builders.h"
@@ -46,7 +47,11 @@ ConfigKey shape_key(Json& value, About about) {
         for (const std::string_view name : kShapeCounts) shape.get(name, count, kAtLeastOne);
         for (const std::string_view name : kShapeNumbers)
           shape.get(name, number, positive<double>());
-        shape.get(kShapeTied, flag);
+        for (const std::string_view name : kShapeFlags) shape.get(name, flag);
+        std::string family;
+        shape.get(kShapeFamily, family);
+        std::optional<std::int64_t> window;
+        shape.get(kShapeWindow, window, kAtLeastOne);
         shape.finish();
       },
       [&value] { return Out(value); });
@@ -126,15 +131,17 @@ ConfigSection declare(ModelSection& model) {
                           "updates are always f32. `f16` scales its loss (`loss_scale`) and "
                           "needs `gradient_check: step`",
                .shown_default = "the checkpoint's own"}),
-       shape_key(
-           model.shape,
-           {.meaning = "`hidden_size`, `num_hidden_layers`, `num_attention_heads`, "
-                       "`num_key_value_heads`, `head_dim`, `intermediate_size`, `vocab_size`, "
-                       "`max_position_embeddings`, `rms_norm_eps`, `rope_theta`, "
-                       "`tie_word_embeddings`. Where given, the folder must agree",
-            .values = "keys of a Hugging Face `config.json`",
-            .shown_default = "none",
-            .resume_may_change = true}),
+       shape_key(model.shape,
+                 {.meaning =
+                      "`hidden_size`, `num_hidden_layers`, `num_attention_heads`, "
+                      "`num_key_value_heads`, `head_dim`, `intermediate_size`, `vocab_size`, "
+                      "`max_position_embeddings`, `rms_norm_eps`, `rope_theta`, "
+                      "`tie_word_embeddings`, `attention_bias`, `mlp_bias`, `sliding_window`, "
+                      "`use_sliding_window`, and the family, `model_type`. Where given, the folder "
+                      "must agree",
+                  .values = "keys of a Hugging Face `config.json`",
+                  .shown_default = "none",
+                  .resume_may_change = true}),
        choice("tokenizer", model.tokenizer, kTokenizerFiles,
               {.meaning =
                    "Which file the tokenizer is read from. `auto` takes `tokenizer.json`; where "

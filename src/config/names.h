@@ -59,6 +59,9 @@ inline constexpr std::array<std::string_view, 8> kShapeCounts{
     "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
     "head_dim",    "intermediate_size", "vocab_size",          "max_position_embeddings"};
 inline constexpr std::array<std::string_view, 2> kShapeNumbers{"rms_norm_eps", "rope_theta"};
-inline constexpr std::string_view kShapeTied = "tie_word_embeddings";
+inline constexpr std::array<std::string_view, 4> kShapeFlags{
+    "tie_word_embeddings", "attention_bias", "mlp_bias", "use_sliding_window"};
+/// And its family (model_type), and a window, which may be null.
+inline constexpr std::string_view kShapeFamily = "model_type", kShapeWindow = "sliding_window";
 
 }  // namespace lomo

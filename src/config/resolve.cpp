@@ -32,6 +32,11 @@ Json folder_value(ModelConfig const& model, std::string_view key) {
   if (key == "max_position_embeddings") return model.context;
   if (key == "rms_norm_eps") return model.norm_eps;
   if (key == "rope_theta") return model.rope_theta;
+  if (key == kShapeFamily) return model.family;
+  if (key == "attention_bias") return model.qkv_bias && model.out_bias;
+  if (key == "mlp_bias") return model.mlp_bias;
+  if (key == kShapeWindow) return model.window > 0 ? Json(model.window) : Json();
+  if (key == "use_sliding_window") return model.window > 0;
   return model.tied_embeddings;
 }
 

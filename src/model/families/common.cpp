@@ -255,6 +255,9 @@ void read_windows(JsonReader& reader, ModelConfig& config, bool on, std::int64_t
     }
     windowed.push_back(type == "sliding_attention");
   }
+  if (!on && !types.empty() && std::ranges::find(windowed, true) != windowed.end()) {
+    reader.fail("layer_types", "names layers with a window, and the model has none");
+  }
   const bool any = std::ranges::find(windowed, true) != windowed.end();
   // A window of the model's whole context leaves nothing out.
   if (!on || window == 0 || !any || window >= config.context) return;

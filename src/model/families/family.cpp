@@ -29,7 +29,7 @@ void read_llama(JsonReader& reader, ModelConfig& config) {
   config.qkv_bias = config.out_bias = flag(reader, "attention_bias");
   config.mlp_bias = flag(reader, "mlp_bias");
   reading::only(reader, "use_sliding_window", false, "a sliding window");
-  reading::read_windows(reader, config, /*on=*/reader.has("sliding_window"), 0, 0);
+  reading::read_windows(reader, config, /*on=*/false, 0, 0);  // transformers has none here
   reader.has("max_window_layers");
   read_rest(reader);
 }
