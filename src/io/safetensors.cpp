@@ -51,12 +51,9 @@ SafetensorsEntry read_entry(std::string const& name, Json const& json, std::stri
   reader.get("dtype", dtype);
   const auto known = std::find_if(std::begin(kDTypes), std::end(kDTypes),
                                   [&](auto const& item) { return item.first == dtype; });
-  if (known == std::end(kDTypes)) {
-    reader.fail("dtype", "holds " + dtype +
-                             "; weights are read as F32, BF16 or F16. Convert quantised "
-                             "checkpoints back to one of these first");
-  }
-  entry.dtype = known->second;
+  entry.type = dtype;
+  entry.readable = known != std::end(kDTypes);
+  if (entry.readable) entry.dtype = known->second;
   reader.get("shape", entry.shape, Range<std::int64_t>{.minimum = 0});
   if (entry.shape.size() > kMaxDimensions) reader.fail("shape", "has too many dimensions");
   std::vector<std::int64_t> offsets;
@@ -72,7 +69,8 @@ SafetensorsEntry read_entry(std::string const& name, Json const& json, std::stri
                                     std::to_string(payload) +
                                     "; the file is cut short: copy or download it again");
   }
-  const auto bytes = byte_count(entry.dtype, entry.shape);
+  const auto bytes =
+      entry.readable ? byte_count(entry.dtype, entry.shape) : std::optional(end - begin);
   if (!bytes || *bytes != end - begin) {
     reader.fail("data_offsets", "spans " + std::to_string(end - begin) + " bytes, which is not a " +
                                     dtype + " tensor of shape " + entry.shape_text());
@@ -112,6 +110,20 @@ SafetensorsFile::SafetensorsFile(std::filesystem::path const& path) : file_(path
   if (file_.size() < kPrefix + 2) refuse("it has only " + bytes(file_.size()));
   std::array<std::byte, kPrefix> prefix{};
   file_.read(0, prefix);
+  const std::string_view begins(reinterpret_cast<char const*>(prefix.data()), prefix.size());
+  if (begins.starts_with("version ")) {
+    throw Error(Exit::data, where +
+                                ": a pointer of git-lfs, not the file itself; fetch it with "
+                                "git lfs pull, or download it");
+  }
+  if (begins.starts_with("<!") || begins.starts_with("<html")) {
+    throw Error(Exit::data, where + ": a web page saved under this name; download the file itself");
+  }
+  if (begins.starts_with("GGUF")) {
+    throw Error(Exit::data, where +
+                                ": a GGUF file, which is for inference; use the model's "
+                                "safetensors");
+  }
   const auto header_bytes = std::bit_cast<std::uint64_t>(prefix);
   if (header_bytes > kLargestHeader) {
     refuse("its header would take " + std::to_string(header_bytes) + " bytes, above the limit of " +
@@ -159,7 +171,7 @@ SafetensorsFile::SafetensorsFile(std::filesystem::path const& path) : file_(path
 
 SafetensorsEntry const* SafetensorsFile::find(std::string_view name) const {
   const auto it = by_name_.find(name);
-  return it == by_name_.end() ? nullptr : &entries_[it->second];
+  return it == by_name_.end() || !entries_[it->second].readable ? nullptr : &entries_[it->second];
 }
 
 void SafetensorsFile::read(SafetensorsEntry const& entry, std::uint64_t offset,

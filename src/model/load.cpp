@@ -35,6 +35,27 @@ struct Conversion {
   bool finite_in_source = false;  // of that one
 };
 
+template <class T>
+float wide(T x) {
+  if constexpr (std::is_same_v<T, double>)
+    return static_cast<float>(x);
+  else
+    return to_float(x);
+}
+template <class T>
+double exact(T x) {
+  if constexpr (std::is_same_v<T, double>)
+    return x;
+  else
+    return static_cast<double>(to_float(x));
+}
+
+/// Calls f with a value of a type that weights are stored in on disk.
+template <class F>
+void with_disk_type(DType type, F&& f) {
+  type == DType::f64 ? f(double{}) : with_storage_type(type, f);
+}
+
 template <class To, class From>
 void convert(std::span<std::byte> to, std::span<std::byte const> from, Conversion& result) {
   const std::size_t count = to.size() / sizeof(To);
@@ -42,7 +63,7 @@ void convert(std::span<std::byte> to, std::span<std::byte const> from, Conversio
   for (std::size_t i = 0; i < count; ++i) {
     From source;  // memcpy: byte buffers hold no objects of the storage types
     std::memcpy(&source, from.data() + i * sizeof(From), sizeof(From));
-    const float x = to_float(source);
+    const float x = wide(source);
     To y;
     if constexpr (std::is_same_v<To, From>) {
       y = source;
@@ -56,9 +77,9 @@ void convert(std::span<std::byte> to, std::span<std::byte const> from, Conversio
       result.finite_in_source = std::isfinite(x);
       return;
     }
-    if (rounded != x) {
-      const double error = static_cast<double>(rounded) - static_cast<double>(x);
-      largest = std::max(largest, std::abs(error / static_cast<double>(x)));
+    if (rounded != exact(source)) {
+      const double error = static_cast<double>(rounded) - exact(source);
+      largest = std::max(largest, std::abs(error / exact(source)));
     }
   }
   result.largest_rounding = std::max(result.largest_rounding, largest);
@@ -85,7 +106,7 @@ class Loader {
       source_.resize(count * size_of(entry->dtype));
       converted_.resize(block.bytes());
       file->read(*entry, static_cast<std::uint64_t>(first) * size_of(entry->dtype), source_);
-      with_storage_type(entry->dtype, [&](auto from) {
+      with_disk_type(entry->dtype, [&](auto from) {
         with_storage_type(block.dtype(), [&](auto to) {
           convert<decltype(to), decltype(from)>(converted_, source_, conversion);
         });
@@ -95,7 +116,8 @@ class Loader {
       backend_.upload(block, converted_);
     });
     if (conversion.largest_rounding > report_.largest_rounding) {
-      report_ = {conversion.largest_rounding, parameter.name};
+      report_.largest_rounding = conversion.largest_rounding;
+      report_.worst_tensor = parameter.name;
     }
   }
 
@@ -149,10 +171,14 @@ class Loader {
   std::vector<std::byte> converted_;
 };
 
-/// Every weight is there, in shape and in a type of weights, and nothing else is. The head of a
-/// tied model may be.
-void check_tensors(CheckpointFolder const& checkpoint, std::vector<WeightShape> const& all,
-                   bool tied) {
+bool is_weight_type(SafetensorsEntry const& entry) {
+  return entry.readable && entry.dtype != DType::i32;
+}
+
+/// Every weight is there, in shape and in a type of weights, and no other that a layer could have.
+/// The head of a tied model may be. Returns the names of what is there besides.
+std::vector<std::string> check_tensors(CheckpointFolder const& checkpoint,
+                                       std::vector<WeightShape> const& all, bool tied) {
   std::set<std::string, std::less<>> wanted;
   std::vector<std::string> missing;
   for (WeightShape const& weight : all) {
@@ -169,26 +195,29 @@ void check_tensors(CheckpointFolder const& checkpoint, std::vector<WeightShape> 
       throw Error(Exit::data, place + "has shape " + entry->shape_text() +
                                   ", but config.json asks for " + asked.shape_text());
     }
-    if (entry->dtype == DType::i32 || entry->dtype == DType::f64) {
-      throw Error(Exit::data, place + "holds " + std::string(safetensors_name(entry->dtype)) +
-                                  "; weights are read as F32, BF16 or F16");
+    if (!is_weight_type(*entry)) {
+      throw Error(Exit::data, place + "holds " + entry->type +
+                                  "; weights are read as F64, F32, BF16 or F16. Convert quantised "
+                                  "checkpoints back to one of these first");
     }
   }
-  std::vector<std::string> surplus;
+  std::vector<std::string> surplus, unread;
   for (std::string const& name : checkpoint.names()) {
-    const bool allowed = (tied && name == NameMap().head) || NameMap::is_ignored(name);
-    if (!wanted.contains(name) && !allowed) {
-      surplus.push_back(name);
+    if (wanted.contains(name) || (tied && name == NameMap().head) || NameMap::is_ignored(name)) {
+      continue;
     }
+    (NameMap::is_of_a_layer(name) ? surplus : unread).push_back(name);
   }
-  if (missing.empty() && surplus.empty()) return;
-  std::string message = checkpoint.folder().string() + ": the weights do not fit config.json";
-  if (!missing.empty()) message += "; missing: " + listed(missing);
-  if (!surplus.empty()) message += "; not known: " + listed(surplus);
-  if (missing == std::vector<std::string>{NameMap().head}) {
-    message += ". If the head is the embedding, set tie_word_embeddings to true in config.json";
+  if (!missing.empty() || !surplus.empty()) {
+    std::string message = checkpoint.folder().string() + ": the weights do not fit config.json";
+    if (!missing.empty()) message += "; missing: " + listed(missing);
+    if (!surplus.empty()) message += "; not asked for by it: " + listed(surplus);
+    if (missing == std::vector<std::string>{NameMap().head}) {
+      message += ". If the head is the embedding, set tie_word_embeddings to true in config.json";
+    }
+    throw Error(Exit::data, message);
   }
-  throw Error(Exit::data, message);
+  return unread;
 }
 
 }  // namespace
@@ -208,7 +237,7 @@ LoadReport load_weights(Backend& backend, DecoderWeights& weights,
       values += static_cast<double>(parameter.value.numel());
     }
   }
-  check_tensors(checkpoint, weights.on_disk, weights.lm_head == nullptr);
+  const auto unread = check_tensors(checkpoint, weights.on_disk, weights.lm_head == nullptr);
   Loader loader(backend, checkpoint, values);
   // Some exporters write the head of a tied model too; it must then be what it is tied to.
   const std::string head = NameMap().head;
@@ -220,7 +249,12 @@ LoadReport load_weights(Backend& backend, DecoderWeights& weights,
   }
   const DiskLayout layout(weights.on_disk);
   for (Parameter const* parameter : all) loader.load(*parameter, layout.stored(*parameter));
-  return loader.report();
+  LoadReport report = loader.report();
+  report.notes = checkpoint.notes();
+  if (!unread.empty()) {
+    report.notes.push_back(folder.string() + ": tensors that are not read: " + listed(unread));
+  }
+  return report;
 }
 
 }  // namespace lomo

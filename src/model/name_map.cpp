@@ -25,6 +25,12 @@ std::string NameMap::bias_of(std::string_view weight) {
   return std::string(weight.substr(0, weight.size() - kWeight.size())) + "bias";
 }
 
+bool NameMap::is_of_a_layer(std::string_view name) {
+  const bool in_layer = name.starts_with("model.layers.");
+  return in_layer &&
+         (is_bias(name) || name.ends_with("norm.weight") || name.ends_with("_proj.weight"));
+}
+
 /// Rotary tables of old checkpoints.
 bool NameMap::is_ignored(std::string_view name) {
   return name.ends_with("rotary_emb.inv_freq");

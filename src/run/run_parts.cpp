@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <system_error>
 
 #include "data_report.h"
@@ -21,11 +22,17 @@ void require_model_folder(fs::path const& folder) {
   std::error_code error;
   if (fs::is_regular_file(folder / "config.json", error)) return;
   const bool there = fs::is_directory(folder, error);
+  const std::string name = folder.string();
+  const bool of_hub = !there && std::count(name.begin(), name.end(), '/') == 1 &&
+                      name.front() != '.' && name.front() != '/';
   throw Error(
       Exit::data,
-      "model.path: " + folder.string() + (there ? " has no config.json" : " is not there") +
-          ". A Hugging Face LLaMA folder belongs there: config.json, model.safetensors (or "
-          "its shards with model.safetensors.index.json) and tokenizer.json or tokenizer.model.");
+      "model.path: " + name + (there ? " has no config.json" : " is not there") +
+          ". A Hugging Face folder belongs there: config.json, model.safetensors (or its shards "
+          "with model.safetensors.index.json) and tokenizer.json or tokenizer.model." +
+          (of_hub ? " If it is a name of the Hugging Face hub, download it first: hf download " +
+                        name + " --local-dir models/" + folder.filename().string()
+                  : ""));
 }
 
 std::unique_ptr<Tokenizer> open_tokenizer(fs::path const& folder, TrainConfig const& config,

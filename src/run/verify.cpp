@@ -91,6 +91,11 @@ std::map<std::string, std::uint64_t> scan_weights(CheckpointFolder const& checkp
   for (std::string const& name : checkpoint.names()) {  // sorted, so that shards do not matter
     activity.advance();
     const auto tensor = checkpoint.find(name);
+    if (!tensor.entry->readable) {
+      result.notes.push_back("tensor \"" + name + "\" holds " + tensor.entry->type +
+                             ", which is not read");
+      continue;
+    }
     const TensorScan scan = scan_tensor(*tensor.file, *tensor.entry);
     all.add(name);
     all.add(safetensors_name(tensor.entry->dtype));
@@ -118,26 +123,29 @@ void compare_shapes(CheckpointFolder const& checkpoint, ModelConfig const& confi
       result.problems.push_back(file->path().string() + ": tensor \"" + weight.name +
                                 "\" has shape " + entry->shape_text() + ", config.json asks for " +
                                 shape_text(weight.shape));
-    } else if (entry->dtype == DType::i32 || entry->dtype == DType::f64) {
-      result.problems.push_back(name_of({file, entry}) + "holds " +
-                                std::string(safetensors_name(entry->dtype)) +
-                                "; weights are read as F32, BF16 or F16");
+    } else if (!entry->readable || entry->dtype == DType::i32) {
+      result.problems.push_back(name_of({file, entry}) + "holds " + entry->type +
+                                "; weights are read as F64, F32, BF16 or F16");
     }
   }
   std::sort(expected.begin(), expected.end());
   for (std::string const& name : checkpoint.names()) {
     if (std::binary_search(expected.begin(), expected.end(), name)) continue;
-    const bool harmless =
-        NameMap::is_ignored(name) || (config.tied_embeddings && name == NameMap().head);
-    if (!harmless) {
-      result.problems.push_back("tensor \"" + name + "\" does not belong to this model");
-    }
+    if (NameMap::is_ignored(name) || (config.tied_embeddings && name == NameMap().head)) continue;
+    const std::string text = "tensor \"" + name + "\" does not belong to this model";
+    NameMap::is_of_a_layer(name) ? result.problems.push_back(text)
+                                 : result.notes.push_back(text + ": it is not read");
   }
 }
 
 void scan_optimizer(fs::path const& path, Verification& result) {
   const SafetensorsFile file(path);
   for (SafetensorsEntry const& entry : file.entries()) {
+    if (!entry.readable) {
+      result.problems.push_back(path.string() + ": tensor \"" + entry.name + "\" holds " +
+                                entry.type);
+      continue;
+    }
     const TensorScan scan = scan_tensor(file, entry);
     if (scan.nonfinite == 0) continue;
     result.problems.push_back(path.string() + ": tensor \"" + entry.name + "\" has " +

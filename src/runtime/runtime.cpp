@@ -1,6 +1,7 @@
 #include "lomo/runtime/runtime.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "lomo/core/log.h"
@@ -18,6 +19,9 @@ Runtime::Runtime(Engine engine, TrainConfig const& config, ModelConfig const& sh
 
 void Runtime::load(std::filesystem::path const& folder) {
   const LoadReport mine = load_weights(backend(), model_->weights(), folder);
+  if (engine_.ranks().rank() == 0) {
+    for (std::string const& note : mine.notes) log::warn("{}", note);
+  }
   const double largest = std::ranges::max(engine_.ranks().all_gather_host(mine.largest_rounding));
   if (largest == 0) return;
   log::info("weights converted to {}: largest relative rounding {:.2e}{}",

@@ -85,8 +85,6 @@ TEST_CASE("hostile safetensors headers each give one clear error") {
   CHECK(contains(refusal("{\"a\":" + std::string(1000, '['), ""), "64 levels"));
   CHECK(contains(refusal(R"({"a":7})", ""), "expected an object"));
   CHECK(contains(refusal(R"({"__metadata__":{"x":1}})", ""), "__metadata__"));
-  CHECK(contains(refusal(one("I64", "[1]", "[0,8]"), p8), "tensor \"a\"/dtype: holds I64"));
-  CHECK(contains(refusal(one("F8_E4M3", "[8]", "[0,8]"), p8), "holds F8_E4M3"));
   CHECK(contains(refusal(one("F32", "[-2]", "[0,8]"), p8), "shape"));
   CHECK(contains(refusal(one("F32", "[2.5]", "[0,8]"), p8), "shape"));
   CHECK(contains(refusal(one("F32", "[1,1,1,1,1,1,1,1,2]", "[0,8]"), p8), "too many dimensions"));
@@ -214,7 +212,8 @@ TEST_CASE("an index must be true to its shards and stay inside its folder") {
   CHECK(contains(folder_refusal(R"({"weight_map":{}})"), "names no tensors"));
   CHECK(contains(folder_refusal(R"({})"), "\"weight_map\" is missing"));
   CHECK(contains(folder_refusal(R"({"weight_map":[]})"), "expected an object"));
-  CHECK(contains(folder_refusal(R"({"weight_map":{"a":"two.safetensors"}})"), "No such file"));
+  CHECK(contains(folder_refusal(R"({"weight_map":{"a":"two.safetensors"}})"),
+                 "1 of the 1 files that the index names are not there"));
   CHECK(contains(folder_refusal(R"({"weight_map":{"a":"one.safetensors","b":"one.safetensors"}})"),
                  "/weight_map/b: this tensor is not in one.safetensors"));
   CHECK(contains(folder_refusal(R"({"weight_map":{"b":"one.safetensors"}})"), "not in one"));
@@ -229,18 +228,86 @@ TEST_CASE("a tensor the index does not place is refused") {
                  "holds the tensor \"b\""));
 }
 
+TEST_CASE("a file that is something else under this name is called what it is") {
+  const auto refusing = [](std::string const& text) {
+    const test::TemporaryFolder folder;
+    const auto path = folder.put("model.safetensors", text);
+    return error_of(Exit::data, [&] { SafetensorsFile file(path); });
+  };
+  CHECK(
+      contains(refusing("version https://git-lfs.github.com/spec/v1\noid sha256:1\n"), "git-lfs"));
+  CHECK(contains(refusing("<!DOCTYPE html><html>Not found</html>"), "a web page"));
+  CHECK(contains(refusing("GGUF and so on, for a while"), "a GGUF file"));
+}
+
+TEST_CASE("tensors of types that are not read may be there, and are not found") {
+  const test::TemporaryFolder folder;
+  const auto path =
+      folder.put("model.safetensors", safetensors(one("I64", "[1]", "[0,8]"), "01234567"));
+  const SafetensorsFile file(path);
+  REQUIRE(file.entries().size() == 1);
+  CHECK_FALSE(file.entries().front().readable);
+  CHECK(file.entries().front().type == "I64");
+  CHECK(file.find("a") == nullptr);
+}
+
+TEST_CASE("names are found without what wrappers of training put before them") {
+  const auto names_of = [](std::vector<std::string> const& names) {
+    std::string header;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      header += (i > 0 ? "," : "") + ("\"" + names[i]) +
+                R"(":{"dtype":"F32","shape":[1],"data_offsets":[)" + std::to_string(4 * i) + "," +
+                std::to_string(4 * i + 4) + "]}";
+    }
+    const test::TemporaryFolder folder;
+    folder.put("model.safetensors",
+               safetensors("{" + header + "}", std::string(4 * names.size(), 'x')));
+    const CheckpointFolder checkpoint(folder.path());
+    return std::pair(checkpoint.names(), checkpoint.notes().size());
+  };
+  const std::vector<std::string> plain{"lm_head.weight", "model.embed_tokens.weight",
+                                       "model.norm.weight"};
+  CHECK(names_of(plain) == std::pair(plain, std::size_t{0}));
+  CHECK(names_of({"module.lm_head.weight", "module.model.embed_tokens.weight",
+                  "module.model.norm.weight"}) == std::pair(plain, std::size_t{1}));
+  CHECK(names_of({"_orig_mod.lm_head.weight",
+                  "_orig_mod._fsdp_wrapped_module.model.embed_tokens.weight",
+                  "_orig_mod.model._fsdp_wrapped_module.norm.weight"}) ==
+        std::pair(plain, std::size_t{1}));
+  CHECK(names_of({"lm_head.weight", "embed_tokens.weight", "norm.weight"}) ==
+        std::pair(plain, std::size_t{1}));
+  CHECK_THROWS_WITH(names_of({"module.norm.weight", "norm.weight"}),
+                    Catch::Contains("two tensors are both"));
+}
+
+TEST_CASE("of a single file beside an index the file is read, and said so") {
+  const test::TemporaryFolder folder;
+  folder.put("model.safetensors", safetensors(one("F32", "[2]", "[0,8]"), "01234567"));
+  folder.put("model.safetensors.index.json", "{");
+  const CheckpointFolder checkpoint(folder.path());
+  CHECK(checkpoint.names() == std::vector<std::string>{"a"});
+  REQUIRE(checkpoint.notes().size() == 1);
+  CHECK(contains(checkpoint.notes().front(), "as transformers does"));
+}
+
 TEST_CASE("folders without safetensors say how to convert") {
   const auto refusing = [](std::initializer_list<char const*> files) {
     const test::TemporaryFolder folder;
     for (char const* file : files) folder.put(file, "x");
     return error_of(Exit::data, [&] { CheckpointFolder checkpoint(folder.path()); });
   };
-  CHECK(contains(refusing({"pytorch_model.bin"}), "holds pytorch_model.bin but no safetensors"));
+  CHECK(contains(refusing({"pytorch_model.bin"}), "holds pytorch_model.bin: no safetensors"));
   CHECK(contains(refusing({"pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json"}),
                  "safe_serialization=True"));
   CHECK(contains(refusing({"consolidated.01.pth", "consolidated.00.pth", "params.json"}),
                  "holds consolidated.00.pth"));
   CHECK(contains(refusing({"config.json"}), "holds no weights"));
+  CHECK(contains(refusing({"adapter_config.json", "adapter_model.safetensors"}), "LoRA adapter"));
+  CHECK(contains(refusing({"model-q4.gguf"}), "GGUF"));
+  CHECK(contains(refusing({"consolidated.safetensors"}), "Mistral's own format"));
+  CHECK(contains(refusing({"__0_0.distcp"}), "FSDP"));
+  CHECK(contains(refusing({"weights.00.npz"}), "MLX"));
+  CHECK(contains(refusing({"model-00001-of-00002.safetensors"}), "without their index"));
   CHECK(contains(error_of(Exit::data, [] { CheckpointFolder checkpoint("/no/such"); }),
                  "/no/such is not a folder"));
 }

@@ -98,7 +98,8 @@ TEST_CASE("attention") {
   // Fewer queries than keys, and a query before the first key: it sees nothing.
   const Case apart{
       {{0, 2, 4}, {3, 5, 1, 8}}, {{0, 6, 9}, {0, 1, 2, 3, 4, 5, 4, 5, 6}}, {3, 1, 4, 0.5}};
-  const Case c = GENERATE_COPY(one_token, self, apart);
+  const Case windowed{ragged, ragged, {4, 2, 6, 1 / std::sqrt(6.0), 3}};
+  const Case c = GENERATE_COPY(one_token, self, apart, windowed);
   const auto nq = static_cast<std::int64_t>(c.q.positions.size());
   const auto nk = static_cast<std::int64_t>(c.k.positions.size());
   const std::int64_t hd = c.heads.query * c.heads.width, gd = c.heads.key_value * c.heads.width;

@@ -18,7 +18,9 @@ namespace lomo {
 
 struct SafetensorsEntry {
   std::string name;
-  DType dtype = DType::f32;
+  std::string type;          // as the file has it: "F32", "I64", "F8_E4M3"
+  DType dtype = DType::f32;  // of the types that are read; see `readable`
+  bool readable = true;      // else the tensor is of another type
   std::vector<std::int64_t> shape;
   std::uint64_t offset = 0;  // of the first byte in the file
   std::uint64_t bytes = 0;
@@ -31,9 +33,9 @@ struct SafetensorsEntry {
 /// "F32", "BF16", ... as safetensors write it.
 std::string_view safetensors_name(DType dtype);
 
-/// One safetensors file, its header checked in full when it is opened: lengths, JSON, dtypes (those
-/// of DType; others are refused by name), shapes, offsets. Whatever is wrong is an
-/// Error(Exit::data) that names file and tensor.
+/// One safetensors file, its header checked in full when it is opened: lengths, JSON, shapes,
+/// offsets. Whatever is wrong is an Error(Exit::data) that names file and tensor. Tensors of types
+/// that are not read may be there.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(std::filesystem::path const& path);
@@ -41,7 +43,7 @@ class SafetensorsFile {
   std::filesystem::path const& path() const { return file_.path(); }
   /// In the order of their bytes.
   std::vector<SafetensorsEntry> const& entries() const { return entries_; }
-  /// Null when there is no such tensor.
+  /// Null when there is no such tensor of a type that is read.
   SafetensorsEntry const* find(std::string_view name) const;
   std::map<std::string, std::string> const& metadata() const { return metadata_; }
 
@@ -57,11 +59,15 @@ class SafetensorsFile {
 };
 
 /// The weights of a Hugging Face folder: model.safetensors, or the shards that
-/// model.safetensors.index.json names. A folder with pytorch_model.bin or consolidated.*.pth only
-/// is refused with the way to convert it.
+/// model.safetensors.index.json names; where both are there the first, as transformers does. What
+/// is something else (pytorch_model.bin, consolidated.*.pth, GGUF, a LoRA adapter) is refused for
+/// what it is, with the way out. Names are found without what wrappers of training put before them
+/// (module., _orig_mod., _fsdp_wrapped_module.), and with a "model." that an exporter left out.
 class CheckpointFolder {
  public:
   explicit CheckpointFolder(std::filesystem::path const& folder);
+  CheckpointFolder(CheckpointFolder const&) = delete;  // names point into files
+  CheckpointFolder& operator=(CheckpointFolder const&) = delete;
   /// Whether the folder has one of the two files that the constructor opens.
   static bool present(std::filesystem::path const& folder);
 
@@ -71,16 +77,22 @@ class CheckpointFolder {
   };
   /// Null pointers when there is no such tensor.
   Tensor find(std::string_view name) const;
-  /// All names, sorted.
+  /// All names as `find` takes them, sorted.
   std::vector<std::string> names() const;
+  /// What there is to say of how the folder is read, one sentence each.
+  std::vector<std::string> const& notes() const { return notes_; }
   std::vector<SafetensorsFile> const& files() const { return files_; }
   std::filesystem::path const& folder() const { return folder_; }
 
  private:
   void open_index(std::filesystem::path const& index);
+  void refuse_missing(std::map<std::string, std::vector<std::string>> const& shards) const;
+  void name_tensors();
 
   std::filesystem::path folder_;
   std::vector<SafetensorsFile> files_;
+  std::map<std::string, Tensor, std::less<>> tensors_;
+  std::vector<std::string> notes_;
 };
 
 /// Writes a safetensors file at any places, from one process or from several together: one of them

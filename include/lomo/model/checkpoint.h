@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "lomo/backend/communicator.h"
 #include "lomo/model/config_json.h"
@@ -19,11 +20,13 @@ void check_weights(std::filesystem::path const& folder, ModelConfig const& confi
 struct LoadReport {
   double largest_rounding = 0;
   std::string worst_tensor;
+  std::vector<std::string> notes;  // what there is to say of the folder, one sentence each
 };
 /// Loads every weight of `weights`, the rows of it that lie here, from model.safetensors or the
 /// shards of model.safetensors.index.json in `folder`, converting to the weights' dtype. Checks
-/// names, shapes, dtypes; a missing, surplus or non-finite tensor is an error that names it.
-/// Surplus rotary tables ("rotary_emb.inv_freq") of old checkpoints are ignored.
+/// names, shapes, dtypes; a missing or non-finite tensor is an error that names it, and so is one
+/// that another kind of layer would have (a bias, a norm of heads). Other tensors, of any type, are
+/// listed and left alone, rotary tables of old checkpoints without a word.
 LoadReport load_weights(Backend& backend, DecoderWeights& weights,
                         std::filesystem::path const& folder);
 

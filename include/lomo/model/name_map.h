@@ -22,6 +22,8 @@ struct NameMap {
   /// "a.bias" of "a.weight".
   static std::string bias_of(std::string_view weight);
   static bool is_bias(std::string_view name) { return name.ends_with(".bias"); }
+  /// Whether it names a weight that some layer of some family has.
+  static bool is_of_a_layer(std::string_view name);
   /// Whether checkpoints may hold such a tensor beside the weights, which nothing reads.
   static bool is_ignored(std::string_view name);
 };
