@@ -232,7 +232,7 @@ void read_common(JsonReader& reader, ModelConfig& config, Defaults const& defaul
 }
 
 void read_windows(JsonReader& reader, ModelConfig& config, bool on, std::int64_t default_window,
-                  std::int64_t first) {
+                  std::vector<bool> windowed) {
   std::int64_t window = default_window;
   reader.get("sliding_window", window, {1, std::int64_t{1} << 40});
   std::vector<std::string> types;
@@ -241,19 +241,15 @@ void read_windows(JsonReader& reader, ModelConfig& config, bool on, std::int64_t
     reader.fail("layer_types", "names " + std::to_string(types.size()) + " layers, and there are " +
                                    std::to_string(config.layers));
   }
-  std::vector<bool> windowed;
-  for (std::int64_t l = 0; l < config.layers; ++l) {
-    if (types.empty()) {
-      windowed.push_back(l >= first);
-      continue;
-    }
-    std::string const& type = types[static_cast<std::size_t>(l)];
+  windowed.resize(static_cast<std::size_t>(config.layers), true);
+  for (std::size_t l = 0; l < types.size(); ++l) {
+    std::string const& type = types[l];
     if (type != "full_attention" && type != "sliding_attention") {
       reader.fail("layer_types", "\"" + type +
                                      "\" is not supported; \"full_attention\" and "
                                      "\"sliding_attention\" are");
     }
-    windowed.push_back(type == "sliding_attention");
+    windowed[l] = type == "sliding_attention";
   }
   if (!on && !types.empty() && std::ranges::find(windowed, true) != windowed.end()) {
     reader.fail("layer_types", "names layers with a window, and the model has none");

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lomo/io/json.h"
 #include "lomo/model/config.h"
@@ -22,10 +23,10 @@ struct Defaults {
 /// Sizes, norm, tied embeddings, range of initial weights, rotary embedding.
 void read_common(JsonReader& reader, ModelConfig& config, Defaults const& defaults);
 
-/// `sliding_window`, `layer_types` and what else says which layers have a window: those from layer
-/// `first` on where `layer_types` is absent. `on`: whether there are windows at all.
+/// `sliding_window` and `layer_types`. Where the latter is absent, `windowed` (L) says which layers
+/// have a window; empty: all. `on`: whether there are windows at all.
 void read_windows(JsonReader& reader, ModelConfig& config, bool on, std::int64_t default_window,
-                  std::int64_t first);
+                  std::vector<bool> windowed = {});
 
 /// Refuses the key unless it is absent or has the one value that leaves the computation alone.
 void only(JsonReader& reader, std::string_view key, Json const& supported, std::string const& why);

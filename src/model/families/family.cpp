@@ -29,7 +29,7 @@ void read_llama(JsonReader& reader, ModelConfig& config) {
   config.qkv_bias = config.out_bias = flag(reader, "attention_bias");
   config.mlp_bias = flag(reader, "mlp_bias");
   reading::only(reader, "use_sliding_window", false, "a sliding window");
-  reading::read_windows(reader, config, /*on=*/false, 0, 0);  // transformers has none here
+  reading::read_windows(reader, config, /*on=*/false, 0);  // transformers has none here
   reader.has("max_window_layers");
   read_rest(reader);
 }
@@ -43,7 +43,7 @@ void read_mistral(JsonReader& reader, ModelConfig& config) {
   reading::read_common(reader, config, {.needs_kv_heads = true});
   reading::only(reader, "attention_bias", false, "a bias in attention");
   reading::only(reader, "mlp_bias", false, "a bias in the feed-forward layers");
-  reading::read_windows(reader, config, !off, 4096, 0);
+  reading::read_windows(reader, config, !off, 4096);
   reader.has("max_window_layers");
   read_rest(reader);
 }
@@ -53,7 +53,9 @@ void read_qwen_windows(JsonReader& reader, ModelConfig& config) {
   const bool on = flag(reader, "use_sliding_window");
   std::int64_t first = 28;
   reader.get("max_window_layers", first, {0, std::int64_t{1} << 31});
-  reading::read_windows(reader, config, on, 4096, first);
+  std::vector<bool> windowed;
+  for (std::int64_t l = 0; l < config.layers; ++l) windowed.push_back(l >= first);
+  reading::read_windows(reader, config, on, 4096, windowed);
 }
 
 /// Qwen2, Qwen2.5 (arXiv 2407.10671): a bias on queries, keys and values.
@@ -81,7 +83,7 @@ void read_phi3(JsonReader& reader, ModelConfig& config) {
   reading::read_common(reader, config, {.norm_eps = 1e-5f, .partial_rotary = true});
   config.fused_projections = true;
   reading::only(reader, "attention_bias", false, "a bias in attention");
-  reading::read_windows(reader, config, reader.has("sliding_window"), 0, 0);
+  reading::read_windows(reader, config, reader.has("sliding_window"), 0);
   reader.has("original_max_position_embeddings");  // of longrope, which is refused
   read_rest(reader);
 }
@@ -99,14 +101,18 @@ void read_smollm3(JsonReader& reader, ModelConfig& config) {
   if (!reader.get("no_rope_layers", turns, {0, 1})) {
     for (std::int64_t l = 0; l < config.layers; ++l) turns.push_back((l + 1) % interval != 0);
   }
-  if (std::cmp_not_equal(turns.size(), config.layers)) {
+  if (std::cmp_less(turns.size(), config.layers)) {
     reader.fail("no_rope_layers", "names " + std::to_string(turns.size()) +
                                       " layers, and there are " + std::to_string(config.layers));
   }
+  turns.resize(static_cast<std::size_t>(config.layers));
   config.rotates.assign(turns.begin(), turns.end());
-  const bool on = flag(reader, "use_sliding_window");
+  // By default the layers that do not turn have the window.
+  std::vector<bool> windowed = config.rotates;
+  windowed.flip();
+  const bool asked = flag(reader, "use_sliding_window") || reader.has("layer_types");
   reader.has("max_window_layers");
-  reading::read_windows(reader, config, on, 0, 0);
+  reading::read_windows(reader, config, asked && reader.has("sliding_window"), 0, windowed);
   read_rest(reader);
 }
 
