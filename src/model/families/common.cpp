@@ -229,6 +229,15 @@ void read_common(JsonReader& reader, ModelConfig& config, Defaults const& defaul
   reader.get("tie_word_embeddings", config.tied_embeddings);
   reader.get("initializer_range", config.init_range, {0.0f, 10.0f});
   read_rope(reader, config, defaults.partial_rotary);
+  // transformers 5 takes this one before that in rope_scaling, 4 the other.
+  double context = config.rope_scaling.original_context;
+  reader.get("original_max_position_embeddings", context, {1.0, 1e12});
+  const RopeScaling::Kind kind = config.rope_scaling.kind;
+  const bool matters = kind == RopeScaling::Kind::llama3 || kind == RopeScaling::Kind::yarn;
+  if (matters && context != config.rope_scaling.original_context) {
+    reader.fail("original_max_position_embeddings",
+                "differs from the one that goes with the rotary scaling; remove one of them");
+  }
 }
 
 void read_windows(JsonReader& reader, ModelConfig& config, bool on, std::int64_t default_window,

@@ -84,7 +84,6 @@ void read_phi3(JsonReader& reader, ModelConfig& config) {
   config.fused_projections = true;
   reading::only(reader, "attention_bias", false, "a bias in attention");
   reading::read_windows(reader, config, reader.has("sliding_window"), 0);
-  reader.has("original_max_position_embeddings");  // of longrope, which is refused
   read_rest(reader);
 }
 
