@@ -34,6 +34,22 @@ inline ModelConfig tiny_config(bool tied) {
   return c;
 }
 
+/// The same with everything that a family may have and LLaMA has not.
+inline ModelConfig unlike_llama(bool tied) {
+  ModelConfig c = tiny_config(tied);
+  c.qkv_bias = c.out_bias = c.mlp_bias = true;
+  c.head_norm = true;
+  c.window = 4;
+  c.windowed = {true, false, true};
+  c.rotates = {true, false, true};
+  c.rotary_width = 6;
+  c.attention_scale = 0.3f;
+  c.embedding_scale = 2;
+  c.residual_scale = 0.5f;
+  c.logits_scale = 0.5f;
+  return c;
+}
+
 /// Weights N(0, 0.2^2) so that every part of the gradient matters; norms around 1. The same for any
 /// number of ranks.
 inline void fill_weights(Decoder& model, std::uint64_t seed) {
