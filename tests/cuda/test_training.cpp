@@ -215,3 +215,27 @@ TEST_CASE("every step of ten of stories260K in 16 bits is the CPU's") {
   duel(shape, c, batch,
        [&](Side& side) { load_weights(*side.engine, side.model.weights(), folder); });
 }
+
+TEST_CASE("a model with all that LLaMA has not has the CPU's loss and gradients") {
+  const bool tied = GENERATE(false, true);
+  const ModelConfig shape = unlike_llama(tied);
+  const Batch batch = make_batch(random_sequences({9, 14, 1}, 2, shape.vocab, 3));
+  const auto cpu = make_cpu(2);
+  const std::unique_ptr<Backend> cuda = engine(1);
+  Decoder ours(*cpu, shape, DType::f32), theirs(*cuda, shape, DType::f32);
+  fill_weights(ours, 1);
+  fill_weights(theirs, 1);
+  const std::vector<float> a = ours.losses(batch), b = theirs.losses(batch);
+  REQUIRE(a.size() == b.size());
+  // Sums of some hundred terms in another order, some dozen of them one after the other.
+  constexpr double kSame = 1e-5;
+  for (std::size_t i = 0; i < a.size(); ++i) CHECK(b[i] == Approx(a[i]).epsilon(kSame));
+  for (const Recompute recompute : {Recompute::none, Recompute::block}) {
+    const Gradients wanted = gradients_of(ours, batch, recompute, 0.1f);
+    const Gradients got = gradients_of(theirs, batch, recompute, 0.1f);
+    for (auto const& [name, gradient] : wanted) {
+      INFO(name);
+      CHECK(relative_distance(got.at(name), gradient) < kSame);
+    }
+  }
+}
