@@ -39,7 +39,7 @@ import tempfile
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from transformers import AutoConfig, AutoModelForCausalLM
 
 STEPS, LOMO_RATE, ADALOMO_RATE = 10, 0.05, 0.01
@@ -68,8 +68,10 @@ CASES = {
         10000.0, rope_type="linear", factor=2.5))),
     "llama_yarn": ("llama", dict(num_attention_heads=2, num_key_value_heads=1, **rope(
         20.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=16))),
+    # The factor is not the ratio of the lengths, which transformers 4.51.3 took in its place.
     "llama_yarn_attention": ("llama", dict(
-        num_attention_heads=2, num_key_value_heads=1, vocab_size=39, **rope(
+        num_attention_heads=2, num_key_value_heads=1, vocab_size=39, max_position_embeddings=32,
+        **rope(
             10.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=16,
             attention_factor=1.3, beta_fast=1.25, beta_slow=0.5))),
     "mistral_window": ("mistral", dict(sliding_window=5, head_dim=6)),
@@ -253,6 +255,16 @@ def make_expected(model, batch):
     return expected
 
 
+def serialized(tensors, metadata):
+    """With the metadata in this order; safetensors leaves it to chance."""
+    raw = save(tensors, metadata=metadata)
+    start, size = 8, int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[start:start + size]) | {"__metadata__": metadata}
+    text = json.dumps(header, separators=(",", ":")).encode().ljust(size)
+    assert len(text) == size
+    return raw[:start] + text + raw[start + size:]
+
+
 @torch.no_grad()
 def reloaded_loss(folder, config, batch):
     """Of the folder with `config` for its config.json."""
@@ -291,13 +303,13 @@ def main():
         on_disk = load_file(folder / "model.safetensors")
         assert all(torch.equal(on_disk.pop(n), p) for n, p in model.named_parameters())
         assert not on_disk
-        save_file(expected, folder / "expected.safetensors",
-                  metadata={"lomo.lr": str(LOMO_RATE), "adalomo.lr": str(ADALOMO_RATE)})
+        (folder / "expected.safetensors").write_bytes(serialized(
+            expected, {"lomo.lr": str(LOMO_RATE), "adalomo.lr": str(ADALOMO_RATE)}))
 
         loss = expected["loss"].item()
         again = [abs(reloaded_loss(folder, config, batch) - loss)
                  for config in ("config.json", "config_v4.json")]
-        assert sdpa < 1e-5 and max(again) < 1e-6, (case, sdpa, again)
+        assert sdpa < 2e-5 and max(again) < 1e-6, (case, sdpa, again)
         size = sum(f.stat().st_size for f in folder.iterdir()) / 1000
         print(f"{case}: {size:.0f} kB, loss {loss:.4f}, "
               f"lomo {expected['lomo.losses'][-1]:.4f}, "

@@ -54,6 +54,7 @@ class Expected {
     file_.read(*entry, 0, std::as_writable_bytes(std::span(values)));
     return values;
   }
+  double rate(std::string const& name) const { return std::stod(file_.metadata().at(name)); }
   std::vector<float> floats(std::string const& name) const { return read<float>(name); }
 
   /// Of a parameter, which may be a part of a tensor that is fused on disk.
@@ -178,7 +179,7 @@ TEST_CASE("ten steps of LOMO and of AdaLomo change every family as PyTorch does"
       Loaded loaded(folder);
       TrainConfig config;
       config.optimizer.kind = kind;
-      config.optimizer.lr = lomo ? 0.1 : 0.01;
+      config.optimizer.lr = expected.rate(lomo ? "lomo.lr" : "adalomo.lr");
       config.optimizer.rounding = Rounding::nearest;
       config.clip.norm = lomo ? 1 : 0;
       config.memory.tile_bytes = 512;
