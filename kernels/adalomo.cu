@@ -187,10 +187,10 @@ cudaError_t square_sums(float* row, float* col, In g, GradientRule gradient, voi
   const bool vectors =
       variant == Variant::tuned && cols % kVector<float> == 0 && aligned(g, sizeof(float));
   cudaError_t error = with_width<float>(vectors, [&]<int N>(std::integral_constant<int, N>) {
-    return launch(square_tile_kernel<N>,
-                  dim3(static_cast<unsigned>(across), static_cast<unsigned>(down)),
-                  dim3(kTileThreads), 0, stream, row_sums, column_sums,
-                  static_cast<float const*>(g.data), g.pitch, scaled_gradient(gradient), rows, cols);
+    return launch(
+        square_tile_kernel<N>, dim3(static_cast<unsigned>(across), static_cast<unsigned>(down)),
+        dim3(kTileThreads), 0, stream, row_sums, column_sums, static_cast<float const*>(g.data),
+        g.pitch, scaled_gradient(gradient), rows, cols);
   });
   if (error != cudaSuccess) return error;
   error = launch(sum_partials_of_kernel, blocks_for(rows), dim3(kThreads), 0, stream, row,

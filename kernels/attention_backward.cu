@@ -84,9 +84,8 @@ __global__ void __launch_bounds__(kBlock) backward_kernel(AttentionBackward<T> a
   const int limit =
       kOwnsKeys ? reduce_block(outermost, scratch, Min{}) : reduce_block(outermost, scratch, Max{});
   // Beyond this the windows end.
-  const int bound = kOwnsKeys
-                        ? reduce_block(outermost, scratch, Max{}) + a.shape.window
-                        : reduce_block(outermost, scratch, Min{}) - a.shape.window;
+  const int bound = kOwnsKeys ? reduce_block(outermost, scratch, Max{}) + a.shape.window
+                              : reduce_block(outermost, scratch, Min{}) - a.shape.window;
   int low = other.count, high = 0;
   for (int j = thread; j < other.count; j += kBlock) {
     if (kOwnsKeys ? other.positions[j] < limit : other.positions[j] > limit) continue;
@@ -127,10 +126,9 @@ __global__ void __launch_bounds__(kBlock) backward_kernel(AttentionBackward<T> a
   const bool rising = position[0] < position[1];
   const int strictest = kOwnsKeys ? reduce_warp(rising ? position[1] : position[0], Max{})
                                   : reduce_warp(rising ? position[0] : position[1], Min{});
-  const int nearest = kOwnsKeys ? reduce_warp(rising ? position[0] : position[1], Min{}) +
-                                      a.shape.window
-                                : reduce_warp(rising ? position[1] : position[0], Max{}) -
-                                      a.shape.window;
+  const int nearest = kOwnsKeys
+                          ? reduce_warp(rising ? position[0] : position[1], Min{}) + a.shape.window
+                          : reduce_warp(rising ? position[1] : position[0], Max{}) - a.shape.window;
   float row_lse[2] = {}, row_delta[2] = {};
   if (!kOwnsKeys) {
 #pragma unroll

@@ -137,8 +137,8 @@ __global__ void __launch_bounds__(kBlock) forward_kernel(AttentionForward<T> a) 
 #pragma unroll
       for (int c = 0; c < 4; ++c) {
         score[n][c] *= scale;
-        if (masked && !sees(position[c / 2], there[8 * n + 2 * (lane % 4) + c % 2],
-                            a.shape.window)) {
+        if (masked &&
+            !sees(position[c / 2], there[8 * n + 2 * (lane % 4) + c % 2], a.shape.window)) {
           score[n][c] = minus_infinity();
         }
         maximum[c / 2] = score[n][c] > maximum[c / 2] ? score[n][c] : maximum[c / 2];

@@ -94,9 +94,9 @@ cudaError_t scale(Storage type, Out y, In x, float factor, In residual, std::int
                          aligned(residual, sizeof(T));
     return with_width<T>(vectors, [&]<int N>(std::integral_constant<int, N>) {
       const RowGrid shape(rows, cols / N);
-      return launch(scale_kernel<T, N>, shape.grid, shape.block, 0, stream,
-                    static_cast<T*>(y.data), y.pitch, static_cast<T const*>(x.data), x.pitch,
-                    factor, static_cast<T const*>(residual.data), residual.pitch, rows, cols);
+      return launch(scale_kernel<T, N>, shape.grid, shape.block, 0, stream, static_cast<T*>(y.data),
+                    y.pitch, static_cast<T const*>(x.data), x.pitch, factor,
+                    static_cast<T const*>(residual.data), residual.pitch, rows, cols);
     });
   });
 }

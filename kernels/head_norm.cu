@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kThreads) head_norm_kernel(Heads<T> a, float e
 
 template <class T>
 __global__ void __launch_bounds__(kThreads) head_norm_backward_kernel(Heads<T> a) {
-  SHARED_ARRAY(float, sums, kWarps * kMaxNormedHead);
+  SHARED_ARRAY(float, sums, kWarps* kMaxNormedHead);
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
   float w[kColumns], dw[kColumns] = {};
 #pragma unroll
@@ -64,7 +64,8 @@ __global__ void __launch_bounds__(kThreads) head_norm_backward_kernel(Heads<T> a
     w[i] = j < a.width ? to_float(a.w[j]) : 0.0f;
   }
   const std::int64_t first = blockIdx.x * a.run * a.heads;
-  const std::int64_t rows_end = (blockIdx.x + 1) * a.run < a.rows ? (blockIdx.x + 1) * a.run : a.rows;
+  const std::int64_t rows_end =
+      (blockIdx.x + 1) * a.run < a.rows ? (blockIdx.x + 1) * a.run : a.rows;
   for (std::int64_t item = first + warp; item < rows_end * a.heads; item += kWarps) {
     const std::int64_t row = item / a.heads, column = item % a.heads * a.width;
     T const* const up = a.dy + row * a.dy_pitch + column;
@@ -80,7 +81,8 @@ __global__ void __launch_bounds__(kThreads) head_norm_backward_kernel(Heads<T> a
     }
     const float mean = reduce_warp(dot, Add{}) / static_cast<float>(a.width);
     T* const to = a.y + row * a.y_pitch + column;
-    T const* const add = a.residual == nullptr ? nullptr : a.residual + row * a.residual_pitch + column;
+    T const* const add =
+        a.residual == nullptr ? nullptr : a.residual + row * a.residual_pitch + column;
 #pragma unroll
     for (int i = 0; i < kColumns; ++i) {
       const int j = lane + 32 * i;

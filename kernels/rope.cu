@@ -86,12 +86,11 @@ cudaError_t rope(Storage type, Out x, std::int32_t const* positions, float const
   const std::int64_t half = shape.half;
   if (half > kMaxHalf) return cudaErrorInvalidValue;
   return with_storage(type, [&]<class T>(T) {
-    const bool vectors =
-        variant == Variant::tuned && half % kVector<T> == 0 && shape.width % kVector<T> == 0 &&
-        aligned(x, sizeof(T));
+    const bool vectors = variant == Variant::tuned && half % kVector<T> == 0 &&
+                         shape.width % kVector<T> == 0 && aligned(x, sizeof(T));
     return with_width<T>(vectors, [&]<int N>(std::integral_constant<int, N>) {
-      return launch(rope_kernel<T, N>, dim3(static_cast<unsigned>(shape.rows)), dim3(kRopeThreads), 0,
-                    stream, static_cast<T*>(x.data), x.pitch, positions, inv_freq,
+      return launch(rope_kernel<T, N>, dim3(static_cast<unsigned>(shape.rows)), dim3(kRopeThreads),
+                    0, stream, static_cast<T*>(x.data), x.pitch, positions, inv_freq,
                     static_cast<int>(shape.heads), static_cast<int>(shape.width),
                     static_cast<int>(half), direction, scale);
     });

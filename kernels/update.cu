@@ -153,13 +153,13 @@ cudaError_t adamw_update(Storage type, Out w, Out m, Out v, In g, AdamRule adam,
     rows = 1;
   }
   const AdamUpdate rule{static_cast<float*>(m.data),
-                   static_cast<float*>(v.data),
-                   static_cast<float const*>(g.data),
-                   m.pitch,
-                   v.pitch,
-                   g.pitch,
-                   {adam.lr, adam.keep, adam.beta1, adam.beta2, adam.eps, adam.correct},
-                   scaled_gradient(gradient)};
+                        static_cast<float*>(v.data),
+                        static_cast<float const*>(g.data),
+                        m.pitch,
+                        v.pitch,
+                        g.pitch,
+                        {adam.lr, adam.keep, adam.beta1, adam.beta2, adam.eps, adam.correct},
+                        scaled_gradient(gradient)};
   return with_storage(type, [&]<class T>(T) {
     const bool vectors = variant == Variant::tuned && cols % kVector<T> == 0 &&
                          rounding.first % 4 == 0 && aligned(w, sizeof(T)) &&

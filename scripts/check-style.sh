@@ -24,7 +24,7 @@ fi
 complain "white space at the end of a line" "$(git grep -nIE '[[:blank:]]+$' || true)"
 complain "tab" "$(git grep -nIP '\t' -- '*.cpp' '*.h' '*.cu' '*.cuh' '*.txt' '*.cmake' '*.json' '*.md' '*.sh' || true)"
 complain "no newline at the end" "$(git ls-files -z -- ':!LICENSE' | while IFS= read -r -d '' file; do
-  if [[ -s $file && -n $(tail -c 1 "$file") ]] && grep -qI . "$file"; then echo "$file"; fi
+  if [[ -s $file ]] && grep -qI . "$file" && [[ -n $(tail -c 1 "$file") ]]; then echo "$file"; fi
 done)"
 complain "more than 500 lines" "$(wc -l "${sources[@]}" | awk '$2 != "total" && $1 > 500')"
 complain "an old name; docs/GLOSSARY.md has the new ones" "$(git grep -nwE -f scripts/old-names.txt -- \

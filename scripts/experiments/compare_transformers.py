@@ -25,7 +25,7 @@ PROMPT = "Once upon a time, there was a"
 TRAINING = [TEXT, "The river runs to the sea, and the sea gives its water back to the sky.",
             "One, two, three, four, five: she counted the steps down to the old harbour.",
             "Nobody knew where the cat went at night, and the cat did not say."]
-RATE = 0.01
+RATE = 0.001  # at 0.01 unclipped steps make the loss rise, and rounding grows with it
 LOGITS = 1e-4   # of the largest logit
 LOSSES = 1e-4   # of the loss
 ROUNDING = 1e-5  # of the loss, where only the order of sums differs

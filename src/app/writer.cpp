@@ -12,7 +12,8 @@
 
 namespace lomo::app {
 
-Writer::Writer(Decoder& model, Tokenizer const& tokenizer, std::int64_t capacity, DrawOptions options)
+Writer::Writer(Decoder& model, Tokenizer const& tokenizer, std::int64_t capacity,
+               DrawOptions options)
     : model_(model),
       tokenizer_(tokenizer),
       options_(options),

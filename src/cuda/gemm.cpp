@@ -4,9 +4,9 @@
 #include <bit>
 #include <string>
 
-#include "lomo/cuda/workspace.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/cuda/workspace.h"
 #include "status.h"
 
 namespace lomo::cuda {

@@ -3,10 +3,10 @@
 #include <string>
 
 #include "lomo/backend/backend.h"
-#include "lomo/cpu/workspace.h"
-#include "lomo/cuda/workspace.h"
 #include "lomo/backend/host.h"
 #include "lomo/core/error.h"
+#include "lomo/cpu/workspace.h"
+#include "lomo/cuda/workspace.h"
 
 namespace lomo::dry {
 

@@ -2,8 +2,8 @@
 #include <numeric>
 
 #include "engines.h"
-#include "lomo/cuda/workspace.h"
 #include "lomo/core/error.h"
+#include "lomo/cuda/workspace.h"
 #include "support/data.h"
 #include "support/errors.h"
 

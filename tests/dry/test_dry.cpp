@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "lomo/backend/backend.h"
-#include "lomo/cpu/workspace.h"
 #include "lomo/core/error.h"
+#include "lomo/cpu/workspace.h"
 #include "support/catch.h"
 
 using namespace lomo;

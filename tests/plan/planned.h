@@ -43,7 +43,7 @@ inline Measured measure(TrainConfig const& config, ModelConfig const& shape,
     engine.linear(y, x, w);
   }
   Decoder model(engine, shape, *config.model.dtype,
-              {config.memory.head_block_rows, config.memory.keep_logits_bytes});
+                {config.memory.head_block_rows, config.memory.keep_logits_bytes});
   test::fill_weights(model, 1);
   Trainer trainer(model, config, Schedule(ScheduleKind::constant, 1e-3, 0, 10));
   Ledger& ledger = engine.ledger();

@@ -57,7 +57,7 @@ TrainConfig config_of(Recompute recompute, bool verdict, std::size_t kept_logits
 Step step_of(ModelConfig const& shape, TrainConfig const& config, int n, int m) {
   const auto engine = make_dry_backend({.threads = 2});
   Decoder model(*engine, shape, DType::f32,
-              {config.memory.head_block_rows, config.memory.keep_logits_bytes});
+                {config.memory.head_block_rows, config.memory.keep_logits_bytes});
   Trainer trainer(model, config, Schedule(ScheduleKind::constant, 1e-3, 0, 10));
   trainer.find_norms_by(NormMethod::tiles);
   const auto sequences =

@@ -16,8 +16,8 @@ struct RankedRun {
   TrainConfig config = bench_config(OptimizerKind::lomo, 0.5);
   ModelConfig shape = tiny_config(false);
   DType dtype = DType::f32;
-  HeadOptions head = {};                               // its communication dtype is the config's
-  std::vector<std::vector<Sequence>> batches;          // the global ones, a step each
+  HeadOptions head = {};                       // its communication dtype is the config's
+  std::vector<std::vector<Sequence>> batches;  // the global ones, a step each
   std::function<void(Decoder&)> before = [](Decoder&) {};  // changes the weights
 };
 

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "lomo/backend/process_group.h"
 #include "lomo/backend/event_log.h"
+#include "lomo/backend/process_group.h"
 #include "lomo/core/error.h"
 #include "train/bench.h"
 

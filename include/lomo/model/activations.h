@@ -53,21 +53,21 @@ struct DeviceBatch {
 /// and that only of every k-th block. M = N, or N' in a last block that only rows with a target
 /// leave.
 struct BlockActivations {
-  Buffer x;         // (N,C)   block input
-  Buffer normed1;   // (N,C)   norm1(x)
-  Buffer rstd1;     // (N) f32
-  Buffer qkv;       // (N,(H+2G)D) q and k after rope; where M < N only k and v, (N,2GD)
-  Buffer q;         // (M,HD)  where M < N, else empty: q is in qkv
+  Buffer x;        // (N,C)   block input
+  Buffer normed1;  // (N,C)   norm1(x)
+  Buffer rstd1;    // (N) f32
+  Buffer qkv;      // (N,(H+2G)D) q and k after rope; where M < N only k and v, (N,2GD)
+  Buffer q;        // (M,HD)  where M < N, else empty: q is in qkv
   // Of models that norm the heads of q and k, which qkv and q have as they were before:
   Buffer normed_q, normed_k;  // (M,HD), (N,GD) after norm and rope
   Buffer rstd_q, rstd_k;      // (M H), (N G) f32
-  Buffer attended;  // (M,HD)
-  Buffer lse;       // (M,H) f32
-  Buffer mid;       // (M,C)   x + attention
-  Buffer normed2;   // (M,C)   norm2(mid)
-  Buffer rstd2;     // (M) f32
-  Buffer gate_up;   // (M,2F)
-  Buffer act;       // (M,F)   silu(gate) * up
+  Buffer attended;            // (M,HD)
+  Buffer lse;                 // (M,H) f32
+  Buffer mid;                 // (M,C)   x + attention
+  Buffer normed2;             // (M,C)   norm2(mid)
+  Buffer rstd2;               // (M) f32
+  Buffer gate_up;             // (M,2F)
+  Buffer act;                 // (M,F)   silu(gate) * up
   bool complete() const { return static_cast<bool>(act); }
 };
 

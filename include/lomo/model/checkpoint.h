@@ -30,7 +30,8 @@ struct LoadReport {
 LoadReport load_weights(Backend& backend, DecoderWeights& weights,
                         std::filesystem::path const& folder);
 
-/// N(0, config.init_range) for matrices and embeddings, 1 for norms, 0 for biases; keyed by (seed, tensor name).
+/// N(0, config.init_range) for matrices and embeddings, 1 for norms, 0 for biases; keyed by (seed,
+/// tensor name).
 void initialise_weights(Backend& backend, DecoderWeights& weights, ModelConfig const& config,
                         std::uint64_t seed);
 

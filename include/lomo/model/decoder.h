@@ -48,7 +48,7 @@ class Decoder {
  public:
   /// `ranks`: those that hold the model together, each its rows of every matrix.
   Decoder(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head,
-        Communicator& ranks);
+          Communicator& ranks);
   /// A model that is whole here.
   Decoder(Backend& backend, ModelConfig const& config, DType dtype, HeadOptions const& head = {})
       : Decoder(backend, config, dtype, head, backend.self_group()) {}

@@ -24,13 +24,13 @@ std::vector<WeightShape> weight_shapes(ModelConfig const& config);
 
 /// The weights of a decoder layer.
 struct BlockWeights {
-  RmsNorm norm1;                         // (C)
-  Linear qkv;                            // ((H+2G)D, C)  queries, keys, values
+  RmsNorm norm1;                          // (C)
+  Linear qkv;                             // ((H+2G)D, C)  queries, keys, values
   std::optional<RmsNorm> q_norm, k_norm;  // (D)
-  Linear out;                            // (C, HD)
-  RmsNorm norm2;                         // (C)
-  Linear gate_up;                        // (2F, C)
-  Linear down;                           // (C, F)
+  Linear out;                             // (C, HD)
+  RmsNorm norm2;                          // (C)
+  Linear gate_up;                         // (2F, C)
+  Linear down;                            // (C, F)
 
   /// In checkpoint order.
   std::vector<ParameterGroup*> groups();

@@ -55,9 +55,8 @@ TEST_CASE("traffic: rope") {
     const DeviceMatrix x = random_matrix(type, n, heads * 2 * half);
     const DeviceVector<std::int32_t> positions({0, 7, 1000});
     const DeviceMatrix freq = random_matrix(DType::f32, 1, half);
-    require(
-        kernels::rope(storage_of(type), x, positions, floats(freq), {n, heads, 2 * half, half}, 1, 1,
-                      nullptr));
+    require(kernels::rope(storage_of(type), x, positions, floats(freq), {n, heads, 2 * half, half},
+                          1, 1, nullptr));
   });
 }
 

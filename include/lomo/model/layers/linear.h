@@ -15,8 +15,8 @@ struct LinearPart {
 };
 
 /// A linear layer: matrices (O,I) side by side that read the same input, one product for all of
-/// them, y (N, sum of O) = x (N,I) w^T + b. Forward, backward and the offer of its gradient take all
-/// members, or `part` of them where some have rows of their own (the queries of a last block).
+/// them, y (N, sum of O) = x (N,I) w^T + b. Forward, backward and the offer of its gradient take
+/// all members, or `part` of them where some have rows of their own (the queries of a last block).
 struct Linear {
   ParameterGroup weight;
   std::vector<ParameterGroup> biases = {};  // (O) of each member, or none
