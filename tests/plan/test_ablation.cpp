@@ -101,11 +101,11 @@ std::size_t named_workspace(TrainConfig const& config, ModelConfig const& c, Bat
         Layer{b.targets, block, c.width}}) {
     const Tensor x = tensor(rows, in, dtype), y = tensor(rows, out, dtype);
     const std::int64_t t = TileSize{config.memory.tile_bytes}.rows_for(Shape(out, in));
-    const Tensor g = tensor(t, in, DType::f32);
+    const Tensor g = tensor(t, in, DType::f32), dw(nullptr, Shape(in), DType::f32, Device::dry);
     // A tile's dy is a column block of a wider matrix.
     const Tensor dy(nullptr, Shape(rows, t), out + 1, dtype, Device::dry);
     scratch = std::max({scratch, of.linear(y, x), of.linear_backward_input(x, y),
-                        of.linear_backward_weight(g, dy, x), of.rmsnorm_backward(x, x),
+                        of.linear_backward_weight(g, dy, x), of.rmsnorm_backward(x, dw),
                         of.accumulate_squared_norm(g)});
   }
   const std::size_t figures = bytes(c.head_width / 2, DType::f32) + 4 * Slab::kAlignment;
