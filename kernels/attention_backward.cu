@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(kBlock) backward_kernel(AttentionBackward<T> a
     if (thread >= kOther) return;
     const bool valid = thread < left;
     shared.positions[stage][thread] =
-        valid ? other.positions[row + thread] : (kOwnsKeys ? INT32_MIN : INT32_MAX);
+        valid ? other.positions[row + thread] : (kOwnsKeys ? -1 : INT32_MAX);
     if (kOwnsKeys) {
       shared.lse[stage][thread] = valid ? a.lse[(at + thread) * a.lse_pitch + head] * kLog2e : 0.0f;
       shared.delta[stage][thread] = valid ? a.delta[head * a.q_rows.count + at + thread] : 0.0f;

@@ -34,9 +34,10 @@ __device__ __forceinline__ int group_of(AttentionShape const& shape) {
   return static_cast<int>(shape.heads) / static_cast<int>(shape.kv_heads);
 }
 
-/// Whether a query sees a key, by their positions.
+/// Whether a query sees a key, by their positions: one comparison, as a key that lies ahead is far
+/// behind once the difference has no sign.
 __device__ __forceinline__ bool sees(std::int32_t query, std::int32_t key, std::int32_t window) {
-  return key <= query && key > query - window;
+  return static_cast<unsigned>(query - key) < static_cast<unsigned>(window);
 }
 
 __device__ __forceinline__ float minus_infinity() {

@@ -121,12 +121,12 @@ TEST_CASE("a norm by heads is the norm of every head's columns") {
 
 TEST_CASE("a rotary embedding of a part of each head leaves the rest and scales what turns") {
   const DType type = GENERATE(DType::f32, DType::bf16, DType::f16);
-  const std::int64_t half = GENERATE(1, 4, 24), rest = GENERATE(2, 8), heads = 3, n = 40;
+  const std::int64_t pairs = GENERATE(1, 4, 24), rest = GENERATE(2, 8), heads = 3, n = 40;
   const float factor = GENERATE(1.0f, 1.2f);
-  const std::int64_t turned = 2 * half, width = turned + rest, cols = heads * width;
+  const std::int64_t turned = 2 * pairs, width = turned + rest, cols = heads * width;
   const auto be = engine();
   const auto x = rounded(random_values("x", n * cols), type);
-  const auto freq = random_values("freq", half);
+  const auto freq = random_values("freq", pairs);
   std::vector<std::int32_t> positions;
   for (std::int32_t i = 0; i < n; ++i) positions.push_back(7 * i);
   const Buffer bx = make(*be, {n, cols}, type, x),
@@ -137,7 +137,7 @@ TEST_CASE("a rotary embedding of a part of each head leaves the rest and scales 
     }
   };
   parts([&](Tensor to, Tensor from) { be->copy(to, from); });
-  const Buffer bp = make_index(*be, positions), bf = make(*be, half, DType::f32, freq);
+  const Buffer bp = make_index(*be, positions), bf = make(*be, pairs, DType::f32, freq);
   const Rotation rotation = GENERATE(Rotation::forward, Rotation::inverse);
   be->rope(bx, bp, bf, rotation, {width, factor});
   be->rope(whole, bp, bf, rotation);  // heads that turn whole
