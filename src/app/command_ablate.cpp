@@ -49,7 +49,8 @@ int AblateCommand::run(launch::Process const& process) const {
   for (AblationCase const& what : cases) {
     AblationRow row = plan_case(what, read.shape, batch, make_dry);
     if (steps > 0 && row.slab <= report.memory) {
-      row = measure_case(std::move(row), read.shape, batch, engines.make(row.slab), steps);
+      auto engine = engines.make(row.slab);
+      row = measure_case(std::move(row), read.shape, batch, std::move(engine), steps);
       log::info("{} of {}, {}: {}, {} tokens/s", report.rows.size() + 1, cases.size(), what.method,
                 human_bytes(row.peak), human_count(std::llround(row.tokens_per_second)));
     }
