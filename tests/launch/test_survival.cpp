@@ -132,13 +132,13 @@ TEST_CASE("a job that is suspended for longer than ranks wait for each other goe
   make_model_and_data(place);
   write_config(place, kLomo, kQuiet);
   const Arguments arguments =
-      command(place, "out", {"--set", "train.epochs=100000", "--rank-timeout", "2"});
+      command(place, "out", {"--set", "train.epochs=100000", "--rank-timeout", "6"});
   const Process job = start(place, std::vector<Arguments>(2, arguments));
   wait_for_steps(job, place, "out", 3);
   const std::vector<pid_t> ranks = children_of(job.id());
   REQUIRE(ranks.size() == 2);
   for (const pid_t rank : ranks) kill(rank, SIGSTOP);
-  std::this_thread::sleep_for(seconds(4));
+  std::this_thread::sleep_for(seconds(9));
   const std::size_t before = steps_of(place, "out");
   for (const pid_t rank : ranks) kill(rank, SIGCONT);
   wait_for_steps(job, place, "out", before + 10);
