@@ -3,6 +3,7 @@
 #include "dispatch.h"
 #include "engine.h"
 #include "kernels.h"
+#include "partial_sum.h"
 #include "scratch.h"
 
 namespace lomo::cpu {
@@ -66,11 +67,7 @@ void CpuBackend::do_rmsnorm_backward(Tensor dx, Tensor dw, Tensor dy, Tensor x, 
     }
   });
   if (!dw) return;
-  float* const total = dw.data<float>();
-  std::fill_n(total, c, 0.0f);
-  for (std::int64_t run = 0; run < runs.count; ++run) {
-    for (std::int64_t i = 0; i < c; ++i) total[i] += sums[run * c + i];
-  }
+  sum_of_partials(dw.data<float>(), sums, c, runs.count, c);
 }
 
 }  // namespace lomo::cpu

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "families/common.h"
 #include "families/family.h"
 #include "lomo/io/safetensors.h"
 
@@ -73,7 +74,8 @@ ModelConfig model_config_from_json(JsonReader reader) {
   ModelConfig config;
   config.family = family.model_type;
   family.read(reader, config);
-  reader.null_means_absent();
+  reading::refuse_unsupported(reader);
+  reading::know_inert(reader);
   read_dtype(reader, config);
   config.unknown_keys = reader.unknown_keys();
   return config;

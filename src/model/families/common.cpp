@@ -221,6 +221,7 @@ void read_sizes(JsonReader& reader, ModelConfig& config, Defaults const& default
 }  // namespace
 
 void read_common(JsonReader& reader, ModelConfig& config, Defaults const& defaults) {
+  reader.null_means_absent();
   config.norm_eps = defaults.norm_eps;
   config.rope_theta = defaults.rope_theta;
   config.tied_embeddings = defaults.tied;

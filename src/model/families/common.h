@@ -20,7 +20,8 @@ struct Defaults {
   bool partial_rotary = false;  // a part of each head may turn
 };
 
-/// Sizes, norm, tied embeddings, range of initial weights, rotary embedding.
+/// Sizes, norm, tied embeddings, range of initial weights, rotary embedding. From here on a key
+/// whose value is null counts as absent.
 void read_common(JsonReader& reader, ModelConfig& config, Defaults const& defaults);
 
 /// `sliding_window` and `layer_types`. Where the latter is absent, `windowed` (L) says which layers

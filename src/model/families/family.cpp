@@ -11,27 +11,24 @@ namespace lomo {
 
 namespace {
 
-/// What every family but Mistral and LLaMA has in common at the end.
-void read_rest(JsonReader& reader) {
-  reading::refuse_unsupported(reader);
-  reading::know_inert(reader);
-}
-
 bool flag(JsonReader& reader, std::string_view key, bool absent = false) {
   reader.get(key, absent);
   return absent;
 }
 
-/// LLaMA (Touvron et al. 2023, arXiv 2302.13971), Llama 2 and 3.
-void read_llama(JsonReader& reader, ModelConfig& config) {
-  reader.null_means_absent();
-  reading::read_common(reader, config, {});
+/// Biases that the config turns on, those of attention in all four projections.
+void read_biases(JsonReader& reader, ModelConfig& config) {
   config.qkv_bias = config.out_bias = flag(reader, "attention_bias");
   config.mlp_bias = flag(reader, "mlp_bias");
+}
+
+/// LLaMA (Touvron et al. 2023, arXiv 2302.13971), Llama 2 and 3.
+void read_llama(JsonReader& reader, ModelConfig& config) {
+  reading::read_common(reader, config, {});
+  read_biases(reader, config);
   reading::only(reader, "use_sliding_window", false, "a sliding window");
   reading::read_windows(reader, config, /*on=*/false, 0);  // transformers has none here
   reader.has("max_window_layers");
-  read_rest(reader);
 }
 
 /// Mistral (Jiang et al. 2023, arXiv 2310.06825): windows, of 4096 where the key is absent and none
@@ -39,13 +36,11 @@ void read_llama(JsonReader& reader, ModelConfig& config) {
 void read_mistral(JsonReader& reader, ModelConfig& config) {
   Json const* const window = reader.raw("sliding_window");
   const bool off = window != nullptr && window->is_null();
-  reader.null_means_absent();
   reading::read_common(reader, config, {.needs_kv_heads = true});
   reading::only(reader, "attention_bias", false, "a bias in attention");
   reading::only(reader, "mlp_bias", false, "a bias in the feed-forward layers");
   reading::read_windows(reader, config, !off, 4096);
   reader.has("max_window_layers");
-  read_rest(reader);
 }
 
 /// Windows from layer max_window_layers on, if use_sliding_window asks for any.
@@ -60,40 +55,32 @@ void read_qwen_windows(JsonReader& reader, ModelConfig& config) {
 
 /// Qwen2, Qwen2.5 (arXiv 2407.10671): a bias on queries, keys and values.
 void read_qwen2(JsonReader& reader, ModelConfig& config) {
-  reader.null_means_absent();
   reading::read_common(reader, config, {.needs_kv_heads = true});
   config.qkv_bias = true;
   read_qwen_windows(reader, config);
-  read_rest(reader);
 }
 
 /// Qwen3 (arXiv 2505.09388): a norm of each query's and key's head before they turn.
 void read_qwen3(JsonReader& reader, ModelConfig& config) {
-  reader.null_means_absent();
   reading::read_common(reader, config, {.needs_kv_heads = true, .head_width = 128});
   config.head_norm = true;
   config.qkv_bias = config.out_bias = flag(reader, "attention_bias");
   read_qwen_windows(reader, config);
-  read_rest(reader);
 }
 
 /// Phi-3 and Phi-4 (arXiv 2404.14219): projections fused on disk, partial rotary embeddings.
 void read_phi3(JsonReader& reader, ModelConfig& config) {
-  reader.null_means_absent();
   reading::read_common(reader, config, {.norm_eps = 1e-5f, .partial_rotary = true});
   config.fused_projections = true;
   reading::only(reader, "attention_bias", false, "a bias in attention");
   reading::read_windows(reader, config, reader.has("sliding_window"), 0);
-  read_rest(reader);
 }
 
 /// SmolLM3: layers whose queries and keys do not turn.
 void read_smollm3(JsonReader& reader, ModelConfig& config) {
-  reader.null_means_absent();
   reading::read_common(reader, config,
                        {.needs_kv_heads = true, .rope_theta = 2000000, .tied = true});
-  config.qkv_bias = config.out_bias = flag(reader, "attention_bias");
-  config.mlp_bias = flag(reader, "mlp_bias");
+  read_biases(reader, config);
   std::int64_t interval = 4;  // every fourth layer does not turn
   reader.get("no_rope_layer_interval", interval, {1, std::int64_t{1} << 31});
   std::vector<std::int64_t> turns;  // 1: the layer turns
@@ -112,15 +99,12 @@ void read_smollm3(JsonReader& reader, ModelConfig& config) {
   const bool asked = flag(reader, "use_sliding_window") || reader.has("layer_types");
   reader.has("max_window_layers");
   reading::read_windows(reader, config, asked && reader.has("sliding_window"), 0, windowed);
-  read_rest(reader);
 }
 
 /// Granite 3: four numbers that scale embeddings, scores, branches and logits.
 void read_granite(JsonReader& reader, ModelConfig& config) {
-  reader.null_means_absent();
   reading::read_common(reader, config, {});
-  config.qkv_bias = config.out_bias = flag(reader, "attention_bias");
-  config.mlp_bias = flag(reader, "mlp_bias");
+  read_biases(reader, config);
   const Range<float> scale{1e-6f, 1e6f};
   float attention = 1, logits = 1;
   reader.get("embedding_multiplier", config.embedding_scale, scale);
@@ -129,7 +113,6 @@ void read_granite(JsonReader& reader, ModelConfig& config) {
   reader.get("logits_scaling", logits, scale);
   config.attention_scale = attention;
   config.logits_scale = 1 / logits;
-  read_rest(reader);
 }
 
 }  // namespace

@@ -11,8 +11,8 @@ namespace lomo {
 struct Family {
   std::string_view model_type;    // of config.json
   std::string_view architecture;  // the same as transformers' class
-  /// Fills the config with all but family and dtype; refuses by name what would change the
-  /// computation and is not supported.
+  /// Fills the config with all but family and dtype; refuses by name what this family alone has
+  /// and is not supported.
   void (*read)(JsonReader& reader, ModelConfig& config);
 };
 
