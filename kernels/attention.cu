@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 bool tileable(AttentionShape const& shape, Variant variant) {
-  return variant == Variant::tuned && (shape.width == 64 || shape.width == 128) && shape.scale > 0;
+  return variant == Variant::tuned && attention_has_tiles(shape.width, 2) && shape.scale > 0;
 }
 
 }  // namespace

@@ -23,8 +23,8 @@ struct AttentionShape {
   std::int32_t window = kNoWindow;  // keys a query sees at most, its own position's among them
 };
 
-/// The kernels there are: for any even width up to 256 and every type, or for widths 64 and 128 of
-/// 16-bit types whose rows are 16-byte aligned. `tuned` falls back to the simple ones.
+/// The kernels there are: for any even width up to 256 and every type, or for those of
+/// attention_has_tiles, if rows are 16-byte aligned. `tuned` falls back to the simple ones.
 /// out, q (q_rows, heads width), k, v (k_rows, kv_heads width), lse (q_rows, heads) f32. A query
 /// sees the keys whose position is not above its own, nor shape.window or more below; one that sees
 /// none gets 0 and lse = -inf.

@@ -1,4 +1,4 @@
-// Tiled attention, backward, head widths 64 and 128.
+// Tiled attention, backward, head widths 64, 80, 96 and 128.
 //
 //   P = e^(scale Q K^T - lse),   dS = P (dO V^T - delta)
 //   dQ = scale dS K,   dK = scale dS^T Q,   dV = P^T dO
@@ -12,8 +12,8 @@
 //
 // Bytes: own rows once, the other side once for every 128 own rows; dq, dk, dv once; delta reads
 // dout and out once. Flops: 14 x width a visible pair, on tensor cores. Launch: eight warps, each
-// owner of 16 rows; the next tile is copied while this one is computed. Shared memory 49 or 97 KiB,
-// which fits the 99 KiB of sm_86 and sm_89. Compute-bound.
+// owner of 16 rows; the next tile is copied while this one is computed. Shared memory 49 KiB for
+// width 64, 97 KiB for the others, which fits the 99 KiB of sm_86 and sm_89. Compute-bound.
 #include "attention_parts.cuh"
 #include "tile.cuh"
 
@@ -243,8 +243,9 @@ cudaError_t launch_backward(AttentionBackward<T> const& a, cudaStream_t stream) 
 
 template <class T>
 cudaError_t attention_backward_tiled(AttentionBackward<T> const& a, cudaStream_t stream) {
-  return a.shape.width == 64 ? launch_backward<T, 64>(a, stream)
-                             : launch_backward<T, 128>(a, stream);
+  return with_tiled_width(a.shape.width, [&]<int kWidth>(std::integral_constant<int, kWidth>) {
+    return launch_backward<T, kWidth>(a, stream);
+  });
 }
 
 template cudaError_t attention_backward_tiled(AttentionBackward<bf16> const&, cudaStream_t);

@@ -1,4 +1,4 @@
-// Tiled attention, forward, head widths 64 and 128.
+// Tiled attention, forward, head widths 64, 80, 96 and 128.
 //
 //   S = Q K^T scale,   P = e^(S - max),   out = P V / sum P,   lse = max + log sum P
 //
@@ -213,7 +213,9 @@ cudaError_t launch_forward(AttentionForward<T> const& a, cudaStream_t stream) {
 
 template <class T>
 cudaError_t attention_tiled(AttentionForward<T> const& a, cudaStream_t stream) {
-  return a.shape.width == 64 ? launch_forward<T, 64>(a, stream) : launch_forward<T, 128>(a, stream);
+  return with_tiled_width(a.shape.width, [&]<int kWidth>(std::integral_constant<int, kWidth>) {
+    return launch_forward<T, kWidth>(a, stream);
+  });
 }
 
 template cudaError_t attention_tiled(AttentionForward<bf16> const&, cudaStream_t);

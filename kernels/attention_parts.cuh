@@ -44,13 +44,30 @@ __device__ __forceinline__ float minus_infinity() {
   return __uint_as_float(0xff800000u);
 }
 
+/// Calls f with the width as a constant, one of those that have tiles.
+template <class F>
+cudaError_t with_tiled_width(std::int64_t width, F f) {
+  switch (width) {
+    case 64:
+      return f(std::integral_constant<int, 64>{});
+    case 80:
+      return f(std::integral_constant<int, 80>{});
+    case 96:
+      return f(std::integral_constant<int, 96>{});
+    case 128:
+      return f(std::integral_constant<int, 128>{});
+    default:
+      return cudaErrorInvalidValue;
+  }
+}
+
 /// T is f32, bf16 or f16; width up to 256.
 template <class T>
 cudaError_t attention_simple(AttentionForward<T> const& a, cudaStream_t stream);
 template <class T>
 cudaError_t attention_backward_simple(AttentionBackward<T> const& a, cudaStream_t stream);
 
-/// T is bf16 or f16; width is 64 or 128; rows 16-byte aligned; scale above 0.
+/// T is bf16 or f16; the width is one that has tiles; rows 16-byte aligned; scale above 0.
 template <class T>
 cudaError_t attention_tiled(AttentionForward<T> const& a, cudaStream_t stream);
 template <class T>

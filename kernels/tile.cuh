@@ -3,6 +3,10 @@
 //
 // Chunk c (16 bytes) of row r lies at chunk c ^ (r % 8): the eight rows that one phase of ldmatrix
 // reads at the same chunk, and the eight threads that fill or empty a row, touch all 32 banks once.
+// So that this stays inside a row, rows of 80 and 96 elements lie 128 apart; what is between is not
+// touched, and products take no longer than their own width.
+#include <bit>
+
 #include "block.cuh"
 #include "storage.cuh"
 
@@ -11,25 +15,31 @@ namespace lomo::kernels {
 template <int kRows, int kWidth>
 struct Tile {
   static constexpr int kChunks = kWidth / 8;
-  uint4 chunks[kRows * kChunks];
+  static constexpr int kPitch = std::bit_ceil(static_cast<unsigned>(kChunks));  // of rows, chunks
+  uint4 chunks[kRows * kPitch];
 
   __device__ __forceinline__ uint4* at(int row, int chunk) {
-    return &chunks[row * kChunks + (chunk ^ (row % 8))];
+    return &chunks[row * kPitch + (chunk ^ (row % 8))];
+  }
+  /// False for the threads that would move what lies between rows.
+  static __device__ __forceinline__ bool has(int chunk) {
+    return kChunks == kPitch || chunk < kChunks;
   }
 
   /// Begins to copy rows [0, kRows) by all threads of the block; rows from `count` on become zero.
   template <int kBlock, class T>
   __device__ __forceinline__ void fill(T const* rows, std::int64_t pitch, int count) {
-    constexpr int kStep = kBlock / kChunks;  // rows apart, so that a thread keeps its chunk
+    constexpr int kStep = kBlock / kPitch;  // rows apart, so that a thread keeps its chunk
     static_assert(kRows % kStep == 0 && kStep % 8 == 0);
-    const int row = static_cast<int>(threadIdx.x) / kChunks;
-    const int chunk = static_cast<int>(threadIdx.x) % kChunks;
+    const int row = static_cast<int>(threadIdx.x) / kPitch;
+    const int chunk = static_cast<int>(threadIdx.x) % kPitch;
+    if (!has(chunk)) return;
     uint4* const to = at(row, chunk);
     T const* from = rows + row * pitch + 8 * chunk;
 #pragma unroll
     for (int i = 0; i < kRows / kStep; ++i) {
       const bool valid = row + i * kStep < count;
-      ptx::cp_async16(to + i * kStep * kChunks, valid ? from : rows, valid);
+      ptx::cp_async16(to + i * kStep * kPitch, valid ? from : rows, valid);
       from += kStep * pitch;
     }
   }
@@ -73,10 +83,11 @@ struct Tile {
   __device__ __forceinline__ void empty(T* rows, std::int64_t pitch, int row, int count) {
     const int lane = threadIdx.x % 32;
 #pragma unroll
-    for (int i = 0; i < 16 * kChunks / 32; ++i) {
+    for (int i = 0; i < 16 * kPitch / 32; ++i) {
       const int place = i * 32 + lane;
-      const int r = row + place / kChunks, chunk = place % kChunks;
-      if (r < count) ptx::store16(rows + r * pitch + 8 * chunk, ptx::load16(at(r, chunk)));
+      const int r = row + place / kPitch, chunk = place % kPitch;
+      if (r < count && has(chunk))
+        ptx::store16(rows + r * pitch + 8 * chunk, ptx::load16(at(r, chunk)));
     }
   }
 };

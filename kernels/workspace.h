@@ -75,6 +75,17 @@ constexpr std::size_t rmsnorm_backward_workspace(std::int64_t rows, std::int64_t
 constexpr std::size_t sum_columns_workspace(std::int64_t rows, std::int64_t cols) {
   return row_runs_workspace(rows, cols);
 }
+/// Shared memory of a block of the tiled backward: 128 rows of two matrices and two stages of 32
+/// rows of two, 16 bits each.
+constexpr std::int64_t attention_backward_shared(std::int64_t width) {
+  return (2 * 128 + 4 * 32) * width * 2;
+}
+/// Whether attention has tiles for heads so wide, of elements of so many bytes. Wider ones would
+/// not fit into the 99 KiB of a block on sm_86 and sm_89, nor would their sums, an element of width
+/// a register, into the 255 of a thread.
+constexpr bool attention_has_tiles(std::int64_t width, std::size_t element) {
+  return element == 2 && (width == 64 || width == 80 || width == 96 || width == 128);
+}
 /// (heads,query_rows) row sums of dout * out.
 constexpr std::size_t attention_backward_workspace(std::int64_t query_rows, std::int64_t heads) {
   return bytes_of<float>(query_rows * heads);

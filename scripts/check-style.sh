@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Fails when a tracked file is not formatted, or has trailing white space, a tab, no newline at its
-# end, or more than 500 lines of code, or when code or docs use a name of scripts/old-names.txt or a
-# phrase of scripts/old-phrases.txt (extended regular expressions, one a line).
+# end, or more than 500 lines of code, when a header lacks its guard, or when code or docs use a name
+# of scripts/old-names.txt or a phrase of scripts/old-phrases.txt (extended regular expressions, one
+# a line).
 # `scripts/check-style.sh --fix` formats the C++ files.
 set -euo pipefail
 
@@ -26,6 +27,7 @@ complain "tab" "$(git grep -nIP '\t' -- '*.cpp' '*.h' '*.cu' '*.cuh' '*.txt' '*.
 complain "no newline at the end" "$(git ls-files -z -- ':!LICENSE' | while IFS= read -r -d '' file; do
   if [[ -s $file ]] && grep -qI . "$file" && [[ -n $(tail -c 1 "$file") ]]; then echo "$file"; fi
 done)"
+complain "no #pragma once" "$(git grep -L '^#pragma once' -- '*.h' '*.cuh' || true)"
 complain "more than 500 lines" "$(wc -l "${sources[@]}" | awk '$2 != "total" && $1 > 500')"
 complain "an old name; docs/GLOSSARY.md has the new ones" "$(git grep -nwE -f scripts/old-names.txt -- \
   src include kernels tests scripts ':!scripts/old-names.txt' ':!tests/train/test_config.cpp' || true)"

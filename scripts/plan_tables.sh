@@ -46,8 +46,8 @@ echo "What fits which card"
 while read -r config ranks tokens together memory; do
   plan "$config" "$ranks" "$tokens" "$((tokens / 512))" "${memory}GiB" \
     --set "train.recompute=$together" |
-    row '[(.reserved_bytes | gib), (.gradient check.memory_bytes / 1073741824),
-      (if .gradient check.fits then "yes" else "no" end)]' "$config" "$ranks" "$tokens" "$together"
+    row '[(.reserved_bytes | gib), (.fit.memory_bytes / 1073741824),
+      (if .fit.fits then "yes" else "no" end)]' "$config" "$ranks" "$tokens" "$together"
 done << EOF
 llama7b 1 4096 1 16
 llama13b 2 1024 1 16
@@ -62,6 +62,12 @@ llama3-8b 1 4096 1 24
 llama3-70b 8 2048 1 24
 llama3-70b 8 4096 1 24
 llama3-70b 8 4096 2 24
+smollm3-3b 1 4096 1 16
+mistral-7b 1 4096 1 24
+qwen3-8b 1 4096 1 24
+phi4 2 4096 1 24
+qwen2.5-32b 4 2048 1 24
+qwen2.5-32b 4 4096 1 24
 EOF
 
 echo "Expected time"

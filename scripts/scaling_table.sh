@@ -51,9 +51,9 @@ for model in "${models[@]}"; do
     first=$(plan "$model" "$ranks" "$tokens" "${rates[0]}")
     takes+=$(row "$(jq -r --arg model "$model" 'def r(n): . * n | round / n;
       def gib: . / 1073741824 | r(10);
-      [$model, .ranks, (.reserved_bytes | gib), (if .gradient check.fits then "yes" else "no" end),
+      [$model, .ranks, (.reserved_bytes | gib), (if .fit.fits then "yes" else "no" end),
        (.step_exchange.received_bytes | gib), (.step_flops / 1e12 | r(10))] | @tsv' <<< "$first")")$'\n'
-    [[ $(jq .gradient check.fits <<< "$first") == true ]] || continue
+    [[ $(jq .fit.fits <<< "$first") == true ]] || continue
     count=$model$'\t'$ranks speed=$count
     for rate in "${rates[@]}"; do
       ((ranks == 1)) || count+=$'\t'$(fewest "$model" "$ranks" "$rate")

@@ -8,6 +8,7 @@
 #include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/cuda/attention_rate.h"
 #include "lomo/io/files.h"
 #include "lomo/launch/engines.h"
 #include "lomo/launch/run_environment.h"
@@ -98,7 +99,8 @@ bool PlanCommand::elsewhere(launch::Process const& process) const {
   return !process.threads_given && (!memory.empty() || names_gpu());
 }
 
-std::vector<DeviceProfile> PlanCommand::devices(OpenEngines const& engines, DType type) const {
+std::vector<DeviceProfile> PlanCommand::devices(OpenEngines const& engines, DType type,
+                                                std::int64_t head_width) const {
   std::vector<DeviceProfile> devices;
   if (profile.empty()) {
     devices = shipped_profiles();
@@ -106,10 +108,14 @@ std::vector<DeviceProfile> PlanCommand::devices(OpenEngines const& engines, DTyp
     devices.push_back(find_profile(profile));
   } else {
     const auto engine = engines().make(std::size_t{1} << 30);
-    devices.push_back(squared_norm_device(*engine, type));
+    devices.push_back(measure_device(*engine, type));
   }
+  const bool gpus = profile.empty() || names_gpu();
   for (DeviceProfile& device : devices) {
     if (link > 0) device.link = link * 1e9;
+    if (gpus && !cuda::has_tiled_attention(head_width, type)) {
+      device.attention = device.f32 * cuda::simple_attention_share(head_width);
+    }
   }
   return devices;
 }
@@ -152,7 +158,9 @@ int PlanCommand::run(launch::Process const& process) const {
   // Rank 0, which owns no fewer rows than any.
   const MakeEngine make_dry = [&] { return make_rank(0, ranks); };
   report.engine = make_dry()->describe();
-  report.devices = devices(engines, *read.run.model.dtype);
+  const DType type = *read.run.model.dtype;
+  report.devices = devices(engines, type, read.shape.head_width);
+  if (profile != "cpu") report.slow_attention = cuda::slow_attention(read.shape.head_width, type);
   if (read.batches.size() == 1) {
     PlannedBatches const& batches = read.batches.front();
     resolve_clip(report.resolved, read.shape, batches, make_dry);

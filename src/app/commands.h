@@ -49,7 +49,8 @@ struct PlanCommand {
   using OpenEngines =
       std::function<launch::Engines const&()>;  // where one of this machine is asked for
   bool elsewhere(launch::Process const& process) const;
-  std::vector<DeviceProfile> devices(OpenEngines const& engines, DType type) const;
+  std::vector<DeviceProfile> devices(OpenEngines const& engines, DType type,
+                                     std::int64_t head_width) const;
   Fit verdict(OpenEngines const& engines, PlanReport const& report) const;
 };
 

@@ -118,8 +118,11 @@ void Backend::rope(Tensor x, Tensor positions, Tensor inv_freq, Rotation rotatio
   check.match(
       inv_freq.rows() > 0 && 2 * inv_freq.rows() <= heads.width && x.cols() % heads.width == 0,
       {"x", x}, {"inv_freq", inv_freq});
+  // Only the columns that are turned are touched.
+  const double share = count(2 * inv_freq.rows()) / count(heads.width);
   const Operation op(*this, "rope",
-                     cost::elementwise(cost::kRope, count(x.numel()), {x, positions, inv_freq}));
+                     {cost::kRope * count(x.numel()) * share,
+                      cost::touched({x}) * share + cost::touched({positions, inv_freq})});
   if (x.numel() > 0) do_rope(x, positions, inv_freq, rotation, heads);
 }
 

@@ -74,7 +74,7 @@ int bench(Options const& o, launch::Process const& process, bool operations, boo
   const TrainConfig config = config_of(o);
   const Extents e = extents_of(o, config);
   Engine engine = launch::make_engine(process, 0);
-  DeviceProfile peaks = squared_norm_device(*engine, e.type);
+  DeviceProfile peaks = measure_device(*engine, e.type);
   std::printf("%s\n%s: product of large matrices %.3f TFLOP/s, copy of 256 MiB %.1f GB/s\n",
               engine->describe().c_str(), std::string(to_string(e.type)).c_str(),
               peaks.products(e.type) / 1e12, peaks.bandwidth / 1e9);

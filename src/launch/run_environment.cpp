@@ -54,6 +54,7 @@ RunEnvironment run_environment(Process const& process) {
   setting.failing = [&words = process.error_reporter](std::exception_ptr const& failure) {
     words.report(failure);
   };
+  setting.device = engines.device();
   setting.make_engine = [engines, &ranks = process.ranks](std::size_t memory) {
     Engine engine(engines.make(memory));
     engine.connection = engines.connect(*engine, ranks);

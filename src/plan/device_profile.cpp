@@ -42,7 +42,7 @@ DeviceProfile read_device_profile(std::filesystem::path const& file) {
   return profile;
 }
 
-DeviceProfile squared_norm_device(Backend& backend, DType type) {
+DeviceProfile measure_device(Backend& backend, DType type) {
   DeviceProfile profile;
   profile.name = "this machine";
   const double rate = measure_gemm_peak(backend, type);

@@ -111,6 +111,7 @@ std::string PlanReport::text() const {
   }
   out += "time of that step, estimated from peak rates; a real one takes longer:\n";
   for (DeviceProfile const& device : devices) out += time_line(plan, resolved, device);
+  if (!slow_attention.empty()) out += "  " + slow_attention + "\n";
   if (largest_tokens >= 0) {
     out += format("\nadvice for %s\n", gib(verdict.memory).c_str());
     if (largest_tokens > 0) {
@@ -188,6 +189,7 @@ nlohmann::ordered_json PlanReport::json() const {
                      {"tokens_per_second", tokens_per_second(plan, t)}});
   }
   out["time_model"] = std::move(times);
+  if (!slow_attention.empty()) out["slow_attention"] = slow_attention;
   if (largest_tokens >= 0) {
     Out changes = Out::array();
     for (Advice const& a : advice) {

@@ -11,8 +11,10 @@ std::string_view ExpectedTime::bound() const {
 
 double expected_seconds(std::string_view op, Cost cost, DType type, DeviceProfile const& device,
                         bool* compute_bound) {
-  const bool product = op.starts_with("linear") || op.starts_with("attention");
-  const double compute = product ? cost.flops / device.products(type) : 0;
+  const bool attention = op.starts_with("attention");
+  const bool product = op.starts_with("linear") || attention;
+  const double rate = attention && device.attention > 0 ? device.attention : device.products(type);
+  const double compute = product ? cost.flops / rate : 0;
   const double memory = cost.bytes / device.bandwidth;
   if (compute_bound != nullptr) *compute_bound = compute > memory;
   return std::max(compute, memory);

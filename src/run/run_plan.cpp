@@ -6,6 +6,8 @@
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
+#include "lomo/cuda/attention_rate.h"
+#include "lomo/parallel/host_collectives.h"
 #include "lomo/plan/clip_plan.h"
 #include "lomo/plan/report.h"
 #include "rank_memory.h"
@@ -29,6 +31,10 @@ std::size_t plan_run(PreparedRun& given, RunEnvironment const& setting) {
             human_count(*config.clip.kept_blocks) + " of " + counted(given.shape.layers, "block");
   }
   log::info("{}{}", plan_line(plan), more);
+  if (setting.device == Device::cuda) {
+    const std::string slow = cuda::slow_attention(given.shape.head_width, *config.model.dtype);
+    if (!slow.empty() && is_root(host)) log::warn("{}", slow);
+  }
   try {
     require_memory("the run", plan.slab, setting.available_memory(), config.memory.budget,
                    "See what would save some: " + setting.program +

@@ -112,6 +112,31 @@ TEST_CASE("the flops of a step are those of its formulas, operation by operation
   CHECK(sum == step.total);
 }
 
+TEST_CASE("the flops of what LLaMA has not are those of its formulas too") {
+  const ModelConfig shape = test::unlike_llama(false);
+  const int n = 50;
+  const Letters s = letters_of(shape, n, n);
+  const Step step = step_of(shape, config_of(Recompute::none, false, kKept), n, n);
+  // Products are added to their biases; a branch with a factor is added by itself.
+  const double products = 2 * s.n * s.l * s.weights() + 2 * s.n * s.v * s.c;
+  const double biases = s.l * (s.h + 2 * s.g + s.c + 2 * s.f + s.c);
+  CHECK(step["linear"] == products + s.n * biases);
+  CHECK(step["linear_backward_input"] == products);
+  CHECK(step["linear_backward_weight"] == products);
+  // Two layers see four keys, the first queries fewer.
+  const double windows = 4 * s.n - 3 - 2 - 1, all = s.pairs(s.n);
+  CHECK(step["attention"] == 4 * (2 * windows + all) * s.h);
+  CHECK(step["attention_backward"] == 10 * (2 * windows + all) * s.h);
+  CHECK(step["rmsnorm"] == 4 * s.n * (s.c * (2 * s.l + 1) + (s.h + s.g) * s.l));
+  CHECK(step["rmsnorm_backward"] == 9 * s.n * (s.c * (2 * s.l + 1) + (s.h + s.g) * s.l));
+  // Two layers turn 6 of 10 columns of a head.
+  CHECK(step["rope"] == Approx(2 * 3 * s.n * (s.h + s.g) * 0.6 * 2).epsilon(1e-12));
+  CHECK(step["add_bias"] == s.n * biases);
+  CHECK(step["sum_columns"] == s.n * biases);
+  // Forward and back: two branches of a block, the embedding, the input of the head.
+  CHECK(step["scale"] == 2 * 2 * s.n * s.c * (2 * s.l + 2));
+}
+
 TEST_CASE("recomputation and the norm pass cost the products that they repeat") {
   for (const bool tied : {false, true}) {
     const ModelConfig shape = test::tiny_config(tied);

@@ -13,7 +13,8 @@ struct DeviceProfile {
   std::size_t memory = 0;             // bytes; 0: not known
   double bf16 = 0, f16 = 0, f32 = 0;  // flops a second of matrix products, by operand type
   double bandwidth = 0;               // bytes a second of its memory
-  double link = 0;  // bytes a second each way between devices, both at once; 0: not known
+  double link = 0;       // bytes a second each way between devices, both at once; 0: not known
+  double attention = 0;  // flops a second of attention, where it is not that of products; else 0
   double products(DType type) const;
 };
 
@@ -23,6 +24,6 @@ struct DeviceProfile {
 DeviceProfile read_device_profile(std::filesystem::path const& file);
 
 /// The rates of the machine itself, measured on `backend` in about a second. Blocks.
-DeviceProfile squared_norm_device(Backend& backend, DType type);
+DeviceProfile measure_device(Backend& backend, DType type);
 
 }  // namespace lomo

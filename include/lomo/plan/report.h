@@ -36,6 +36,7 @@ struct PlanReport {
   TrainConfig resolved;
   Fit verdict;
   std::vector<DeviceProfile> devices;
+  std::string slow_attention;  // why attention is slow there, if it is
   std::vector<Advice> advice;
   std::int64_t largest_tokens = -1;  // largest batch that fits, in tokens; -1: not asked
   int min_ranks = 0;                 // that fit with the whole batch of a step; 0: none do

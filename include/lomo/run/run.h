@@ -26,6 +26,7 @@ struct RunEnvironment {
   ProcessGroup& ranks;
   /// Called with an exception that ends the run, while the engine still exists.
   std::function<void(std::exception_ptr const&)> failing;
+  Device device = Device::cpu;  // of the engine
   /// Makes the engine, with at most so many bytes of memory (0: what is free).
   std::function<Engine(std::size_t)> make_engine;
   /// Makes an engine that computes nothing and counts like that one.
