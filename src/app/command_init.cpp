@@ -7,6 +7,7 @@
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
 #include "lomo/io/files.h"
+#include "lomo/io/json.h"
 #include "lomo/launch/run_environment.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/model/decoder.h"
@@ -64,7 +65,9 @@ int InitCommand::run(launch::Process const& process) const {
   Decoder model(*backend, shape, shape.dtype);
   initialise_weights(*backend, model.weights(), shape, seed);
   make_whole(output, [&](fs::path const& folder) {
-    save_model(*backend, model.weights(), shape, folder, {}, kShardBytes, model.ranks());
+    AuxiliaryFiles beside;
+    beside.config = read_json(file, Exit::usage);  // what its family needs, as the user wrote it
+    save_model(*backend, model.weights(), shape, folder, beside, kShardBytes, model.ranks());
     if (tokenizer.empty()) return;
     const bool json = fs::path(tokenizer).extension() == ".json";
     copy_file(tokenizer, folder / (json ? "tokenizer.json" : "tokenizer.model"));

@@ -1,4 +1,6 @@
 // What must fit which cards, planned by the program for the shipped configs.
+#include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -62,6 +64,48 @@ TEST_CASE("the plans of the shipped configs fit the cards they are meant for") {
   CHECK(plan(place, {"llama65b.json", 4, 512, "24GiB"}).code == 3);
   CHECK(plan(place, {"llama2-70b.json", 8, 4096, "24GiB"}).code == 3);
   CHECK(plan(place, {"llama65b.json", 0, 512, "24GiB"}).code == 2);
+}
+
+TEST_CASE("a plan says what heads without tiles cost on a GPU, and counts it") {
+  const Workplace place;
+  const auto planned = [&](int width) {
+    const nlohmann::json config = {{"model",
+                                    {{"path", "none"},
+                                     {"shape",
+                                      {{"model_type", "llama"},
+                                       {"hidden_size", 1024},
+                                       {"head_dim", width},
+                                       {"num_hidden_layers", 4},
+                                       {"num_attention_heads", 1024 / width},
+                                       {"num_key_value_heads", 1024 / width},
+                                       {"intermediate_size", 2816},
+                                       {"vocab_size", 32000},
+                                       {"max_position_embeddings", 4096},
+                                       {"rms_norm_eps", 1e-5}}}}},
+                                   {"data", {{"task", "ids"}, {"train", "none"}}},
+                                   {"optimizer", {{"name", "lomo"}, {"lr", 0.01}}}};
+    std::ofstream(place / "plan.json") << config;
+    const ProcessResult result =
+        run(place, {"plan", "--config", place / "plan.json", "--device", "cuda", "--tokens", "4096",
+                    "--sequences", "1", "--memory", "24GiB", "--profile", "rtx3090", "--json"});
+    INFO(result.err);
+    REQUIRE(result.code == 0);
+    return nlohmann::json::parse(result.out);
+  };
+  const auto seconds = [](nlohmann::json const& plan) {
+    return plan["time_model"][0]["seconds"].get<double>();
+  };
+  const nlohmann::json tiled = planned(128), simple = planned(256);
+  CHECK(!tiled.contains("slow_attention"));
+  const auto words = simple["slow_attention"].get<std::string>();
+  INFO(words);
+  CHECK(contains(words, "heads of width 256"));
+  CHECK(contains(words, "192 KiB of shared memory, of the 99"));
+  CHECK(contains(words, "1/5 of the f32 rate"));
+  // Attention is a third of the work here; at a tenth of the rate of tensor cores or less it is
+  // most of the time.
+  CHECK(simple["step_flops"].get<double>() == Approx(tiled["step_flops"].get<double>()));
+  CHECK(seconds(simple) > 2 * seconds(tiled));
 }
 
 TEST_CASE("advice names the fewest GPUs for a batch, and how many blocks to recompute together") {
