@@ -46,21 +46,12 @@ constexpr Instead kInstead[] = {
      "Copy model.safetensors.index.json too"}};
 
 [[noreturn]] void refuse_without_safetensors(std::filesystem::path const& folder) {
-  std::error_code unreadable;
-  for (Instead const& other : kInstead) {
-    std::string found;
-    for (auto const& entry : std::filesystem::directory_iterator(folder, unreadable)) {
-      const std::string name = entry.path().filename().string();
-      const bool is = name.starts_with(other.begins) && name.ends_with(other.ends);
-      if (is && (found.empty() || name < found)) found = name;
-    }
-    if (found.empty()) continue;
-    throw Error(Exit::data, folder.string() + " holds " + found + ": " + std::string(other.what) +
-                                ". " + std::string(other.way_out));
+  std::string other = other_than_safetensors(folder);
+  if (other.empty()) {
+    other = folder.string() + " holds no weights: neither " + std::string(kSingle) + " nor " +
+            std::string(kIndex) + " is there. Point model.path at a Hugging Face folder";
   }
-  throw Error(Exit::data, folder.string() + " holds no weights: neither " + std::string(kSingle) +
-                              " nor " + std::string(kIndex) +
-                              " is there. Point model.path at a Hugging Face folder");
+  throw Error(Exit::data, other);
 }
 
 /// A name without what wrappers of training put before its parts.
@@ -78,6 +69,25 @@ std::string unwrapped(std::string name) {
 }
 
 }  // namespace
+
+std::string other_than_safetensors(std::filesystem::path const& folder) {
+  std::error_code unreadable;
+  for (const std::string_view ours : {kSingle, kIndex}) {
+    if (std::filesystem::exists(folder / ours, unreadable)) return {};
+  }
+  for (Instead const& other : kInstead) {
+    std::string found;
+    for (auto const& entry : std::filesystem::directory_iterator(folder, unreadable)) {
+      const std::string name = entry.path().filename().string();
+      const bool is = name.starts_with(other.begins) && name.ends_with(other.ends);
+      if (is && (found.empty() || name < found)) found = name;
+    }
+    if (found.empty()) continue;
+    return folder.string() + " holds " + found + ": " + std::string(other.what) + ". " +
+           std::string(other.way_out);
+  }
+  return {};
+}
 
 CheckpointFolder::CheckpointFolder(std::filesystem::path const& folder) : folder_(folder) {
   std::error_code unreadable;

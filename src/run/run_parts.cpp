@@ -5,6 +5,7 @@
 #include "lomo/core/console.h"
 #include "lomo/core/error.h"
 #include "lomo/core/log.h"
+#include "lomo/io/safetensors.h"
 #include "lomo/model/checkpoint.h"
 #include "lomo/model/config_json.h"
 #include "lomo/parallel/host_collectives.h"
@@ -22,6 +23,8 @@ void require_model_folder(fs::path const& folder) {
   std::error_code error;
   if (fs::is_regular_file(folder / "config.json", error)) return;
   const bool there = fs::is_directory(folder, error);
+  const std::string other = there ? other_than_safetensors(folder) : "";
+  if (!other.empty()) throw Error(Exit::data, "model.path: " + other);
   const std::string name = folder.string();
   const bool of_hub = !there && std::count(name.begin(), name.end(), '/') == 1 &&
                       name.front() != '.' && name.front() != '/';

@@ -5,6 +5,7 @@
 
 #include "program.h"
 #include "support/source_dir.h"
+#include "training.h"
 
 namespace fs = std::filesystem;
 
@@ -53,6 +54,21 @@ TEST_CASE("a random model of any family is made, planned, trained, evaluated and
     ++families;
   }
   CHECK(families >= 7);
+}
+
+TEST_CASE("a folder of something else is named for what it is, without a config.json too") {
+  const Workplace place;
+  write_config(place, kLomo, "");
+  for (auto const& [file, what] : {std::pair{"adapter_model.safetensors", "a LoRA adapter"},
+                                   std::pair{"model-q4.gguf", "a GGUF file"}}) {
+    fs::remove_all(place / "model");
+    fs::create_directories(place / "model");
+    std::ofstream(place / "model" + "/" + file) << "x";
+    const ProcessResult result = run(place, {"--config", place / "run.json"});
+    INFO(result.err);
+    CHECK(result.code == 4);
+    CHECK(contains(result.err, std::string("holds ") + file + ": " + what));
+  }
 }
 
 }  // namespace lomo::test

@@ -58,11 +58,15 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
+/// What a folder without safetensors holds instead (pytorch_model.bin, consolidated.*.pth, GGUF, a
+/// LoRA adapter), and the way out, in two sentences. Empty where nothing is recognised.
+std::string other_than_safetensors(std::filesystem::path const& folder);
+
 /// The weights of a Hugging Face folder: model.safetensors, or the shards that
 /// model.safetensors.index.json names; where both are there the first, as transformers does. What
-/// is something else (pytorch_model.bin, consolidated.*.pth, GGUF, a LoRA adapter) is refused for
-/// what it is, with the way out. Names are found without what wrappers of training put before them
-/// (module., _orig_mod., _fsdp_wrapped_module.), and with a "model." that an exporter left out.
+/// is something else is refused for what it is. Names are found without what wrappers of training
+/// put before them (module., _orig_mod., _fsdp_wrapped_module.), and with a "model." that an
+/// exporter left out.
 class CheckpointFolder {
  public:
   explicit CheckpointFolder(std::filesystem::path const& folder);
