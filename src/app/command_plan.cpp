@@ -12,7 +12,7 @@
 #include "lomo/io/files.h"
 #include "lomo/launch/engines.h"
 #include "lomo/launch/run_environment.h"
-#include "lomo/plan/clip_plan.h"
+#include "lomo/plan/kept.h"
 #include "lomo/plan/report.h"
 
 namespace lomo::app {
@@ -56,7 +56,7 @@ void plan_each(PlanReport& report, PlanTarget::Read const& read, EngineOptions c
     };
     const auto self = static_cast<std::size_t>(host.rank());
     TrainConfig config = read.run;
-    resolve_clip(config, read.shape, read.batches[self], make_dry);
+    resolve_kept(config, read.shape, read.batches[self], make_dry);
     plans[self] = plan_memory(config, read.shape, read.batches[self], make_dry);
     const auto slabs = host.all_gather_host(plans[self].slab);
     const bool shown = std::ranges::max_element(slabs) - slabs.begin() == host.rank();
@@ -163,7 +163,7 @@ int PlanCommand::run(launch::Process const& process) const {
   if (profile != "cpu") report.slow_attention = cuda::slow_attention(read.shape.head_width, type);
   if (read.batches.size() == 1) {
     PlannedBatches const& batches = read.batches.front();
-    resolve_clip(report.resolved, read.shape, batches, make_dry);
+    resolve_kept(report.resolved, read.shape, batches, make_dry);
     report.plan = make_plan(report.resolved, read.shape, batches, make_dry);
     if (ranks == 1) report.by_rank = {{report.plan.peak, report.plan.at_peak, report.plan.slab}};
   } else {

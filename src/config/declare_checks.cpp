@@ -70,9 +70,13 @@ ConfigSection declare(GradientCheck& value) {
   return {"",
           false,
           {choice("gradient_check", value, kGradientChecks,
-                  {.meaning = "`step` looks at the whole gradient before any weight changes "
-                              "(see `clip.strategy`); `tile` only keeps non-finite tiles away "
-                              "from the weights, and saves that look when `clip.norm` is 0",
+                  {.meaning = "`step` looks at the whole gradient before any weight changes (see "
+                              "`clip.strategy`). `tile` saves that look when `clip.norm` is 0, "
+                              "which is one backward pass of two: a tile that is not finite is "
+                              "kept away from the weights and ends the run with exit code 5, as "
+                              "weights before it have changed. `auto` is `step` where something "
+                              "needs it (`clip.norm`, `f16`, a `spike_guard.action` that answers), "
+                              "else `tile`",
                    .resume_may_change = true})},
           {}};
 }

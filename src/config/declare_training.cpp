@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "declarations.h"
 #include "key_builders.h"
@@ -9,6 +11,8 @@ namespace lomo::keys {
 namespace {
 
 using Out = nlohmann::ordered_json;
+
+constexpr char const* kAutomatic = "auto";
 
 template <OptimizerKind kind>
 bool is_kind(TrainConfig const& c) {
@@ -21,26 +25,42 @@ const Readers kDecays{"schedule linear or cosine", [](TrainConfig const& c) {
                         return c.schedule.kind != ScheduleKind::constant;
                       }};
 
-/// A name, or how many blocks are recomputed together.
-ConfigKey recompute_key(Recompute& value, About about) {
+/// A name, how many blocks are recomputed together, or an object that also says how many are not.
+ConfigKey recompute_key(std::optional<Recompute>& value, About about) {
   return make(
-      "recompute", "text or integer", std::move(about),
+      "recompute", "text, integer or object", std::move(about),
       [&value](JsonReader& reader, std::string const& key) {
         Json const* found = reader.raw(key);
         if (found == nullptr) return;
-        if (found->is_number()) {
-          reader.get(key, value.blocks, kAtLeastOne);
-          return;
+        Recompute given = Recompute::block;
+        if (found->is_object()) {
+          auto object = reader.object(key);
+          object->get("upper", given.upper, kCount);
+          object->get("together", given.blocks, kAtLeastOne);
+          object->finish();
+          value = given;
+        } else if (found->is_number()) {
+          reader.get(key, given.blocks, kAtLeastOne);
+          value = given;
+        } else if (*found == kAutomatic) {
+          value.reset();
+        } else {
+          const auto named = std::ranges::find(kRecomputes, *found,
+                                               [](auto const& name) { return Json(name.first); });
+          if (named == kRecomputes.end()) {
+            reader.fail(key,
+                        "expected \"auto\", \"none\", \"block\", a number of blocks or an "
+                        "object, found " +
+                            found->dump());
+          }
+          value = named->second;
         }
-        for (auto const& [name, meaning] : kRecomputes) {
-          if (*found != name) continue;
-          value = meaning;
-          return;
-        }
-        reader.fail(key,
-                    "expected \"none\", \"block\" or a number of blocks, found " + found->dump());
       },
-      [&value] { return value.blocks > 1 ? Out(value.blocks) : Out(name_of(value, kRecomputes)); });
+      [&value] {
+        if (!value) return Out(kAutomatic);
+        if (value->upper > 0) return Out{{"upper", value->upper}, {"together", value->blocks}};
+        return value->blocks > 1 ? Out(value->blocks) : Out(name_of(*value, kRecomputes));
+      });
 }
 
 }  // namespace
@@ -59,12 +79,18 @@ ConfigSection declare(TrainSection& train) {
                         "Of shuffles, rounding and sampling. Same config, same seed: same bits"}),
            recompute_key(
                train.recompute,
-               {.meaning = "`block` keeps only each block's input and runs its forward again in "
-                           "backward: less memory, about a third more work, same bits. With k only "
-                           "the input of every k-th block is kept and k blocks are recomputed "
-                           "together: fewer inputs, but what is inside of k blocks at once. `plan "
-                           "--advise` finds the k that needs least",
-                .values = "`none`, `block`, or a number k of blocks",
+               {.meaning = "Activation checkpointing, in any form with the same bits. `block` "
+                           "keeps only each block's input and runs its forward again in backward: "
+                           "less memory, about a third more work. With k only the input of every "
+                           "k-th block is kept and k blocks are recomputed together: fewer inputs, "
+                           "but what is inside of k blocks at once; `plan --advise` finds the k "
+                           "that needs least. `{\"upper\": m}` is `block` for all but the m blocks "
+                           "next to the head, of which everything is kept. `auto` chooses m, "
+                           "together with `clip.kept_blocks`, so that the largest batch takes the "
+                           "least work within `memory.budget` (without a budget: `block`); the "
+                           "effective config and every checkpoint hold what was chosen",
+                .values = "`auto`, `none`, `block`, a number k of blocks, or an object with "
+                          "`upper` and `together` (k)",
                 .resume_may_change = true}),
            integer("stop_after_skips", train.stop_after_skips, kAtLeastOne,
                    {.meaning = "Skipped steps in a row (loss or gradient not finite, or "

@@ -42,7 +42,8 @@ inline const Names<SpikeAction> kSpikeActions = {{"off", SpikeAction::off},
                                                  {"skip", SpikeAction::skip},
                                                  {"cut_lr", SpikeAction::cut_lr},
                                                  {"stop", SpikeAction::stop}};
-inline const Names<GradientCheck> kGradientChecks = {{"step", GradientCheck::step},
+inline const Names<GradientCheck> kGradientChecks = {{"auto", GradientCheck::automatic},
+                                                     {"step", GradientCheck::step},
                                                      {"tile", GradientCheck::tile}};
 inline const Names<ClipStrategy> kClipStrategies = {{"auto", ClipStrategy::automatic},
                                                     {"one_pass", ClipStrategy::one_pass},

@@ -91,6 +91,10 @@ void resolve(TrainConfig& config, ModelConfig const& model) {
                     "\" needs the gradient's norm before any weight changes: set gradient_check to "
                     "\"step\" or clip.norm, or spike_guard.action to \"warn\".");
   }
+  if (config.gradient_check == GradientCheck::automatic) {
+    const bool needed = *config.model.dtype == DType::f16 || answers || config.clip.norm > 0;
+    config.gradient_check = needed ? GradientCheck::step : GradientCheck::tile;
+  }
   if (!config.optimizer.rounding) {
     config.optimizer.rounding =
         *config.model.dtype == DType::bf16 ? Rounding::stochastic : Rounding::nearest;

@@ -85,7 +85,7 @@ void Decoder::prefetch_forward() {
 Pass Decoder::run(ShardedBatch const& batch, Recompute recompute, Purpose purpose) {
   const bool training = purpose == Purpose::train;
   const auto keep = [&](std::size_t l) {
-    if (training && !recompute.on()) return Keep::all;
+    if (training && recompute.keeps_all(l, weights_.blocks.size())) return Keep::all;
     return training && recompute.keeps_input(l) ? Keep::input : Keep::nothing;
   };
 
@@ -227,12 +227,12 @@ Buffer Decoder::backward_block(Pass& pass, std::size_t l, Buffer d, GradientSink
   const LayerContext ctx = layer_context(pass, l);
   BlockActivations& a = pass.blocks[l];
   const std::size_t lowest = lowest_requiring_grad(sink);
-  const bool recomputations = pass.recompute.on();
-  if (recomputations && !a.complete()) recompute_block(pass, l, lowest);
+  const bool recomputed = !pass.recompute.keeps_all(l, weights_.blocks.size());
+  if (recomputed && !a.complete()) recompute_block(pass, l, lowest);
   const bool input_gradient = l > lowest || sink.requires_grad(weights_.embedding);
-  Buffer dx = block_backward(ctx, weights_.blocks[l], a, std::move(d), sink,
-                             recomputations || !keep, input_gradient);
-  if (!keep || !pass.recompute.keeps_input(l)) a.x.reset();
+  Buffer dx = block_backward(ctx, weights_.blocks[l], a, std::move(d), sink, recomputed || !keep,
+                             input_gradient);
+  if (!keep || (recomputed && !pass.recompute.keeps_input(l))) a.x.reset();
   return dx;
 }
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "lomo/core/activity.h"
-#include "lomo/plan/clip_plan.h"
+#include "lomo/plan/kept.h"
 #include "lomo/plan/report.h"
 
 namespace lomo {
@@ -105,7 +105,7 @@ void advise(PlanReport& report, ModelConfig const& shape, PlannedBatches const& 
     change("memory.budget=" + budget, [&](TrainConfig& c) {  // kept factors save work
       c.memory.budget = room;
       c.clip.kept_blocks.reset();
-      resolve_clip(c, shape, batches, make_dry);
+      resolve_kept(c, shape, batches, make_dry);
     });
   }
   if (config.clip.kept_blocks.value_or(0) < shape.layers && takes_check(config)) {

@@ -14,9 +14,11 @@ namespace lomo {
 namespace {
 
 std::string recompute_of(TrainConfig const& config) {
-  const Recompute recompute = config.train.recompute;
-  if (recompute.blocks > 1) return "of " + counted(recompute.blocks, "block");
-  return recompute.on() ? "block" : "none";
+  const Recompute recompute = config.train.recompute.value_or(Recompute::block);
+  if (!recompute.on()) return "none";
+  std::string text = recompute.blocks > 1 ? "of " + counted(recompute.blocks, "block") : "block";
+  if (recompute.upper > 0) text += " but in the upper " + human_count(recompute.upper);
+  return text;
 }
 
 std::string counts(BatchCounts const& c) {

@@ -102,6 +102,7 @@ void PreparedRun::check_config_changes() {
   } else if (!same_strategy && config.clip.kept_blocks == before.clip.kept_blocks) {
     config.clip.kept_blocks.reset();  // that of the other strategy
   }
+  if (!config.train.recompute) config.train.recompute = before.train.recompute;
   changes = config_changes(before, config);
   for (std::string const& change : changes) log::info("changed on resume: {}", change);
 }

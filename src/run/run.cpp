@@ -147,6 +147,12 @@ class Run {
       tell(report, state_, config_);
     }
     progress_->step(report, state_.batches, epochs(), seconds_left());
+    if (report.partial) {  // the weights in memory are those of no step
+      throw Error(Exit::diverged, "step " + human_count(state_.batches) + ": " +
+                                      describe(*report.partial) + where_to_go_on() +
+                                      " gradient_check \"step\" keeps such a step away from "
+                                      "every weight.");
+    }
     if (state_.batches < given_.total) between_steps(state_.position.epoch > epoch);
   }
 

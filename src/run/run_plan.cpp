@@ -8,7 +8,7 @@
 #include "lomo/core/text.h"
 #include "lomo/cuda/attention_rate.h"
 #include "lomo/parallel/host_collectives.h"
-#include "lomo/plan/clip_plan.h"
+#include "lomo/plan/kept.h"
 #include "lomo/plan/report.h"
 #include "rank_memory.h"
 
@@ -21,7 +21,7 @@ std::size_t plan_run(PreparedRun& given, RunEnvironment const& setting) {
   const PlannedBatches batches =
       drawn_batches(config, given.shape, given.inputs, *given.sampler, to_come, host.size())
           .of_rank(host.rank(), host.size());
-  resolve_clip(config, given.shape, batches, setting.make_dry);
+  resolve_kept(config, given.shape, batches, setting.make_dry);
   const Plan plan = plan_memory(config, given.shape, batches, setting.make_dry);
   // The start says all it has to say in eight lines at most.
   std::string more;
@@ -29,6 +29,9 @@ std::size_t plan_run(PreparedRun& given, RunEnvironment const& setting) {
   if (*config.clip.kept_blocks > 0) {
     more += "; clipping without a second backward pass in " +
             human_count(*config.clip.kept_blocks) + " of " + counted(given.shape.layers, "block");
+  }
+  if (const std::int64_t upper = config.train.recompute->upper; upper > 0) {
+    more += "; " + human_count(upper) + " blocks not recomputed";
   }
   log::info("{}{}", plan_line(plan), more);
   if (setting.device == Device::cuda) {

@@ -47,7 +47,6 @@ void tell(StepReport const& report, TrainingState const& state, TrainConfig cons
     log::warn("the loss scale falls from {} to {}", human_number(report.loss_scale),
               human_number(state.trainer.loss_scale.scale));
   }
-  if (report.partial) log::warn("{}", describe(*report.partial));
 }
 
 nlohmann::ordered_json step_line(StepReport const& report, std::int64_t batch, std::int64_t epoch,

@@ -41,7 +41,7 @@ Trainer::Trainer(Decoder& model, TrainConfig const& config, Schedule const& sche
       kind_(config.optimizer.kind),
       clip_(config.clip),
       gradient_check_(config.gradient_check),
-      recompute_(config.train.recompute),
+      recompute_(config.train.recompute.value_or(Recompute::block)),
       stop_after_skips_(config.train.stop_after_skips),
       tile_{config.memory.tile_bytes},
       comm_dtype_(config.ranks.comm_dtype),
@@ -144,7 +144,7 @@ void Trainer::measure_loss(Pass const& pass, StepReport& report) const {
 
 void Trainer::fused_step(Pass& pass, StepReport& report, StepContext& context) {
   const float scale = scaler_.scale() / static_cast<float>(pass.all_loss_rows());
-  const bool verdict = clip_.norm > 0 || gradient_check_ == GradientCheck::step;
+  const bool verdict = clip_.norm > 0 || gradient_check_ != GradientCheck::tile;
   if (verdict && clip_.kept_blocks.value_or(0) > 0) return kept_step(pass, report, context);
   if (verdict) {
     NormProbe probe(sink_context(), context.gradient.scale, norm_method_);

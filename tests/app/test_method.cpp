@@ -16,17 +16,21 @@ json read_json(std::string const& file) {
   return json::parse(std::ifstream(file));
 }
 
-/// clip.kept_blocks of a run's effective config and of its newest checkpoint, which must agree.
+/// clip.kept_blocks of a run's effective config and of its newest checkpoint, which must agree, as
+/// must what they say of recomputation.
 std::int64_t resolved(Workplace const& place, std::string const& run, std::string const& step) {
   const json effective = read_json(place / (run + "/config.json"));
   const json state = read_json(place / (run + "/checkpoints/" + step + "/training_state.json"));
   CHECK(effective["clip"]["kept_blocks"] == state["config"]["clip"]["kept_blocks"]);
+  // All runs here begin with room for everything.
+  CHECK(effective["train"]["recompute"] == json{{"upper", 2}, {"together", 1}});
+  CHECK(state["config"]["train"]["recompute"] == effective["train"]["recompute"]);
   return effective["clip"]["kept_blocks"];
 }
 
 }  // namespace
 
-TEST_CASE("what clip.strategy auto resolves to is written down, and a resumed run keeps it") {
+TEST_CASE("what auto resolves to is written down, and a resumed run keeps it") {
   const Workplace place;
   make_model_and_data(place);
   write_config(place, R"({"name": "lomo", "lr": 0.05})",

@@ -28,6 +28,30 @@ std::vector<std::string> with(std::vector<std::string> const& settings) {
   return all;
 }
 
+/// Changes an f32 tensor (rows, cols) of a safetensors file: f(row, col, value) is its new value.
+template <class F>
+void edit(std::string const& file, std::string const& tensor, F f) {
+  std::fstream stream(file, std::ios::in | std::ios::out | std::ios::binary);
+  std::uint64_t length = 0;
+  stream.read(reinterpret_cast<char*>(&length), sizeof(length));
+  std::string header(length, ' ');
+  stream.read(header.data(), static_cast<std::streamsize>(length));
+  const json entry = json::parse(header)[tensor];
+  REQUIRE(entry["dtype"] == "F32");
+  const std::size_t cols = entry["shape"].back();
+  const std::size_t bytes =
+      entry["data_offsets"][1].get<std::size_t>() - entry["data_offsets"][0].get<std::size_t>();
+  std::vector<float> values(bytes / sizeof(float));
+  const auto at = static_cast<std::streamoff>(sizeof(length) + length +
+                                              entry["data_offsets"][0].get<std::size_t>());
+  stream.seekg(at);
+  stream.read(reinterpret_cast<char*>(values.data()), static_cast<std::streamsize>(bytes));
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = f(i / cols, i % cols, values[i]);
+  stream.seekp(at);
+  stream.write(reinterpret_cast<char const*>(values.data()), static_cast<std::streamsize>(bytes));
+  REQUIRE(stream);
+}
+
 std::string last_line(std::string const& text) {
   const std::string whole = text.substr(0, text.find_last_not_of('\n') + 1);
   return whole.substr(whole.rfind('\n') + 1);
@@ -52,7 +76,7 @@ TEST_CASE("a run that ends in steps that are not finite exits with 5 and sets it
   write_config(place, kLomo, "");
   // Fewer steps are left than end a run at once.
   const std::vector<std::string> ruin =
-      with({"optimizer.lr=1e30", "clip.norm=0", "train.max_steps=12"});
+      with({"optimizer.lr=1e30", "clip.norm=0", "gradient_check=step", "train.max_steps=12"});
   const ProcessResult done = run(place, command(place, "out", ruin));
   INFO(done.err << done.out);
   CHECK(done.code == 5);
@@ -74,8 +98,45 @@ TEST_CASE("a run that ends in steps that are not finite exits with 5 and sets it
   CHECK(stopped.code == 5);
   CHECK(contains(stopped.err, "20 steps in a row were skipped"));
   CHECK(contains(stopped.err, "No checkpoint was written"));
-  more = with({"optimizer.lr=1e30", "clip.norm=0", "save.every_steps=1"});
+  more = with({"optimizer.lr=1e30", "clip.norm=0", "gradient_check=step", "save.every_steps=1"});
   CHECK(contains(run(place, command(place, "saved", more)).err, "The last checkpoint is \""));
+}
+
+TEST_CASE("without a gradient check the first gradient that is not finite ends the run with 5") {
+  const Workplace place;
+  make_model_and_data(place);
+  // One input of the MLP is huge and not read; rows of up_proj have gradients above its inverse.
+  const std::string file = place / "model/model.safetensors", layer = "model.layers.1.";
+  edit(file, layer + "post_attention_layernorm.weight",
+       [](std::size_t, std::size_t col, float x) { return col == 7 ? 1e37f : x; });
+  for (auto const& [name, boost] :
+       {std::pair{"mlp.gate_proj.weight", 1e10f}, std::pair{"mlp.up_proj.weight", 1e-10f}}) {
+    edit(file, layer + name, [boost = boost](std::size_t row, std::size_t col, float x) {
+      if (col == 7) return 0.0f;
+      return row % 2 == 0 ? x : x * boost;
+    });
+  }
+  write_config(place, R"({"name": "adalomo", "lr": 0.001})", "");
+  const ProcessResult done = run(place, command(place, "out", with({"clip.norm=0"})));
+  INFO(done.err);
+  CHECK(done.code == 5);
+  CHECK(contains(done.err, "tensors were already updated (lm_head.weight"));
+  CHECK(contains(done.err, "and model.layers.1.mlp.up_proj.weight up to its first tile"));
+  CHECK(contains(done.err, "No checkpoint was written: begin again."));
+  CHECK(contains(done.err, "gradient_check \"step\" keeps such a step away"));
+  std::ifstream metrics(place / "out/metrics.jsonl");
+  std::string line;
+  while (std::getline(metrics, line) && !contains(line, "stopped_in")) {
+  }
+  CHECK(json::parse(line)["stopped_in"] == "model.layers.1.mlp.up_proj.weight");
+  // With the check such steps are skipped, and no weight changes.
+  const ProcessResult checked = run(
+      place,
+      command(place, "checked", with({"clip.norm=0", "gradient_check=step", "train.max_steps=3"})));
+  INFO(checked.err);
+  CHECK(checked.code == 5);
+  CHECK(contains(checked.err, "step 1 skipped: "));
+  CHECK(contains(checked.out, "the last 3 steps could not be applied"));
 }
 
 TEST_CASE("a run that got worse exits with 0 and says so first and last") {

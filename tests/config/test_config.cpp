@@ -103,6 +103,27 @@ TEST_CASE("overrides are JSON where they can be and text where not") {
   fs::remove(file);
 }
 
+TEST_CASE("what is recomputed can be said in five ways, each written as it is read") {
+  const auto read = [](char const* value) {
+    Json json = minimal();
+    json["train"]["recompute"] = Json::parse(value);
+    return parse_config(json, "run.json");
+  };
+  CHECK(!read(R"("auto")").train.recompute);
+  CHECK(read(R"("none")").train.recompute == Recompute::none);
+  CHECK(read(R"("block")").train.recompute == Recompute::block);
+  CHECK(read("3").train.recompute == Recompute{3, 0});
+  CHECK(read(R"({"upper": 12})").train.recompute == Recompute{1, 12});
+  CHECK(read(R"({"upper": 2, "together": 4})").train.recompute == Recompute{4, 2});
+  for (char const* value : {R"("auto")", R"("none")", "3", R"({"upper":2,"together":4})"}) {
+    CHECK(to_json(read(value))["train"]["recompute"].dump() == value);
+  }
+  CHECK(contains(refusal("/train/recompute", "blocks"), R"(expected "auto", "none", "block")"));
+  CHECK(contains(refusal("/train/recompute", true), "/train/recompute"));
+  CHECK(contains(refusal("/train/recompute", {{"uper", 2}}), "upper"));
+  CHECK(contains(refusal("/train/recompute", {{"upper", -1}}), "/train/recompute/upper"));
+}
+
 TEST_CASE("the checkpoint resolves dtype and rounding, and must have the shape the config says") {
   ModelConfig model;
   model.width = 64;
@@ -156,6 +177,26 @@ TEST_CASE(
   CHECK_FALSE(absent.clip.norm);
   resolve(absent, ModelConfig{});
   CHECK(absent.clip.norm == 1.0);
+}
+
+TEST_CASE("the whole gradient is looked at before an update where something needs it") {
+  const auto resolved = [](char const* pointer, Json value, char const* optimizer = "adalomo") {
+    Json json = minimal();
+    json["optimizer"]["name"] = optimizer;
+    json["model"]["dtype"] = "bf16";
+    if (*pointer != 0) json[Json::json_pointer(pointer)] = std::move(value);
+    TrainConfig config = parse_config(json, "run.json");
+    resolve(config, ModelConfig{});
+    return config.gradient_check;
+  };
+  CHECK(resolved("", {}) == GradientCheck::tile);
+  CHECK(resolved("", {}, "lomo") == GradientCheck::step);  // it clips by the norm
+  CHECK(resolved("/clip/norm", 0, "lomo") == GradientCheck::tile);
+  CHECK(resolved("/clip/norm", 1) == GradientCheck::step);
+  CHECK(resolved("/model/dtype", "f16") == GradientCheck::step);
+  CHECK(resolved("/spike_guard/action", "skip") == GradientCheck::step);
+  CHECK(resolved("/spike_guard/action", "warn") == GradientCheck::tile);
+  CHECK(resolved("/gradient_check", "step") == GradientCheck::step);
 }
 
 TEST_CASE("plain gradients at a high rate without clipping are warned about") {
@@ -248,7 +289,7 @@ TEST_CASE("every shipped config parses; those of the paper are fp16") {
     resolve(config, ModelConfig{});
     CHECK((config.optimizer.rounding == Rounding::stochastic) ==
           (config.model.dtype == DType::bf16));
-    CHECK(config.gradient_check == GradientCheck::step);
+    CHECK(config.gradient_check == GradientCheck::step);  // they clip by the norm
     CHECK(config.schedule.published == (paper || path.parent_path().filename() == "quickstart"));
     CHECK(unused_keys(config).empty());
     ++seen;

@@ -61,7 +61,8 @@ TEST_CASE("between forward and backward the inputs of every k-th block are all t
 }
 
 TEST_CASE("a pass that is kept gives the same gradients again") {
-  const Recompute recompute = GENERATE(Recompute::none, Recompute::block, Recompute{2});
+  const Recompute recompute = GENERATE(Recompute::none, Recompute::block, Recompute{2},
+                                       Recompute{1, 1}, Recompute{2, 1}, Recompute{1, 3});
   const bool tied = GENERATE(false, true);
   const std::size_t logits = GENERATE(std::size_t{0}, std::size_t{64} << 20);
   const std::size_t prompt = GENERATE(1u, 12u);
@@ -189,7 +190,8 @@ TEST_CASE("a fused step of a tied model equals the step with stored gradients, b
 
 TEST_CASE("clipping in two passes equals scaling the stored gradient") {
   const DType dtype = GENERATE(DType::f32, DType::bf16, DType::f16);
-  const Recompute recompute = GENERATE(Recompute::none, Recompute::block, Recompute{2});
+  const Recompute recompute = GENERATE(Recompute::none, Recompute::block, Recompute{2},
+                                       Recompute{1, 1}, Recompute{2, 1}, Recompute{1, 3});
   const double limit = 1.0;
   const auto train = [&](bool two_pass) {
     auto backend = make_cpu(2);
@@ -299,7 +301,9 @@ TEST_CASE("blocks are recomputed together also where only an upper one of them i
   const std::vector<double> kept = norms_of(Recompute::none);
   CHECK(kept[0] > 0);
   CHECK(kept[0] == kept[1]);
-  for (const std::int64_t blocks : {1, 2, 3}) CHECK(norms_of(Recompute{blocks}) == kept);
+  for (const std::int64_t blocks : {1, 2, 3}) {
+    for (const std::int64_t upper : {0, 1, 2}) CHECK(norms_of({blocks, upper}) == kept);
+  }
 }
 
 TEST_CASE("a batch without targets has no gradient") {

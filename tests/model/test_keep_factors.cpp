@@ -78,7 +78,8 @@ Trained step_once(Setting const& s, std::int64_t kept, NormMethod method) {
 TEST_CASE("kept factors give the update of two passes, however many blocks are kept") {
   Setting s;
   s.tied = GENERATE(false, true);
-  s.recompute = GENERATE(Recompute::none, Recompute::block, Recompute{2}, Recompute{3});
+  s.recompute = GENERATE(Recompute::none, Recompute::block, Recompute{2}, Recompute{3},
+                         Recompute{1, 1}, Recompute{3, 2});
   s.prompt = GENERATE(1u, 12u);
   SECTION("f32, head by blocks") {}
   SECTION("bf16, logits kept") {

@@ -182,7 +182,7 @@ TEST_CASE("an ablation measures to the byte what it plans") {
   const ModelConfig shape = test::tiny_config(tied);
   const Batch batch = make_batch(test::random_sequences({40, 9, 33}, 2, 101, 3));
   for (AblationCase const& what : ablation_cases(config_of(dtype, 4096), shape)) {
-    INFO(what.method << ", recompute " << what.run.train.recompute.blocks << ", logits "
+    INFO(what.method << ", recompute " << what.run.train.recompute->blocks << ", logits "
                      << what.run.memory.keep_logits_bytes);
     const AblationRow plan = plan_case(what, shape, batch, dry);
     // The engine has no more: a case that took it would fail.

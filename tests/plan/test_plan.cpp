@@ -25,7 +25,8 @@ TEST_CASE("a plan is the real run's peak to the byte, by category, with its gaps
   for (const auto kind :
        {OptimizerKind::lomo, OptimizerKind::adalomo, OptimizerKind::sgd, OptimizerKind::adamw}) {
     for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
-      for (const auto recompute : {Recompute::none, Recompute::block, Recompute{2}}) {
+      for (const auto recompute :
+           {Recompute::none, Recompute::block, Recompute{2}, Recompute{1, 1}, Recompute{2, 2}}) {
         for (const bool tied : {false, true}) {
           for (const int threads : {1, 2}) {
             TrainConfig config = config_of(kind, dtype);
@@ -34,7 +35,8 @@ TEST_CASE("a plan is the real run's peak to the byte, by category, with its gaps
             config.gradient_check =
                 tied || dtype == DType::f16 ? GradientCheck::step : GradientCheck::tile;
             INFO(to_string(kind) << ' ' << to_string(dtype) << " recompute " << recompute.blocks
-                                 << " tied " << tied << " threads " << threads);
+                                 << " but upper " << recompute.upper << " tied " << tied
+                                 << " threads " << threads);
             check_on_cpu(config, test::tiny_config(tied), batches_of({40, 9, 33}), threads);
           }
         }
@@ -53,7 +55,7 @@ TEST_CASE("a plan of a model with all that LLaMA has not is its run's to the byt
           config.clip.norm = 1;
           config.clip.kept_blocks = kept;
           INFO(to_string(kind) << ' ' << to_string(dtype) << " recompute " << recompute.blocks
-                               << " kept " << kept);
+                               << " but upper " << recompute.upper << " kept " << kept);
           check_on_cpu(config, test::unlike_llama(kept == 0), batches_of({40, 9, 33}), 2);
         }
       }
@@ -64,7 +66,8 @@ TEST_CASE("a plan of a model with all that LLaMA has not is its run's to the byt
 TEST_CASE("a plan follows the factors that are kept, and norms from Gram matrices") {
   for (const auto kind : {OptimizerKind::lomo, OptimizerKind::adalomo}) {
     for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
-      for (const auto recompute : {Recompute::none, Recompute::block, Recompute{2}}) {
+      for (const auto recompute :
+           {Recompute::none, Recompute::block, Recompute{2}, Recompute{1, 1}, Recompute{2, 2}}) {
         for (const bool tied : {false, true}) {
           for (const std::int64_t kept : {0, 1, 2, 3}) {
             TrainConfig config = config_of(kind, dtype);
@@ -75,7 +78,8 @@ TEST_CASE("a plan follows the factors that are kept, and norms from Gram matrice
             ModelConfig shape = test::tiny_config(tied);
             shape.ffn = 200;  // wide for the rows of the batch, so that Gram matrices are cheaper
             INFO(to_string(kind) << ' ' << to_string(dtype) << " recompute " << recompute.blocks
-                                 << " tied " << tied << " kept " << kept);
+                                 << " but upper " << recompute.upper << " tied " << tied << " kept "
+                                 << kept);
             check_on_cpu(config, shape, batches_of({9, 5}), 2);
           }
         }

@@ -58,6 +58,7 @@ TEST_CASE("recomputing blocks changes no bit") {
     for (const std::int64_t blocks : {1, 2, 3}) {
       INFO("every " << blocks << " blocks, factors of " << kept_blocks);
       CHECK(train(Recompute{blocks}, kept_blocks) == kept);
+      CHECK(train(Recompute{blocks, 1}, kept_blocks) == kept);
     }
   }
 }

@@ -58,7 +58,8 @@ struct TrainSection {
   std::int64_t epochs = 1;
   std::int64_t max_steps = 0;  // 0: no cap
   std::uint64_t seed = 42;
-  Recompute recompute = Recompute::block;
+  /// Not set: as memory allows, resolved once at the start of the run; see resolve_kept.
+  std::optional<Recompute> recompute;
   std::int64_t stop_after_skips = 20;  // skipped steps in a row that end the run as diverged
 };
 
@@ -89,8 +90,9 @@ struct ClipSection {
 
 /// What must be known before a weight changes.
 enum class GradientCheck : std::uint8_t {
-  step,  // the whole gradient is finite: a norm pass first
-  tile,  // the tile is finite
+  automatic,  // resolved: `step` where something needs it, else `tile`
+  step,       // the whole gradient is finite: a norm pass first
+  tile,       // the tile is finite
 };
 
 /// fp16 runs only; see LossScaler.
@@ -172,7 +174,7 @@ struct TrainConfig {
   OptimizerOptions optimizer;
   ScheduleSection schedule;
   ClipSection clip;
-  GradientCheck gradient_check = GradientCheck::step;
+  GradientCheck gradient_check = GradientCheck::automatic;
   LossScaleSection loss_scale;
   SpikeGuardSection spike_guard;
   MetricsSection metrics;

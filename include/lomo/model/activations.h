@@ -10,12 +10,18 @@ namespace lomo {
 
 /// What forward keeps for backward: every intermediate that backward reads (`none`), or the input
 /// of every k-th block alone. Then backward runs the forwards of k blocks again before it goes
-/// through them; `block` is k = 1.
+/// through them; `block` is k = 1. Of the `upper` blocks next to the head every intermediate is
+/// kept in any case: the first that backward needs, and gives back.
 struct Recompute {
   std::int64_t blocks = 1;  // k; 0: none
+  std::int64_t upper = 0;
   static const Recompute none, block;
 
   bool on() const { return blocks > 0; }
+  /// Whether all of block l, of so many, is kept.
+  bool keeps_all(std::size_t l, std::size_t layers) const {
+    return !on() || l + static_cast<std::size_t>(upper) >= layers;
+  }
   /// The lowest of the blocks that are recomputed together with block l.
   std::size_t first_with(std::size_t l) const {
     return on() ? l - l % static_cast<std::size_t>(blocks) : l;
@@ -23,7 +29,7 @@ struct Recompute {
   bool keeps_input(std::size_t l) const { return first_with(l) == l; }
   bool operator==(Recompute const&) const = default;
 };
-inline constexpr Recompute Recompute::none{0}, Recompute::block{1};
+inline constexpr Recompute Recompute::none{0, 0}, Recompute::block{1, 0};
 
 /// A batch in engine memory, in one block of i32 that goes up at once. Lists as in data/batch.h.
 struct DeviceBatch {

@@ -47,7 +47,8 @@ struct StepReport {
   bool is_spike = false;
   Rise rise;
   std::optional<RoundingReport> rounding;  // of 16-bit runs, every metrics.rounding_every steps
-  /// Set when a step without a gradient check met a non-finite tile: what had changed by then.
+  /// Set when a step without a gradient check met a non-finite tile: what had changed by then. The
+  /// weights are those of no step, and the caller ends the run.
   std::optional<FusedUpdate::UpdatedTensors> partial;
   std::int64_t tokens = 0;
   std::int64_t targets = 0;
@@ -88,8 +89,8 @@ Schedule schedule_of(TrainConfig const& config, std::int64_t total);
 /// The norm pass runs when clip.norm is set or gradient_check is `step`; its gradient check is
 /// known before any weight changes. A skipped step changes neither weights nor optimizer and does
 /// not move the schedule on (loss_scale.skip_consumes_schedule: an overflow does). Under
-/// gradient_check `tile` without clip.norm a non-finite tile stops the rest of its step only, and
-/// the step counts as skipped though earlier tiles were applied; StepReport::partial names them.
+/// gradient_check `tile` without clip.norm a non-finite tile stops the rest of its step, of which
+/// earlier tiles were applied; StepReport::partial names them.
 ///
 /// The order of checks: a loss that is not finite; a gradient that is not (fp16: an overflow, see
 /// LossScaler); a spike or a rise (SpikeGuard); then the norm clipping.

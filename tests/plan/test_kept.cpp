@@ -1,5 +1,5 @@
 // What clip.strategy resolves to, and that steps taken either way agree.
-#include "lomo/plan/clip_plan.h"
+#include "lomo/plan/kept.h"
 
 #include <cmath>
 #include <memory>
@@ -24,6 +24,7 @@ TrainConfig config_of(ClipStrategy strategy) {
   c.clip.norm = 0.5;
   c.clip.strategy = strategy;
   c.memory.tile_bytes = 4096;
+  c.train.recompute = Recompute::block;
   return c;
 }
 
@@ -43,7 +44,7 @@ std::size_t slab_of(std::int64_t kept) {
 std::int64_t resolved(ClipStrategy strategy, std::size_t budget) {
   TrainConfig config = config_of(strategy);
   config.memory.budget = budget;
-  resolve_clip(config, test::tiny_config(false), batches(), dry);
+  resolve_kept(config, test::tiny_config(false), batches(), dry);
   return *config.clip.kept_blocks;
 }
 
@@ -62,11 +63,63 @@ TEST_CASE("auto keeps the blocks there is room for") {
   CHECK(resolved(ClipStrategy::two_pass, std::size_t{1} << 40) == 0);
 }
 
+TEST_CASE("auto keeps activations and factors, as many of both as save most") {
+  const auto slab = [](TrainConfig const& config) {
+    return planned_work(config, test::tiny_config(false), batches(), dry).slab;
+  };
+  const auto resolved = [](std::size_t budget, double norm) {
+    TrainConfig config = config_of(ClipStrategy::automatic);
+    config.train.recompute.reset();
+    config.clip.norm = norm;
+    if (norm == 0) config.gradient_check = GradientCheck::tile;
+    config.memory.budget = budget;
+    resolve_kept(config, test::tiny_config(false), batches(), dry);
+    REQUIRE(config.train.recompute);
+    REQUIRE(config.clip.kept_blocks);
+    return config;
+  };
+  for (const double norm : {0.0, 0.5}) {
+    const TrainConfig least = resolved(1, norm), most = resolved(std::size_t{1} << 40, norm);
+    CHECK(*least.train.recompute == Recompute::block);
+    CHECK(*resolved(0, norm).train.recompute == Recompute::block);  // no budget
+    CHECK(most.train.recompute->upper == 3);
+    CHECK(*most.clip.kept_blocks == (norm > 0 ? 3 : 0));
+    const std::size_t from = slab(least), to = slab(most);
+    REQUIRE(from < to);
+    std::int64_t before = 0;
+    for (int part = 0; part <= 8; ++part) {
+      const std::size_t budget = from + (to - from) * static_cast<std::size_t>(part) / 8;
+      const TrainConfig config = resolved(budget, norm);
+      INFO("budget " << budget << " of " << from << " to " << to);
+      CHECK(slab(config) <= budget);
+      const std::int64_t kept = config.train.recompute->upper + *config.clip.kept_blocks;
+      CHECK(kept >= before);
+      before = kept;
+    }
+    CHECK(before == (norm > 0 ? 6 : 3));
+  }
+}
+
+TEST_CASE("what the user sets is kept, and the rest is chosen around it") {
+  TrainConfig config = config_of(ClipStrategy::two_pass);
+  config.train.recompute.reset();
+  config.memory.budget = std::size_t{1} << 40;
+  resolve_kept(config, test::tiny_config(false), batches(), dry);
+  CHECK(config.train.recompute->upper == 3);
+  CHECK(*config.clip.kept_blocks == 0);
+  config = config_of(ClipStrategy::automatic);
+  config.train.recompute = Recompute{2, 70};  // more than there are
+  config.memory.budget = std::size_t{1} << 40;
+  resolve_kept(config, test::tiny_config(false), batches(), dry);
+  CHECK(*config.train.recompute == Recompute{2, 3});
+  CHECK(*config.clip.kept_blocks == 3);
+}
+
 TEST_CASE("what was resolved stays, whatever the budget is later") {
   TrainConfig config = config_of(ClipStrategy::automatic);
   config.clip.kept_blocks = 1;
   config.memory.budget = std::size_t{1} << 40;
-  resolve_clip(config, test::tiny_config(false), batches(), dry);
+  resolve_kept(config, test::tiny_config(false), batches(), dry);
   CHECK(*config.clip.kept_blocks == 1);
 }
 
@@ -74,7 +127,7 @@ TEST_CASE("a run without a gradient check keeps nothing") {
   TrainConfig config = config_of(ClipStrategy::one_pass);
   config.clip.norm = 0;
   config.gradient_check = GradientCheck::tile;
-  resolve_clip(config, test::tiny_config(false), batches(), dry);
+  resolve_kept(config, test::tiny_config(false), batches(), dry);
   CHECK(*config.clip.kept_blocks == 0);
 }
 
