@@ -8,10 +8,6 @@
 namespace lomo {
 namespace {
 
-double count(std::int64_t n) {
-  return static_cast<double>(n);
-}
-
 void check_heads(Check const& check, Heads const& heads) {
   if (heads.key_value > 0 && heads.query > 0 && heads.query % heads.key_value == 0 &&
       heads.width > 0 && heads.width % 2 == 0) {

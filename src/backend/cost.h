@@ -10,6 +10,15 @@
 /// and division too) is 1; conversions and comparisons of indices are free. Bytes: each operand
 /// element the op must touch, once; memory that two arguments name counts for both, since an engine
 /// without addresses cannot tell.
+namespace lomo {
+
+/// A number of elements or rows, as costs count.
+inline double count(std::int64_t n) {
+  return static_cast<double>(n);
+}
+
+}  // namespace lomo
+
 namespace lomo::cost {
 
 /// Bytes of all operands, each once; absent ones are free.

@@ -4,13 +4,7 @@
 
 // The head: cross-entropy over blocks of the vocabulary.
 namespace lomo {
-namespace {
-
-double count(std::int64_t n) {
-  return static_cast<double>(n);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void Backend::cross_entropy_begin(Tensor running) {
   check_running(Check("cross_entropy_begin", device_), {"running", running});

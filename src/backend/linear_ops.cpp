@@ -6,13 +6,7 @@
 
 // Linear layers and rows. Engines never see an empty product: it is resolved here.
 namespace lomo {
-namespace {
-
-double count(std::int64_t n) {
-  return static_cast<double>(n);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void Backend::linear(Tensor y, Tensor x, Tensor w, Tensor residual) {
   const Check check("linear", device_);

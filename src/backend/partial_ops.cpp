@@ -6,10 +6,6 @@
 namespace lomo {
 namespace {
 
-double count(std::int64_t n) {
-  return static_cast<double>(n);
-}
-
 /// The rows of `partials` are those of `whole`, once or more often.
 void check_partials(Check const& check, Arg whole, Arg partials) {
   check.same_cols(whole, partials);

@@ -6,10 +6,6 @@
 namespace lomo {
 namespace {
 
-double count(std::int64_t n) {
-  return static_cast<double>(n);
-}
-
 void check_whole(Check const& check, Backend::AdaLomoTensor const& whole, Arg g) {
   check.vector({"row_total", whole.row_total}, kF64, 1);
   if (whole.rows >= g.tensor.rows() && whole.numel >= g.tensor.numel()) return;

@@ -20,8 +20,6 @@ const Readers kOpenTasks{"data.task chat, jsonl or text", [](TrainConfig const& 
                            return c.data.task == "chat" || c.data.task == "jsonl" ||
                                   c.data.task == "text";
                          }};
-const Readers kSuperglue{"a SuperGLUE task",
-                         [](TrainConfig const& c) { return is_superglue(c.data.task); }};
 
 ConfigKey path_key(std::string& value, About about) {
   return make(

@@ -9,8 +9,6 @@ namespace {
 constexpr Range<std::int64_t> kKept{0, 1000000000};  // far from overflow when added up
 const Readers kSampled{"data.samples",
                        [](TrainConfig const& c) { return !c.data.samples.empty(); }};
-const Readers kSuperglue{"a SuperGLUE task",
-                         [](TrainConfig const& c) { return is_superglue(c.data.task); }};
 
 }  // namespace
 

@@ -7,6 +7,7 @@
 
 #include "lomo/config/choices.h"
 #include "lomo/config/keys.h"
+#include "names.h"
 
 /// A key of each type that configs have. What they read goes to `value`, which outlives the key.
 namespace lomo::keys {
@@ -22,6 +23,10 @@ struct About {
   Readers readers = {};
   bool resume_may_change = false;
 };
+
+/// Keys that only SuperGLUE tasks read.
+inline const Readers kSuperglue{"a SuperGLUE task",
+                                [](TrainConfig const& c) { return is_superglue(c.data.task); }};
 
 inline constexpr Range<std::int64_t> kCount{0};
 inline constexpr Range<std::int64_t> kAtLeastOne{1};

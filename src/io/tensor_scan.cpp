@@ -11,7 +11,7 @@ namespace lomo {
 
 namespace {
 
-constexpr std::size_t kBlock = std::size_t{1} << 20;  // a multiple of every element's size
+constexpr std::size_t kScanBlock = std::size_t{1} << 20;  // a multiple of every element's size
 
 /// The value of the bits of a storage type.
 template <class T, class Bits>
@@ -54,7 +54,7 @@ void look(std::span<std::byte const> bytes, Bits exponent, std::int64_t first, T
 TensorScan scan_tensor(SafetensorsFile const& file, SafetensorsEntry const& entry) {
   TensorScan scan;
   Hasher hasher;
-  std::vector<std::byte> buffer(std::min<std::uint64_t>(kBlock, entry.bytes));
+  std::vector<std::byte> buffer(std::min<std::uint64_t>(kScanBlock, entry.bytes));
   for (std::uint64_t from = 0; from < entry.bytes; from += buffer.size()) {
     const auto block =
         std::span(buffer).first(std::min<std::uint64_t>(buffer.size(), entry.bytes - from));

@@ -23,9 +23,9 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uint64_t kPage = 4096;
-constexpr std::uint64_t kPages = 64;     // looked at in each file of weights
-constexpr std::size_t kShown = 60;       // longer values are compared and not shown
-constexpr std::size_t kDifferences = 5;  // named in a message
+constexpr std::uint64_t kPages = 64;       // looked at in each file of weights
+constexpr std::size_t kLongestShown = 60;  // longer values are compared and not shown
+constexpr std::size_t kDifferences = 5;    // named in a message
 
 /// The program and the project's libraries: other builds may compute other things.
 std::string code_hash() {
@@ -81,7 +81,7 @@ Json to_json(std::vector<Fingerprint> const& all) {
 /// "rank 2 has optimizer.lr 0.1, rank 0 has 0.05", for what is short enough.
 std::string difference(int rank, Fingerprint const& first, std::string const& value) {
   const std::string who = "rank " + std::to_string(rank) + " has ";
-  if (std::max(first.value.size(), value.size()) > kShown || first.exit == Exit::data) {
+  if (std::max(first.value.size(), value.size()) > kLongestShown || first.exit == Exit::data) {
     return who + "another " + first.what + " than rank 0";
   }
   return who + first.what + " " + value + ", rank 0 has " + first.value;

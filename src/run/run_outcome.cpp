@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kJudgedSteps = 10;     // at either end of a run
 constexpr std::int64_t kSkippedAtEnd = 3;    // a single overflow of fp16 is nothing unusual
-constexpr double kMinRealised = 0.5;         // of the intended step, rate or number of steps
+constexpr double kMinShare = 0.5;            // of the intended step, rate or number of steps
 constexpr double kEvaluationRise = 0.001;    // of a loss; the examples are the same, so no noise
 constexpr double kTrainingRise = 0.02;       // of a loss of several steps
 constexpr double kTrainingRiseOfFew = 0.25;  // of one or two
@@ -167,7 +167,7 @@ RunOutcome judge_run(TrainConfig const& config, RunRecord const& record,
     tell("not_applied",
          last_steps(record.unapplied) + " of the run were skipped, as train.log says.");
   } else if (quotient(static_cast<double>(record.applied), record.applied + record.skipped) <
-             kMinRealised) {
+             kMinShare) {
     tell("not_applied", "only " + counted(record.applied, "step") + " of " +
                             human_count(record.applied + record.skipped) +
                             " could be applied; why the others were skipped is in train.log.");
@@ -179,13 +179,13 @@ RunOutcome judge_run(TrainConfig const& config, RunRecord const& record,
     tell("worse", "the model got worse: " + worse + ". " + advice(config));
   }
   const double rate = quotient(record.rates, record.applied);
-  if (rate < kMinRealised) {
+  if (rate < kMinShare) {
     tell("rate_cut", "spike_guard.action \"cut_lr\" cut the learning rate: the run was made at " +
                          human_percent(rate) + " of the rates that were asked for. " +
                          advice(config));
   }
   const double realised = quotient(record.realised, record.measured);
-  if (config.optimizer.rounding == Rounding::nearest && realised < kMinRealised) {
+  if (config.optimizer.rounding == Rounding::nearest && realised < kMinShare) {
     tell("rounding", "rounding to nearest realised " + human_percent(realised) +
                          " of the intended steps; set optimizer.rounding to \"stochastic\".");
   } else if (record.applied > 0 && is_unchanged(evaluations)) {

@@ -85,12 +85,12 @@ Json to_json(TrainingState const& state) {
 
 /// In pieces: a shard is larger than what a run may take of the host's memory.
 void copy_bytes(fs::path const& from, fs::path const& to) {
-  constexpr std::uint64_t kPiece = 4u << 20;
+  constexpr std::uint64_t kCopied = 4u << 20;
   const InputFile source(from, Exit::data);
   AtomicFile copy(to);
   std::vector<std::byte> piece;
   for (std::uint64_t at = 0; at < source.size(); at += piece.size()) {
-    piece.resize(std::min(kPiece, source.size() - at));
+    piece.resize(std::min(kCopied, source.size() - at));
     source.read(at, piece);
     copy.write(piece);
   }

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "lomo/core/error.h"
+#include "stopwatch.h"
 
 namespace lomo {
 namespace {
@@ -16,10 +17,6 @@ constexpr double kSeconds = 0.25;        // long enough to outlast a neighbour's
 constexpr double kLongest = 0.05;        // seconds of one product
 constexpr double kGrows = 1.05;
 
-double since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 double rate_of_product(Backend& backend, DType dtype, std::int64_t side) {
   const Shape square(side, side);
   const Buffer x = backend.allocate(square, dtype, Category::workspace, "probe x");
@@ -30,13 +27,13 @@ double rate_of_product(Backend& backend, DType dtype, std::int64_t side) {
   backend.linear(y, x, w);  // makes the primitive
   if (!backend.computes()) return 0;
   double best = 0;
-  for (const auto begin = Clock::now(); since(begin) < kSeconds;) {
+  for (const auto begin = Clock::now(); seconds_since(begin) < kSeconds;) {
     const double before = backend.ledger().flops();
     backend.synchronize();
     const auto start = Clock::now();
     backend.linear(y, x, w);
     backend.synchronize();
-    const double seconds = since(start);
+    const double seconds = seconds_since(start);
     if (seconds > 0) best = std::max(best, (backend.ledger().flops() - before) / seconds);
   }
   return best;

@@ -9,6 +9,7 @@
 #include "lomo/core/console.h"
 #include "lomo/core/log.h"
 #include "lomo/core/text.h"
+#include "stopwatch.h"
 
 namespace lomo {
 
@@ -20,10 +21,6 @@ constexpr double kRedrawEvery = 0.1;  // seconds between redraws of the bar
 constexpr double kRateWeight = 0.1;   // of the newest step in the shown rate
 constexpr double kLossWeight = 0.05;
 constexpr std::size_t kWidestBar = 20, kNarrowestBar = 5;
-
-double since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 std::string fixed(double value, int digits) {
   std::array<char, 64> text{};
@@ -117,8 +114,8 @@ void Progress::step(StepReport const& report, std::int64_t done, double epoch,
   }
   const bool last = done >= options_.total;
   const bool draws = console::can_draw();
-  const bool bar = draws && (last || since(last_bar_) >= kRedrawEvery);
-  const bool line = last || since(last_line_) >= kLineEvery;
+  const bool bar = draws && (last || seconds_since(last_bar_) >= kRedrawEvery);
+  const bool line = last || seconds_since(last_line_) >= kLineEvery;
   if (!bar && !line) return;
   const ProgressFigures figures{done,        options_.total, epoch,
                                 report.loss, loss_.value(),  report.grad_norm,

@@ -4,6 +4,7 @@
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <chrono>
 
 #include <cstdlib>
 #include <filesystem>
@@ -135,6 +136,9 @@ inline void write_short_data(Workplace const& place) {
   }
 }
 
+/// The optimizer of most runs here.
+inline constexpr char const* kLomo = R"({"name": "lomo", "lr": 0.05})";
+
 inline void write_config(Workplace const& place, std::string const& optimizer,
                          std::string const& extra) {
   std::ofstream(place / "run.json")
@@ -143,6 +147,20 @@ inline void write_config(Workplace const& place, std::string const& optimizer,
       << R"(", "validation_share": 0.2}, "batch": {"sequences": 4},
       "train": {"epochs": 3, "seed": 7}, "optimizer": )"
       << optimizer << R"(, "schedule": {"warmup": 0.1}, "clip": {"norm": 1.0})" << extra << "}";
+}
+
+/// What stands in `text` after `before`, up to `after`; empty when it does not.
+inline std::string between(std::string const& text, std::string const& before,
+                           std::string const& after) {
+  const std::size_t at = text.find(before);
+  if (at == std::string::npos) return {};
+  const std::size_t begin = at + before.size();
+  return text.substr(begin, text.find(after, begin) - begin);
+}
+
+/// On the clock of tests that wait.
+inline double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 /// The bytes of every weight of a model folder.

@@ -16,10 +16,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
 Process in_shell(Workplace const& place, std::string const& line) {
   return Process(place, "/bin/bash", {"-c", line});
 }
@@ -28,7 +24,7 @@ std::string quoted(std::string const& program) {
   return "'" + program + "'";
 }
 
-std::string small_tokenizer() {
+std::string quoted_small_tokenizer() {
   return quoted((source_dir() / "tests/fixtures/tokenizers/split_bytes").string());
 }
 
@@ -45,7 +41,8 @@ TEST_CASE("results that cannot be printed are exit code 1, after all is saved") 
             quoted(place / "ids.jsonl"),
         " verify " + quoted(place / "model"), " plan --config " + config,
         " inspect --config " + config,
-        " tokenize --decode --model " + small_tokenizer() + " " + quoted(place / "ids.jsonl"),
+        " tokenize --decode --model " + quoted_small_tokenizer() + " " +
+            quoted(place / "ids.jsonl"),
         " cache --folder " + quoted(place.path().string()), std::string(" --help")}) {
     const ProcessResult result = in_shell(place, program + arguments + " > /dev/full").wait();
     INFO(arguments << ": " << result.err);
@@ -90,7 +87,8 @@ TEST_CASE("tokenize and inspect end when nobody reads them any more") {
   write_many(place, "ids.jsonl", 20000);
   write_config(place, kLomo, "");
   for (std::string const& arguments :
-       {" tokenize --decode --model " + small_tokenizer() + " " + quoted(place / "ids.jsonl"),
+       {" tokenize --decode --model " + quoted_small_tokenizer() + " " +
+            quoted(place / "ids.jsonl"),
         " inspect --count 20000 --config " + quoted(place / "run.json")}) {
     const ProcessResult result =
         in_shell(place, quoted(LOMO_TRAIN_PROGRAM) + arguments +

@@ -17,14 +17,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// What stands in `text` after `before`, up to `after`; empty when it does not.
-std::string between(std::string const& text, std::string const& before, std::string const& after) {
-  const std::size_t at = text.find(before);
-  if (at == std::string::npos) return {};
-  const std::size_t begin = at + before.size();
-  return text.substr(begin, text.find(after, begin) - begin);
-}
-
 /// Engine memory by category at the peak, as a command plans it and as it says it was.
 std::string planned_in(std::string const& log) {
   return between(log, "at the peak (", ")");

@@ -41,14 +41,6 @@ constexpr char const* kTwo =
     "{\"prompt\": \"The sky is \", \"answer\": \"blue\"}\n"
     "{\"prompt\": \"The grass is \", \"answer\": \"green\"}\n";
 
-/// What stands in `text` after `before`, up to `after`.
-std::string between(std::string const& text, std::string const& before, std::string const& after) {
-  const std::size_t at = text.find(before);
-  if (at == std::string::npos) return {};
-  const std::size_t begin = at + before.size();
-  return text.substr(begin, text.find(after, begin) - begin);
-}
-
 /// Lines on stderr before the first evaluation.
 std::size_t lines_of_start(std::string const& err) {
   const std::string start = err.substr(0, err.find("eval before"));

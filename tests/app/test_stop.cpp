@@ -23,10 +23,6 @@ using std::chrono::milliseconds;
 // Seconds. What stops.sh finds is a fraction of one; here other tests may have the processors.
 constexpr double kObeyed = 5.0;
 
-double seconds_since(Clock::time_point begin) {
-  return duration<double>(Clock::now() - begin).count();
-}
-
 /// A shape whose weights take a while to draw.
 void write_large_shape(Workplace const& place) {
   std::ofstream(place / "large.json") << R"({"architectures": ["LlamaForCausalLM"],

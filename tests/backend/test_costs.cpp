@@ -6,7 +6,7 @@ using lomo::test::RecordingBackend;
 
 namespace {
 
-Tensor t(Shape shape, DType type = DType::f32) {
+Tensor tensor(Shape shape, DType type = DType::f32) {
   return RecordingBackend::tensor(shape, type);
 }
 
@@ -14,20 +14,20 @@ Tensor t(Shape shape, DType type = DType::f32) {
 
 TEST_CASE("products cost 2 m n k and their operands once") {
   RecordingBackend b;
-  b.linear(t({7, 3}), t({7, 5}, DType::bf16), t({3, 5}, DType::bf16));
+  b.linear(tensor({7, 3}), tensor({7, 5}, DType::bf16), tensor({3, 5}, DType::bf16));
   auto const& linear = b.ledger().ops().at("linear");
   CHECK(linear.calls == 1);
   CHECK(linear.cost.flops == 2 * 7 * 3 * 5);
   CHECK(linear.cost.bytes == 4 * 7 * 3 + 2 * 7 * 5 + 2 * 3 * 5);
-  b.linear(t({7, 3}), t({7, 5}), t({3, 5}), t({7, 3}));
+  b.linear(tensor({7, 3}), tensor({7, 5}), tensor({3, 5}), tensor({7, 3}));
   CHECK(linear.calls == 2);
   CHECK(linear.cost.flops == 2 * (2 * 7 * 3 * 5) + 7 * 3);
-  b.linear_backward_input(t({7, 5}), t({7, 3}), t({3, 5}));
-  b.linear_backward_weight(t({3, 5}), t({7, 3}), t({7, 5}));
+  b.linear_backward_input(tensor({7, 5}), tensor({7, 3}), tensor({3, 5}));
+  b.linear_backward_weight(tensor({3, 5}), tensor({7, 3}), tensor({7, 5}));
   CHECK(b.ledger().ops().at("linear_backward_input").cost.flops == 2 * 7 * 3 * 5);
   CHECK(b.ledger().ops().at("linear_backward_weight").cost.flops == 2 * 7 * 3 * 5);
   CHECK(b.ledger().flops() == 4 * (2 * 7 * 3 * 5) + 7 * 3);
-  b.linear_backward_weights(t({6, 5}), t({7, 43}), t({7, 5}), {2, 40});
+  b.linear_backward_weights(tensor({6, 5}), tensor({7, 43}), tensor({7, 5}), {2, 40});
   auto const& blocks = b.ledger().ops().at("linear_backward_weights");
   CHECK(blocks.cost.flops == 2 * 7 * 6 * 5);
   CHECK(blocks.cost.bytes == 4 * (6 * 5 + 7 * 6 + 7 * 5));  // of dy the blocks alone
@@ -37,13 +37,14 @@ TEST_CASE("causal attention counts the pairs it looks at") {
   RecordingBackend b;
   const Heads heads{4, 2, 8, 1};
   const auto rows = [](std::int64_t count, std::int64_t sequences, std::int64_t longest) {
-    return Sequences{t(sequences + 1, DType::i32), t(count, DType::i32), longest};
+    return Sequences{tensor(sequences + 1, DType::i32), tensor(count, DType::i32), longest};
   };
   const auto flops = [&](Sequences const& q, Sequences const& k) {
     const std::int64_t nq = q.positions.rows();
     const std::int64_t nk = k.positions.rows();
     b.ledger().restart();
-    b.attention(t({nq, 32}), t({nq, 4}), t({nq, 32}), t({nk, 16}), t({nk, 16}), q, k, heads);
+    b.attention(tensor({nq, 32}), tensor({nq, 4}), tensor({nq, 32}), tensor({nk, 16}),
+                tensor({nk, 16}), q, k, heads);
     return b.ledger().ops().at("attention").cost.flops;
   };
   // Three sequences of 5 rows: 15 pairs each; two products of width 8 for 4 heads.
@@ -57,16 +58,17 @@ TEST_CASE("causal attention counts the pairs it looks at") {
 
 TEST_CASE("elementwise work is proportional to the elements, data movement has none") {
   RecordingBackend b;
-  b.sgd_update(t({9, 4}, DType::bf16), t({2, 4}), {}, {}, {}, t(2, DType::i32));
+  b.sgd_update(tensor({9, 4}, DType::bf16), tensor({2, 4}), {}, {}, {}, tensor(2, DType::i32));
   auto const& sgd = b.ledger().ops().at("sgd_update").cost;
   CHECK(sgd.flops == 7 * 2 * 4);
   CHECK(sgd.bytes == 2 * 4 * (2 + 4) + 2 * 4);  // only the rows that are touched
   b.ledger().restart();
-  b.sgd_update(t({2, 4}, DType::bf16), t({6, 4}, DType::bf16), {}, {});  // parts of 3 ranks
+  b.sgd_update(tensor({2, 4}, DType::bf16), tensor({6, 4}, DType::bf16), {},
+               {});  // parts of 3 ranks
   auto const& of_ranks = b.ledger().ops().at("sgd_update").cost;
   CHECK(of_ranks.flops == 7 * 2 * 4 + 3 * 2 * 4);
   CHECK(of_ranks.bytes == 2 * 4 * 2 + 2 * 4 * 6);
-  b.gather_rows(t({3, 4}), t({100, 4}), t(3, DType::i32));
+  b.gather_rows(tensor({3, 4}), tensor({100, 4}), tensor(3, DType::i32));
   auto const& gather = b.ledger().ops().at("gather_rows").cost;
   CHECK(gather.flops == 0);
   CHECK(gather.bytes == 2 * 3 * 4 * 4 + 3 * 4);

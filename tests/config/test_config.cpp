@@ -7,9 +7,11 @@
 #include "lomo/config/config.h"
 #include "lomo/core/error.h"
 #include "support/catch.h"
+#include "support/errors.h"
 #include "support/source_dir.h"
 
 using namespace lomo;
+using test::contains;
 namespace fs = std::filesystem;
 
 namespace {
@@ -30,10 +32,6 @@ std::string refusal(char const* pointer, Json value) {
     return error.what();
   }
   return {};
-}
-
-bool contains(std::string const& text, std::string const& part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace

@@ -46,9 +46,9 @@ inline void check_comm_of_two(std::string const& table) {
     CHECK(got.median > 0);
     CHECK(got.minimum <= got.median);
     CHECK(got.median <= got.maximum);
-    constexpr double kPrinted = 0.00051;  // all have three decimals
-    CHECK(got.rate >= bytes / (got.median + kPrinted) / 1e6 - kPrinted);
-    CHECK(got.rate <= bytes / (got.median - kPrinted) / 1e6 + kPrinted);
+    constexpr double kDecimals = 0.00051;  // all have three decimals
+    CHECK(got.rate >= bytes / (got.median + kDecimals) / 1e6 - kDecimals);
+    CHECK(got.rate <= bytes / (got.median - kDecimals) / 1e6 + kDecimals);
   };
   check("all_gather +q_proj", 32.0 * 64 * 2);
   check("all_gather +k_proj, v_proj", 16.0 * 64 * 2);

@@ -15,8 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr char const* kLomo = R"({"name": "lomo", "lr": 0.05})";
-
 /// A run of the same length at a constant rate has the same weights after each step, however long
 /// it was meant to be.
 std::vector<Arguments> two_ranks(Workplace const& place, std::string const& output,

@@ -22,8 +22,6 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::duration;
 using std::chrono::milliseconds;
 
-constexpr char const* kLomo = R"({"name": "lomo", "lr": 0.05})";
-
 double seconds_since(Clock::time_point begin) {
   return duration<double>(Clock::now() - begin).count();
 }

@@ -23,8 +23,7 @@ using std::chrono::seconds;
 
 namespace {
 
-constexpr char const* kLomo = R"({"name": "lomo", "lr": 0.05})";
-constexpr char const* kQuiet = R"(, "eval": {"before": false, "at_end": false})";
+constexpr char const* kNoEvaluation = R"(, "eval": {"before": false, "at_end": false})";
 constexpr seconds kEnds{30};  // a job that lost a rank
 constexpr int kSlowMicroseconds = 2000;
 constexpr int kSaveOperations = 60;  // about so many in a save of this model
@@ -106,7 +105,7 @@ TEST_CASE(
 TEST_CASE("a rank that hangs is named by the others, and ends the job with 6") {
   const Workplace place;
   make_model_and_data(place);
-  write_config(place, kLomo, kQuiet);
+  write_config(place, kLomo, kNoEvaluation);
   for (const std::size_t stopped : {std::size_t{1}, std::size_t{0}}) {
     const std::string name = "out" + std::to_string(stopped);
     const Arguments arguments =
@@ -130,7 +129,7 @@ TEST_CASE("a rank that hangs is named by the others, and ends the job with 6") {
 TEST_CASE("a job that is suspended for longer than ranks wait for each other goes on") {
   const Workplace place;
   make_model_and_data(place);
-  write_config(place, kLomo, kQuiet);
+  write_config(place, kLomo, kNoEvaluation);
   const Arguments arguments =
       command(place, "out", {"--set", "train.epochs=100000", "--rank-timeout", "6"});
   const Process job = start(place, std::vector<Arguments>(2, arguments));
@@ -151,7 +150,7 @@ TEST_CASE("a job that is suspended for longer than ranks wait for each other goe
 TEST_CASE("when mpirun itself is killed no rank is left") {
   const Workplace place;
   make_model_and_data(place);
-  write_config(place, kLomo, kQuiet);
+  write_config(place, kLomo, kNoEvaluation);
   const Process job = start(
       place, std::vector<Arguments>(2, command(place, "out", {"--set", "train.epochs=100000"})));
   wait_for_steps(job, place, "out", 3);
@@ -165,7 +164,7 @@ TEST_CASE("when mpirun itself is killed no rank is left") {
 TEST_CASE("every way to ask scripts/mpirun.sh for the end saves, however slow the disk") {
   const Workplace place;
   make_model_and_data(place);
-  write_config(place, kLomo, kQuiet);
+  write_config(place, kLomo, kNoEvaluation);
   const Environment environment = for_script(on_slow_disk());
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) {
     const std::string name = "out" + std::to_string(signal);
@@ -190,7 +189,7 @@ TEST_CASE("every way to ask scripts/mpirun.sh for the end saves, however slow th
 TEST_CASE("mpirun alone cuts a slow save short, and the run says at start how to stop it instead") {
   const Workplace place, inspect;
   make_model_and_data(place);
-  write_config(place, kLomo, kQuiet);
+  write_config(place, kLomo, kNoEvaluation);
   const SlowDisk slow(100000);
   for (const int signal : {SIGINT, SIGTERM}) {
     const std::string name = "out" + std::to_string(signal);

@@ -12,11 +12,11 @@ using namespace lomo;
 
 namespace {
 
-std::unique_ptr<Backend> dry() {
+std::unique_ptr<Backend> one_thread() {
   return make_dry_backend({.threads = 1});
 }
 
-TrainConfig config_of(ClipStrategy strategy) {
+TrainConfig clipped(ClipStrategy strategy) {
   TrainConfig c;
   c.optimizer.lr = 0.1;
   c.optimizer.rounding = Rounding::nearest;
@@ -36,15 +36,15 @@ PlannedBatches batches() {
 }
 
 std::size_t slab_of(std::int64_t kept) {
-  TrainConfig config = config_of(ClipStrategy::automatic);
+  TrainConfig config = clipped(ClipStrategy::automatic);
   config.clip.kept_blocks = kept;
-  return planned_work(config, test::tiny_config(false), batches(), dry).slab;
+  return planned_work(config, test::tiny_config(false), batches(), one_thread).slab;
 }
 
 std::int64_t resolved(ClipStrategy strategy, std::size_t budget) {
-  TrainConfig config = config_of(strategy);
+  TrainConfig config = clipped(strategy);
   config.memory.budget = budget;
-  resolve_kept(config, test::tiny_config(false), batches(), dry);
+  resolve_kept(config, test::tiny_config(false), batches(), one_thread);
   return *config.clip.kept_blocks;
 }
 
@@ -65,15 +65,15 @@ TEST_CASE("auto keeps the blocks there is room for") {
 
 TEST_CASE("auto keeps activations and factors, as many of both as save most") {
   const auto slab = [](TrainConfig const& config) {
-    return planned_work(config, test::tiny_config(false), batches(), dry).slab;
+    return planned_work(config, test::tiny_config(false), batches(), one_thread).slab;
   };
   const auto resolved = [](std::size_t budget, double norm) {
-    TrainConfig config = config_of(ClipStrategy::automatic);
+    TrainConfig config = clipped(ClipStrategy::automatic);
     config.train.recompute.reset();
     config.clip.norm = norm;
     if (norm == 0) config.gradient_check = GradientCheck::tile;
     config.memory.budget = budget;
-    resolve_kept(config, test::tiny_config(false), batches(), dry);
+    resolve_kept(config, test::tiny_config(false), batches(), one_thread);
     REQUIRE(config.train.recompute);
     REQUIRE(config.clip.kept_blocks);
     return config;
@@ -101,33 +101,33 @@ TEST_CASE("auto keeps activations and factors, as many of both as save most") {
 }
 
 TEST_CASE("what the user sets is kept, and the rest is chosen around it") {
-  TrainConfig config = config_of(ClipStrategy::two_pass);
+  TrainConfig config = clipped(ClipStrategy::two_pass);
   config.train.recompute.reset();
   config.memory.budget = std::size_t{1} << 40;
-  resolve_kept(config, test::tiny_config(false), batches(), dry);
+  resolve_kept(config, test::tiny_config(false), batches(), one_thread);
   CHECK(config.train.recompute->upper == 3);
   CHECK(*config.clip.kept_blocks == 0);
-  config = config_of(ClipStrategy::automatic);
+  config = clipped(ClipStrategy::automatic);
   config.train.recompute = Recompute{2, 70};  // more than there are
   config.memory.budget = std::size_t{1} << 40;
-  resolve_kept(config, test::tiny_config(false), batches(), dry);
+  resolve_kept(config, test::tiny_config(false), batches(), one_thread);
   CHECK(*config.train.recompute == Recompute{2, 3});
   CHECK(*config.clip.kept_blocks == 3);
 }
 
 TEST_CASE("what was resolved stays, whatever the budget is later") {
-  TrainConfig config = config_of(ClipStrategy::automatic);
+  TrainConfig config = clipped(ClipStrategy::automatic);
   config.clip.kept_blocks = 1;
   config.memory.budget = std::size_t{1} << 40;
-  resolve_kept(config, test::tiny_config(false), batches(), dry);
+  resolve_kept(config, test::tiny_config(false), batches(), one_thread);
   CHECK(*config.clip.kept_blocks == 1);
 }
 
 TEST_CASE("a run without a gradient check keeps nothing") {
-  TrainConfig config = config_of(ClipStrategy::one_pass);
+  TrainConfig config = clipped(ClipStrategy::one_pass);
   config.clip.norm = 0;
   config.gradient_check = GradientCheck::tile;
-  resolve_kept(config, test::tiny_config(false), batches(), dry);
+  resolve_kept(config, test::tiny_config(false), batches(), one_thread);
   CHECK(*config.clip.kept_blocks == 0);
 }
 
@@ -144,7 +144,7 @@ TEST_CASE("one pass, two passes and a stored gradient clip alike but for the nor
     Run run;
     run.model = std::make_unique<Decoder>(*run.backend, test::tiny_config(tied), DType::f32);
     test::fill_weights(*run.model, 1);
-    TrainConfig config = config_of(ClipStrategy::automatic);
+    TrainConfig config = clipped(ClipStrategy::automatic);
     config.optimizer.kind = kind;
     config.clip.value = value;
     config.clip.kept_blocks = kept;

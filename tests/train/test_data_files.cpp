@@ -22,7 +22,7 @@ std::string number_lines(int from, int count) {
   return text;
 }
 
-TrainConfig config_of(test::TemporaryFolder const& folder, std::string const& data) {
+TrainConfig config_with(test::TemporaryFolder const& folder, std::string const& data) {
   return parse_config(
       Json::parse(R"({"model": {"path": ")" + folder.path().string() +
                   R"("}, "optimizer": {"lr": 0.01}, "data": {"task": "ids", )" + data + "}}"),
@@ -43,8 +43,8 @@ TEST_CASE("Files are in the data as often as their repeat says") {
   const std::string a = folder.put("a.jsonl", number_lines(100, 10)).string();
   const std::string b = folder.put("b.jsonl", number_lines(200, 40)).string();
   const auto load = [&](std::string const& repeat, std::string const& more = "") {
-    return load_inputs(config_of(folder, R"("train": [")" + a + R"(", {"path": ")" + b +
-                                             R"(", "repeat": )" + repeat + "}]" + more),
+    return load_inputs(config_with(folder, R"("train": [")" + a + R"(", {"path": ")" + b +
+                                               R"(", "repeat": )" + repeat + "}]" + more),
                        nullptr, {}, {});
   };
   CHECK(load("1").train.size() == 50);
@@ -80,17 +80,17 @@ TEST_CASE("Files are in the data as often as their repeat says") {
 TEST_CASE("A config writes repeats as it reads them") {
   const test::TemporaryFolder folder;
   const TrainConfig config =
-      config_of(folder, R"("train": ["a", {"path": "b", "repeat": 2.5}], "cache": "off")");
+      config_with(folder, R"("train": ["a", {"path": "b", "repeat": 2.5}], "cache": "off")");
   const TrainConfig again = parse_config(Json::parse(to_json(config).dump()), "again.json");
   CHECK(again.data.train == std::vector<std::string>{"a", "b"});
   CHECK(again.data.repeats == std::vector<double>{1, 2.5});
   CHECK(again.data.cache == "off");
-  CHECK(config_of(folder, R"("train": {"path": "b", "repeat": 2})").data.repeats ==
+  CHECK(config_with(folder, R"("train": {"path": "b", "repeat": 2})").data.repeats ==
         std::vector<double>{2});
-  CHECK_THROWS_WITH(config_of(folder, R"("train": [{"path": "b", "repaet": 2}])"),
+  CHECK_THROWS_WITH(config_with(folder, R"("train": [{"path": "b", "repaet": 2}])"),
                     Catch::Contains("repaet"));
-  CHECK_THROWS_WITH(config_of(folder, R"("train": [{"repeat": 2}])"), Catch::Contains("path"));
-  CHECK_THROWS_WITH(config_of(folder, R"("train": ["a", 3])"), Catch::Contains("/data/train"));
+  CHECK_THROWS_WITH(config_with(folder, R"("train": [{"repeat": 2}])"), Catch::Contains("path"));
+  CHECK_THROWS_WITH(config_with(folder, R"("train": ["a", 3])"), Catch::Contains("/data/train"));
 }
 
 TEST_CASE("Data from the cache are the data without it, until something changes") {
@@ -99,8 +99,8 @@ TEST_CASE("Data from the cache are the data without it, until something changes"
   const std::string cache = (folder.path() / "cache").string();
   const auto load = [&](std::string const& more = "", std::string const& where = "") {
     return load_inputs(
-        config_of(folder, R"("train": ")" + file + R"(", "validation_share": 0.2, "cache": ")" +
-                              (where.empty() ? cache : where) + "\"" + more),
+        config_with(folder, R"("train": ")" + file + R"(", "validation_share": 0.2, "cache": ")" +
+                                (where.empty() ? cache : where) + "\"" + more),
         nullptr, {}, {});
   };
   const Inputs plain = load("", "off");

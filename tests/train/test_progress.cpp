@@ -5,8 +5,10 @@
 #include <string>
 
 #include "support/catch.h"
+#include "support/errors.h"
 
 using namespace lomo;
+using test::contains;
 
 namespace {
 
@@ -22,10 +24,6 @@ ProgressFigures usual() {
   figures.tokens_per_second = 12345.6;
   figures.seconds_left = 754;
   return figures;
-}
-
-bool contains(std::string const& text, std::string const& part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace

@@ -5,20 +5,19 @@
 // The kernels say what they need themselves.
 namespace lomo {
 
-namespace cuda = workspace::cuda;
-
 std::size_t CudaWorkspaces::linear(Tensor, Tensor) const {
-  return cuda::kLibraryBytes;
+  return workspace::cuda::kLibraryBytes;
 }
 
 std::size_t CudaWorkspaces::linear_backward_input(Tensor, Tensor) const {
-  return cuda::kLibraryBytes;
+  return workspace::cuda::kLibraryBytes;
 }
 
 std::size_t CudaWorkspaces::linear_backward_weight(Tensor, Tensor dy, Tensor) const {
-  const std::int64_t packed =
-      cuda::surely_aligned(dy) ? 0 : dy.rows() * cuda::packed_pitch(dy.cols());
-  return cuda::kLibraryBytes + static_cast<std::size_t>(packed) * size_of(dy.dtype());
+  const std::int64_t packed = workspace::cuda::surely_aligned(dy)
+                                  ? 0
+                                  : dy.rows() * workspace::cuda::packed_pitch(dy.cols());
+  return workspace::cuda::kLibraryBytes + static_cast<std::size_t>(packed) * size_of(dy.dtype());
 }
 
 std::size_t CudaWorkspaces::linear_backward_weights(Tensor g, Tensor dy, Tensor x,

@@ -37,10 +37,10 @@ Sequence sequence_of(EncodedChat const& encoded) {
 }
 
 /// Makes sequences of conversations and keeps the report.
-class Builder {
+class ChatBuilder {
  public:
-  Builder(ChatTemplate const& chat, Tokenizer const& tokenizer, std::int64_t max_length,
-          LossOn loss_on)
+  ChatBuilder(ChatTemplate const& chat, Tokenizer const& tokenizer, std::int64_t max_length,
+              LossOn loss_on)
       : chat_(chat), tokenizer_(tokenizer), max_length_(max_length), loss_on_(loss_on) {}
 
   void add(Conversation const& conversation) {
@@ -176,7 +176,7 @@ AnswerEnds answer_ends(ChatTemplate const& chat, Tokenizer const& tokenizer) {
 Dataset encode_conversations(ChatTemplate const& chat, Tokenizer const& tokenizer,
                              std::span<Conversation const> conversations, std::int64_t max_length,
                              LossOn loss_on) {
-  Builder builder(chat, tokenizer, max_length, loss_on);
+  ChatBuilder builder(chat, tokenizer, max_length, loss_on);
   for (Conversation const& conversation : conversations) builder.add(conversation);
   return builder.take();
 }

@@ -46,6 +46,10 @@ bool apply_test(Arena& arena, std::string const& name, Value const& input,
 using Filter = Value (*)(Arena&, Value const&, Arguments const&);
 Filter find_list_filter(std::string_view name);
 
+/// Whether an argument has a value: neither undefined nor none.
+inline bool given(Value const& value) {
+  return !is_undefined(value) && !std::holds_alternative<None>(value);
+}
 /// The text of a value, as filters of Jinja take it: str() of anything.
 std::string text_argument(Arena& arena, Value const& value);
 /// Throws Fault naming `what` unless the value is a whole number.

@@ -8,10 +8,6 @@ namespace lomo::jinja {
 
 namespace {
 
-bool given(Value const& value) {
-  return !is_undefined(value) && !std::holds_alternative<None>(value);
-}
-
 Value generator(Arena& arena, std::vector<Value> values) {
   return arena.items(std::move(values), Items::Kind::generator);
 }
@@ -210,7 +206,7 @@ Value chosen(Arena& arena, Value const& input, Arguments const& arguments) {
   return generator(arena, std::move(values));
 }
 
-const std::map<std::string_view, Filter> kFilters = {
+const std::map<std::string_view, Filter> kListFilters = {
     {"dictsort", dictsort},
     {"first", first},
     {"items", dict_items},
@@ -233,8 +229,8 @@ const std::map<std::string_view, Filter> kFilters = {
 }  // namespace
 
 Filter find_list_filter(std::string_view name) {
-  const auto filter = kFilters.find(name);
-  return filter == kFilters.end() ? nullptr : filter->second;
+  const auto filter = kListFilters.find(name);
+  return filter == kListFilters.end() ? nullptr : filter->second;
 }
 
 }  // namespace lomo::jinja

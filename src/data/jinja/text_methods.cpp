@@ -11,10 +11,6 @@ namespace {
 
 using Strings = std::vector<std::string>;
 
-bool given(Value const& value) {
-  return !is_undefined(value) && !std::holds_alternative<None>(value);
-}
-
 Value list_of(Arena& arena, Strings parts, Items::Kind kind = Items::Kind::list) {
   std::vector<Value> values;
   for (std::string& part : parts) values.push_back(arena.text(std::move(part)));

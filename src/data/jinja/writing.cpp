@@ -31,7 +31,7 @@ std::string hexadecimal(char const* format, char32_t c) {
   return code;
 }
 
-std::string quoted(std::string_view text) {
+std::string python_quoted(std::string_view text) {
   const bool apostrophe = text.find('\'') != std::string::npos;
   const char quote = apostrophe && text.find('"') == std::string::npos ? '"' : '\'';
   std::string out(1, quote);
@@ -189,7 +189,7 @@ std::string repr(Arena& arena, Value const& value) {
   arena.spend(1);
   std::string out;
   if (std::string const* text = text_of(value)) {
-    out = quoted(*text);
+    out = python_quoted(*text);
   } else if (std::holds_alternative<None>(value)) {
     out = "None";
   } else if (auto const* boolean = get<bool>(value)) {

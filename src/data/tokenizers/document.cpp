@@ -10,7 +10,7 @@ namespace lomo::tokenizers {
 namespace {
 
 constexpr std::size_t kDeepest = 64;
-constexpr std::size_t kLargestFile = std::size_t{1} << 30;
+constexpr std::size_t kLargestDocument = std::size_t{1} << 30;
 
 /// Builds a Document. The vocabulary and the merges never become a tree: a file may hold a million
 /// of them.
@@ -224,7 +224,7 @@ Document parse_document(std::string_view text, std::string const& where) {
 }
 
 Document read_document(std::filesystem::path const& file) {
-  return parse_document(read_file(file, Exit::data, kLargestFile), file.string());
+  return parse_document(read_file(file, Exit::data, kLargestDocument), file.string());
 }
 
 }  // namespace lomo::tokenizers

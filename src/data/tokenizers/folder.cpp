@@ -10,12 +10,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t kLargestFile = 64u << 20;
+constexpr std::size_t kLargestSettings = 64u << 20;
 
 Json read_object(fs::path const& file) {
   std::error_code error;
   if (!fs::exists(file, error)) return {};
-  Json json = read_json(file, Exit::data, kLargestFile);
+  Json json = read_json(file, Exit::data, kLargestSettings);
   if (!json.is_object()) throw Error(Exit::data, file.string() + ": must hold one JSON object");
   return json;
 }
