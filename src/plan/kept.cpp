@@ -61,9 +61,10 @@ void resolve_kept(TrainConfig& config, ModelConfig const& model, PlannedBatches 
   config.clip.kept_blocks = kept_factors(config, layers);
   if (config.train.recompute && config.clip.kept_blocks) return;
 
-  Activity activity("choosing what to keep");
+  std::optional<Activity> activity;  // of one rank for all, which may be threads of one process
+  if (make_dry().ranks().rank() == 0) activity.emplace("choosing what to keep");
   const auto fits = [&](std::int64_t factors, Recompute recompute) {
-    activity.advance();
+    if (activity) activity->advance();
     TrainConfig with = config;
     with.clip.kept_blocks = factors;
     with.train.recompute = recompute;
