@@ -73,7 +73,8 @@ ClosingTable::ClosingTable(Progress const& progress, Ledger const& ledger)
       tokens(progress.tokens()),
       targets(progress.targets()),
       tokens_per_second(progress.tokens_per_second()),
-      peak_share(progress.peak_share()),
+      mfu(progress.mfu()),
+      hfu(progress.hfu()),
       rounding(progress.rounding()),
       memory(ledger.at_peak()),
       peak_bytes(ledger.peak()) {}
@@ -109,7 +110,11 @@ std::string ClosingTable::render() const {
   }
   text += list_row("time", time_by_part(clock));
   std::string speed = human_count(std::llround(tokens_per_second)) + " tokens/s";
-  if (peak_share > 0) speed += ", " + human_percent(peak_share) + " of the measured GEMM peak";
+  if (mfu > 0) {
+    speed += ", MFU " + human_percent(mfu);
+    if (human_percent(hfu) != human_percent(mfu)) speed += ", HFU " + human_percent(hfu);
+    speed += " of the measured peak";
+  }
   text += row("speed", speed);
   if (rounding) {
     text += row("rounding", human_percent(rounding->changed) + " of the weights changed, " +
@@ -131,7 +136,8 @@ nlohmann::ordered_json ClosingTable::json() const {
                               {"tokens", tokens},
                               {"targets", targets},
                               {"tokens_per_second", tokens_per_second},
-                              {"share_of_gemm_peak", peak_share}};
+                              {"mfu", mfu},
+                              {"hfu", hfu}};
   if (first_loss) {
     line["first_loss"] = *first_loss;
     line["last_loss"] = last_loss;

@@ -31,7 +31,7 @@ struct ClosingTable {
   std::int64_t resumed_after = 0;  // step from which losses, tokens and times count
   RunClock clock;
   double tokens_per_second = 0;
-  double peak_share = 0;                   // of the measured GEMM peak; 0: not measured
+  double mfu = 0, hfu = 0;                 // see Progress; 0: not measured
   std::optional<RoundingReport> rounding;  // of 16-bit weights, the last one measured
   double loss_scale = 1;                   // 1: none
   CategoryBytes memory{};

@@ -62,6 +62,7 @@ nlohmann::ordered_json step_line(StepReport const& report, std::int64_t batch, s
                               {"clip_coefficient", report.coefficient},
                               {"tokens", report.tokens},
                               {"targets", report.targets},
+                              {"model_flops", report.model_flops},
                               {"seconds", report.seconds}};
   if (*config.model.dtype == DType::f16) line["loss_scale"] = report.loss_scale;
   if (config.spike_guard.action != SpikeAction::off) {

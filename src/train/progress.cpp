@@ -46,7 +46,11 @@ std::string step_text(ProgressFigures const& figures) {
 }
 
 std::string rate_text(ProgressFigures const& figures) {
-  return human_count(std::llround(figures.tokens_per_second));
+  return human_count(std::llround(figures.tokens_per_second)) + " tokens/s";
+}
+
+std::string mfu_text(ProgressFigures const& figures) {
+  return "MFU " + fixed(100 * figures.mfu, 0) + " %";
 }
 
 }  // namespace
@@ -54,9 +58,12 @@ std::string rate_text(ProgressFigures const& figures) {
 std::string progress_bar(ProgressFigures const& figures, int columns) {
   const std::size_t room = static_cast<std::size_t>(std::max(columns, 1)) - 1;
   std::string text = step_text(figures) + "  " + clock_time(figures.seconds_left) + " left";
-  for (std::string const& part : {"loss " + loss_text(figures.smoothed),
-                                  rate_text(figures) + " tokens/s", "lr " + rate(figures.lr)}) {
+  for (std::string const& part :
+       {"loss " + loss_text(figures.smoothed), rate_text(figures), "lr " + rate(figures.lr)}) {
     if (text.size() + 2 + part.size() <= room) text += "  " + part;
+  }
+  if (figures.mfu > 0 && text.size() + 2 + mfu_text(figures).size() + 3 + kWidestBar <= room) {
+    text += "  " + mfu_text(figures);
   }
   const std::string epoch = "  epoch " + fixed(figures.epoch, 2);
   if (text.size() + epoch.size() + 3 + kWidestBar <= room) text += epoch;
@@ -75,7 +82,8 @@ std::string progress_line(ProgressFigures const& figures) {
   return "step " + step_text(figures) + ", epoch " + fixed(figures.epoch, 2) + ", loss " +
          loss_text(figures.loss) + " (smoothed " + loss_text(figures.smoothed) +
          "), gradient norm " + human_number(figures.grad_norm) + ", lr " + rate(figures.lr) + ", " +
-         rate_text(figures) + " tokens/s, " + clock_time(figures.seconds_left) + " left";
+         rate_text(figures) + (figures.mfu > 0 ? ", " + mfu_text(figures) : "") + ", " +
+         clock_time(figures.seconds_left) + " left";
 }
 
 void SmoothedLoss::add(double loss) {
@@ -108,9 +116,11 @@ void Progress::step(StepReport const& report, std::int64_t done, double epoch,
     applied_tokens_ += tokens;
     seconds_ += report.seconds;
     flops_ += flops;
+    model_flops_ += report.model_flops;
     applied_ += 1;
     const double weight = applied_ == 1 ? 1 : kRateWeight;
     recent_tokens_ += weight * (tokens / report.seconds - recent_tokens_);
+    recent_flops_ += weight * (report.model_flops / report.seconds - recent_flops_);
   }
   const bool last = done >= options_.total;
   const bool draws = console::can_draw();
@@ -119,7 +129,8 @@ void Progress::step(StepReport const& report, std::int64_t done, double epoch,
   if (!bar && !line) return;
   const ProgressFigures figures{done,        options_.total, epoch,
                                 report.loss, loss_.value(),  report.grad_norm,
-                                report.lr,   recent_tokens_, seconds_left};
+                                report.lr,   recent_tokens_, of_peak(recent_flops_),
+                                seconds_left};
   if (line) {
     last_line_ = Clock::now();
     draws ? log::to_file(progress_line(figures)) : log::info("{}", progress_line(figures));
@@ -142,8 +153,16 @@ double Progress::tokens_per_second() const {
   return seconds_ > 0 ? applied_tokens_ / seconds_ : 0;
 }
 
-double Progress::peak_share() const {
-  return options_.peak_flops > 0 && seconds_ > 0 ? flops_ / seconds_ / options_.peak_flops : 0;
+double Progress::mfu() const {
+  return seconds_ > 0 ? of_peak(model_flops_ / seconds_) : 0;
+}
+
+double Progress::hfu() const {
+  return seconds_ > 0 ? of_peak(flops_ / seconds_) : 0;
+}
+
+double Progress::of_peak(double flops_a_second) const {
+  return options_.peak_flops > 0 ? flops_a_second / options_.peak_flops : 0;
 }
 
 std::string peak_line(Ledger const& ledger) {

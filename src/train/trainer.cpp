@@ -9,6 +9,7 @@
 
 #include "lomo/core/error.h"
 #include "lomo/core/text.h"
+#include "lomo/model/model_flops.h"
 
 namespace lomo {
 
@@ -81,6 +82,7 @@ StepReport Trainer::step(ShardedBatch const& batch) {
   StepReport report;
   report.tokens = batch.tokens();
   report.targets = batch.targets();
+  report.model_flops = model_flops(model_.config(), batch.mine);
   report.loss_scale = scaler_.scale();
   StepContext context;
   context.step = state_.applied + 1;

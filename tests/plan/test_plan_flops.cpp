@@ -2,6 +2,7 @@
 #include <map>
 #include <string>
 
+#include "lomo/model/model_flops.h"
 #include "lomo/train/trainer.h"
 #include "model/tiny.h"
 #include "support/catch.h"
@@ -77,6 +78,12 @@ double updated_elements(ModelConfig const& shape, Letters const& s, int n) {
   return s.parameters(false) - s.v * s.c + ids * s.c;
 }
 
+/// Of one sequence of n tokens, the last m of them with a target.
+double model_flops_of(ModelConfig const& shape, int n, int m) {
+  return model_flops(shape, make_batch(test::random_sequences({n}, static_cast<std::size_t>(n - m),
+                                                              shape.vocab, 3)));
+}
+
 constexpr std::size_t kKept = std::size_t{1} << 30;
 
 }  // namespace
@@ -93,6 +100,10 @@ TEST_CASE("the flops of a step are those of its formulas, operation by operation
   CHECK(step["linear_backward_weight"] == products);
   CHECK(step["attention"] == 4 * s.pairs(s.n) * s.h * s.l);
   CHECK(step["attention_backward"] == 10 * s.pairs(s.n) * s.h * s.l);
+  // What the model needs, where backward takes twice the products of forward.
+  CHECK(model_flops_of(shape, n, n) == 3 * products + 12 * s.pairs(s.n) * s.h * s.l);
+  CHECK(model_flops_of(shape, n, 20) ==
+        3 * (products - 2 * (s.n - 20) * s.v * s.c) + 12 * s.pairs(s.n) * s.h * s.l);
   // What goes row by row.
   CHECK(step["rmsnorm"] == 4 * s.n * s.c * (2 * s.l + 1));
   CHECK(step["rmsnorm_backward"] == 9 * s.n * s.c * (2 * s.l + 1));
@@ -125,6 +136,7 @@ TEST_CASE("the flops of what LLaMA has not are those of its formulas too") {
   CHECK(step["linear_backward_weight"] == products);
   // Two layers see four keys, the first queries fewer.
   const double windows = 4 * s.n - 3 - 2 - 1, all = s.pairs(s.n);
+  CHECK(model_flops_of(shape, n, n) == 3 * products + 12 * (2 * windows + all) * s.h);
   CHECK(step["attention"] == 4 * (2 * windows + all) * s.h);
   CHECK(step["attention_backward"] == 10 * (2 * windows + all) * s.h);
   CHECK(step["rmsnorm"] == 4 * s.n * (s.c * (2 * s.l + 1) + (s.h + s.g) * s.l));

@@ -70,6 +70,14 @@ TEST_CASE("numbers that are none do not break a line") {
         "12,346 tokens/s, 12:34 left");
 }
 
+TEST_CASE("where the peak is known, MFU is shown") {
+  ProgressFigures figures = usual();
+  figures.mfu = 0.4049;
+  CHECK(contains(progress_line(figures), "12,346 tokens/s, MFU 40 %, 12:34 left"));
+  CHECK(contains(progress_bar(figures, 120), "  lr 0.01  MFU 40 %  epoch 0.05"));
+  CHECK(progress_bar(figures, 80) == progress_bar(usual(), 80));  // the bar is worth more
+}
+
 TEST_CASE("a smoothed loss is a mean that follows, and takes no value that is not finite") {
   SmoothedLoss loss;
   CHECK(loss.value() == 0);

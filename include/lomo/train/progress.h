@@ -16,6 +16,7 @@ struct ProgressFigures {
   double loss = 0, smoothed = 0;     // of this step, and of the last ones
   double grad_norm = 0, lr = 0;
   double tokens_per_second = 0;
+  double mfu = 0;  // of the last steps; 0: not known
   double seconds_left = 0;
 };
 /// A bar, and as much behind it as `columns` have room for.
@@ -58,19 +59,25 @@ class Progress {
   std::int64_t tokens() const { return tokens_; }
   std::int64_t targets() const { return targets_; }
   double tokens_per_second() const;
-  double peak_share() const;
+  /// Flops a second over the measured peak of products, 0 where that is not known: those that the
+  /// model needs (see model_flops.h), and those that were computed, recomputation and norm passes
+  /// included.
+  double mfu() const;
+  double hfu() const;
   std::optional<double> first_loss() const { return first_loss_; }
   double smoothed_loss() const { return loss_.value(); }
   std::optional<RoundingReport> rounding() const { return rounding_; }  // the last one measured
 
  private:
+  double of_peak(double flops_a_second) const;
+
   Options options_;
   Ledger const& ledger_;
   double last_flops_;
-  double seconds_ = 0, flops_ = 0;
+  double seconds_ = 0, flops_ = 0, model_flops_ = 0;
   std::int64_t steps_ = 0, applied_ = 0, tokens_ = 0, targets_ = 0;
   double applied_tokens_ = 0;
-  double recent_tokens_ = 0;  // a second, smoothed
+  double recent_tokens_ = 0, recent_flops_ = 0;  // a second, smoothed; those of the model
   SmoothedLoss loss_;
   std::optional<double> first_loss_;
   std::optional<RoundingReport> rounding_;

@@ -52,6 +52,7 @@ struct StepReport {
   std::optional<FusedUpdate::UpdatedTensors> partial;
   std::int64_t tokens = 0;
   std::int64_t targets = 0;
+  double model_flops = 0;  // of this rank's shard; see model_flops.h
   double seconds = 0;
 };
 
