@@ -20,18 +20,21 @@ constexpr double kSeconds = 0.25;        // long enough to outlast a neighbour's
 constexpr double kLongest = 0.05;        // seconds of one product
 constexpr double kGrows = 1.05;
 
+template <class T>
+void fill_as(Backend& backend, Tensor t) {
+  std::vector<T> row(static_cast<std::size_t>(t.cols()));
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    row[i] = round_to<T>(static_cast<float>(i * 37 % 97) / 48.0f - 1.0f);
+  }
+  for (std::int64_t r = 0; r < t.rows(); ++r) {
+    backend.upload(t.row_block(r, 1), std::as_bytes(std::span(row)));
+  }
+}
+
 /// Numbers around one, not zeros, with which processors draw less power and clock higher.
 void fill(Backend& backend, Tensor t) {
-  with_storage_type(t.dtype(), [&](auto type) {
-    using T = decltype(type);
-    std::vector<T> row(static_cast<std::size_t>(t.cols()));
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      row[i] = round_to<T>(static_cast<float>(i * 37 % 97) / 48.0f - 1.0f);
-    }
-    for (std::int64_t r = 0; r < t.rows(); ++r) {
-      backend.upload(t.row_block(r, 1), std::as_bytes(std::span(row)));
-    }
-  });
+  if (t.dtype() == DType::bf16) return fill_as<bf16>(backend, t);
+  t.dtype() == DType::f16 ? fill_as<f16>(backend, t) : fill_as<float>(backend, t);
 }
 
 double rate_of_product(Backend& backend, DType dtype, std::int64_t side) {
