@@ -16,8 +16,8 @@ bool takes_check(TrainConfig const& config) {
 
 namespace {
 
-/// The largest number up to `maximum` that fits, if every smaller one does; 0 is taken to fit.
-std::int64_t largest(std::int64_t maximum, std::function<bool(std::int64_t)> const& fits) {
+/// The largest number up to `maximum` that fits, which is tried first; 0 is taken to fit.
+std::int64_t most(std::int64_t maximum, std::function<bool(std::int64_t)> const& fits) {
   if (maximum == 0 || fits(maximum)) return maximum;
   std::int64_t good = 0, bad = maximum;
   while (bad - good > 1) {
@@ -74,7 +74,7 @@ void resolve_kept(TrainConfig& config, ModelConfig const& model, PlannedBatches 
   const std::int64_t most_factors =
       config.clip.kept_blocks
           ? *config.clip.kept_blocks
-          : largest(layers, [&](std::int64_t factors) { return fits(factors, least); });
+          : most(layers, [&](std::int64_t factors) { return fits(factors, least); });
   // Factors and activations compete for the budget: a few shares of it are tried.
   constexpr std::int64_t kShares = 4;
   TrainConfig best = config;
@@ -87,9 +87,7 @@ void resolve_kept(TrainConfig& config, ModelConfig const& model, PlannedBatches 
     tried = factors;
     Recompute recompute = least;
     if (!config.train.recompute) {
-      recompute.upper = largest(layers, [&](std::int64_t upper) {
-        return fits(factors, {1, upper});
-      });
+      recompute.upper = most(layers, [&](std::int64_t upper) { return fits(factors, {1, upper}); });
     }
     const std::int64_t work = work_of(factors, recompute.upper, layers, takes_check(config));
     if (work >= least_work) continue;
