@@ -22,10 +22,6 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::duration;
 using std::chrono::milliseconds;
 
-double seconds_since(Clock::time_point begin) {
-  return duration<double>(Clock::now() - begin).count();
-}
-
 void write_many(Workplace const& place, std::string const& file, int count) {
   std::ofstream data(place / file);
   for (int i = 0; i < count; ++i) {
