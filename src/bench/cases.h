@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <vector>
 
@@ -6,6 +7,9 @@
 #include "operands.h"
 
 namespace lomo::bench {
+
+/// Whose gradients the cases of ranks bring together.
+inline constexpr std::int64_t kRanks = 4;
 
 /// A case and how to make its operands, which is put off until its turn.
 struct Recipe {

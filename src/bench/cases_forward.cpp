@@ -8,8 +8,6 @@
 namespace lomo::bench {
 namespace {
 
-constexpr std::int64_t kRanks = 4;
-
 Shape queries(Extents const& e) {
   return Shape(e.tokens, e.model.heads * e.model.head_width);
 }

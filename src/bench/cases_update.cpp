@@ -46,7 +46,6 @@ void add_update_cases(std::vector<Recipe>& all, Extents const& e) {
                    };
                  }});
   all.push_back({"sgd_update", "a tile of 4 ranks' parts", [=](Backend& b, Operands& o) {
-                   constexpr std::int64_t kRanks = 4;
                    const DType comm_dtype = e.type == DType::f32 ? DType::f32 : DType::bf16;
                    const Tensor w = o.numbers(tile, e.type);
                    const Tensor partials =

@@ -20,16 +20,16 @@ DeviceProfile read_device_profile(std::filesystem::path const& file) {
   for (char const* key : {"name", "memory", "products", "bandwidth", "link", "source"})
     reader.require(key);
   DeviceProfile profile;
-  constexpr Range<double> kRate{1e6, 1e21};
+  constexpr Range<double> kPossible{1e6, 1e21};
   reader.get("name", profile.name);
   reader.get_bytes("memory", profile.memory);
-  reader.get("bandwidth", profile.bandwidth, kRate);
-  reader.get("link", profile.link, kRate);
+  reader.get("bandwidth", profile.bandwidth, kPossible);
+  reader.get("link", profile.link, kPossible);
   auto products = reader.object("products");
   for (char const* key : {"bf16", "f16", "f32"}) products->require(key);
-  products->get("bf16", profile.bf16, kRate);
-  products->get("f16", profile.f16, kRate);
-  products->get("f32", profile.f32, kRate);
+  products->get("bf16", profile.bf16, kPossible);
+  products->get("f16", profile.f16, kPossible);
+  products->get("f32", profile.f32, kPossible);
   products->finish();
   auto source = reader.object("source");
   for (char const* key : {"memory", "products", "bandwidth", "link"}) {
