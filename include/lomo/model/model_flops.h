@@ -9,8 +9,8 @@ namespace lomo {
 ///
 ///   3 (2 N W L + 2 N' V C + sum over blocks of 4 H D pairs)
 ///
-/// W: elements of a block's matrices; the head on the rows with a target alone, the embedding not at
-/// all; pairs: queries and keys that the causal mask and the block's window leave. Forward once,
+/// W: elements of a block's matrices; the head on the rows with a target alone, the embedding not
+/// at all; pairs: queries and keys that the causal mask and the block's window leave. Forward once,
 /// backward twice.
 double model_flops(ModelConfig const& config, Batch const& batch);
 
